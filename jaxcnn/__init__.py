@@ -1,0 +1,35 @@
+"""Convolutional networks in JAX whose gradients are written by hand.
+
+Every operation is a pure function whose `jax.custom_vjp` rule is the textbook formula, at every
+order of derivative. The names below stand in the order of the README's rule table.
+"""
+
+from jaxcnn.ops.conv import conv as conv
+from jaxcnn.ops.conv import conv_input_grad as conv_input_grad
+from jaxcnn.ops.conv import conv_kernel_grad as conv_kernel_grad
+from jaxcnn.ops.shape import rot180 as rot180
+from jaxcnn.ops.shape import dilate as dilate
+from jaxcnn.ops.shape import subsample as subsample
+from jaxcnn.ops.max_pool import max_pool as max_pool
+from jaxcnn.ops.max_pool import max_pool_with_switches as max_pool_with_switches
+from jaxcnn.ops.max_pool import gather_at_switches as gather_at_switches
+from jaxcnn.ops.max_pool import scatter_at_switches as scatter_at_switches
+from jaxcnn.ops.sum_pool import avg_pool as avg_pool
+from jaxcnn.ops.sum_pool import sum_pool as sum_pool
+from jaxcnn.ops.sum_pool import sum_pool_input_grad as sum_pool_input_grad
+from jaxcnn.ops.sum_pool import upsample as upsample
+from jaxcnn.ops.dense import dense as dense
+from jaxcnn.ops.dense import dense_input_grad as dense_input_grad
+from jaxcnn.ops.dense import dense_weight_grad as dense_weight_grad
+from jaxcnn.ops.shape import flatten as flatten
+from jaxcnn.ops.shape import unflatten as unflatten
+from jaxcnn.ops.activation import relu as relu
+from jaxcnn.ops.activation import sigmoid as sigmoid
+from jaxcnn.ops.activation import tanh as tanh
+from jaxcnn.ops.activation import softmax as softmax
+from jaxcnn.ops.activation import log_softmax as log_softmax
+from jaxcnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
+from jaxcnn.ops.loss import sigmoid_squared_error as sigmoid_squared_error
+from jaxcnn.ops.loss import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
+from jaxcnn.ops.dropout import dropout as dropout
+from jaxcnn.twins import autodiff_twin as autodiff_twin

@@ -1,0 +1,151 @@
+"""Argument checks shared by all operations: one sentence that names the argument and both values.
+
+They run on shapes and dtypes, which are known while tracing too, so a mistake is reported where it
+is made and not from inside the compiler.
+"""
+
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+def _array(op: str, name: str, value: Any) -> Array:
+    """The value as a JAX array; lists and other objects are refused, as everywhere in JAX."""
+    is_array = isinstance(value, (jax.Array, np.ndarray, np.generic, float, int))
+    if not is_array and not hasattr(value, "__jax_array__"):
+        raise TypeError(f"{op}: {name} must be an array, got {type(value).__name__}")
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "fciubV":
+        raise TypeError(f"{op}: {name} must be an array of numbers, got dtype {value.dtype}")
+    return jnp.asarray(value)
+
+
+def float_array(op: str, name: str, value: Any, *, like: tuple[str, Array] | None = None) -> Array:
+    """The value as a non-empty floating-point array, of the same dtype as `like` = (name, array)."""
+    array = _array(op, name, value)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(
+            f"{op}: {name} must hold floating-point numbers, got dtype {array.dtype}; "
+            f"convert it first, for example with {name}.astype(jnp.float32)"
+        )
+    if like is not None and array.dtype != like[1].dtype:
+        raise TypeError(
+            f"{op}: {name} must have the dtype of {like[0]}, {like[1].dtype}, got {array.dtype}"
+        )
+    if array.size == 0:
+        raise ValueError(f"{op}: {name} must not be empty, got shape {array.shape}")
+    return array
+
+
+def maps(op: str, name: str, value: Any) -> Array:
+    """The value as a float array of maps: batch, 1 to 3 axes of space, channels."""
+    array = float_array(op, name, value)
+    if array.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"{op}: {name} must have 3, 4 or 5 axes (batch, 1 to 3 of space, channels), "
+            f"got {array.ndim} with shape {array.shape}"
+        )
+    return array
+
+
+def integer_array(op: str, name: str, value: Any) -> Array:
+    """The value as an array of integers."""
+    array = _array(op, name, value)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"{op}: {name} must hold integers, got dtype {array.dtype}")
+    return array
+
+
+def rank(op: str, name: str, array: Array, expected: int, axes: str) -> None:
+    """Raise unless the array has the expected number of axes; `axes` spells them out."""
+    if array.ndim != expected:
+        raise ValueError(
+            f"{op}: {name} must have {expected} axes ({axes}), "
+            f"got {array.ndim} with shape {array.shape}"
+        )
+
+
+def shape(op: str, name: str, array: Array, expected: Sequence[int]) -> None:
+    """Raise unless the array has the expected shape."""
+    if array.shape != tuple(expected):
+        raise ValueError(f"{op}: {name} must have shape {tuple(expected)}, got {array.shape}")
+
+
+def integer(op: str, name: str, value: Any, *, minimum: int | None = None) -> int:
+    """The value as a Python int, at least `minimum`."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be an integer, got {value!r}") from None
+    if minimum is not None and number < minimum:
+        raise ValueError(f"{op}: {name} must be at least {minimum}, got {number}")
+    return number
+
+
+def per_axis(op: str, name: str, value: Any, axes: int, *, minimum: int = 1) -> tuple[int, ...]:
+    """One integer per spatial axis, from a single integer or a sequence of them."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return (integer(op, name, value, minimum=minimum),) * axes
+    if len(value) != axes:
+        raise ValueError(
+            f"{op}: {name} must be an integer or one per spatial axis ({axes}), got {value!r}"
+        )
+    return tuple(integer(op, name, entry, minimum=minimum) for entry in value)
+
+
+def axis(op: str, array: Array, value: Any) -> int:
+    """The axis, counted from the front."""
+    number = integer(op, "axis", value)
+    if not -array.ndim <= number < array.ndim:
+        raise ValueError(
+            f"{op}: axis must lie in [{-array.ndim}, {array.ndim}) for shape {array.shape}, "
+            f"got {number}"
+        )
+    return number % array.ndim
+
+
+def choice(op: str, name: str, value: Any, choices: Sequence[str]) -> str:
+    """One of a few words."""
+    if value not in choices:
+        raise ValueError(f"{op}: {name} must be one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def probability(op: str, name: str, value: Any) -> float:
+    """A number in [0, 1]."""
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    if not 0 <= float(value) <= 1:
+        raise ValueError(f"{op}: {name} must lie in [0, 1], got {value}")
+    return float(value)
+
+
+def key(op: str, name: str, value: Any) -> None:
+    """Raise unless the value is one key of jax.random, of the new or the old kind."""
+    dtype, size = getattr(value, "dtype", None), getattr(value, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and size == ()) and not (dtype == jnp.uint32 and size == (2,)):
+        raise TypeError(
+            f"{op}: {name} must be one key of jax.random, as jax.random.key(0), "
+            f"got {type(value).__name__ if dtype is None else f'shape {size} of {dtype}'}"
+        )
+
+
+def concrete_range(op: str, name: str, array: Array, low: float, high: float) -> None:
+    """Raise if a concrete array leaves [low, high]; what is only traced cannot be looked at."""
+    if isinstance(array, jax.core.Tracer) or not array.is_fully_addressable:
+        return
+    values = np.asarray(array)
+    outside = ~((values >= low) & (values <= high))
+    if outside.any():
+        position = tuple(int(i) for i in np.argwhere(outside)[0])
+        raise ValueError(
+            f"{op}: {name} must lie in [{low:g}, {high:g}], "
+            f"got {values[position]} at index {position}"
+        )

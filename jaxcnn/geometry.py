@@ -1,0 +1,181 @@
+"""The static geometry of a window that slides over a map: parsed and checked once, here.
+
+A frozen, hashable `Geometry` is shared by a convolution, its two gradients and every pooling, so a
+strided adjoint is never ambiguous: it gets the geometry of the forward pass, remainder included.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxcnn import check
+
+Padding = str | int | Sequence[int | tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
+
+    The extent of a window of k taps is (k − 1)·dilation + 1. `groups` concerns convolutions only.
+    """
+
+    input: tuple[int, ...]
+    window: tuple[int, ...]
+    output: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    input_dilation: tuple[int, ...]
+    groups: int = 1
+
+    @classmethod
+    def tiles(cls, size: tuple[int, ...], window: tuple[int, ...]) -> "Geometry":
+        """Windows side by side, without padding; a remainder at the end stays outside."""
+        return cls(
+            input=size,
+            window=window,
+            output=tuple(h // k for h, k in zip(size, window, strict=True)),
+            stride=window,
+            padding=((0, 0),) * len(size),
+            dilation=(1,) * len(size),
+            input_dilation=(1,) * len(size),
+        )
+
+    @property
+    def axes(self) -> int:
+        """How many spatial axes there are."""
+        return len(self.input)
+
+    @property
+    def dilated_input(self) -> tuple[int, ...]:
+        """The input's size with the zeros of the input dilation in it."""
+        return tuple((h - 1) * a + 1 for h, a in zip(self.input, self.input_dilation, strict=True))
+
+    @property
+    def dilated_output(self) -> tuple[int, ...]:
+        """The output's size with stride − 1 zeros between its elements."""
+        return tuple((p - 1) * s + 1 for p, s in zip(self.output, self.stride, strict=True))
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """The window's size with its dilation."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.window, self.dilation, strict=True))
+
+    @property
+    def taps(self) -> int:
+        """How many elements a window has."""
+        return math.prod(self.window)
+
+    @property
+    def tiling(self) -> bool:
+        """Whether the windows neither overlap nor leave gaps nor reach into padding."""
+        return (
+            self.window == self.stride
+            and not any(low or high for low, high in self.padding)
+            and set(self.dilation) | set(self.input_dilation) == {1}
+        )
+
+
+def parse_geometry(
+    op: str,
+    input_size: Sequence[int],
+    window: Sequence[int],
+    *,
+    stride: Any,
+    padding: Any,
+    dilation: Any = 1,
+    input_dilation: Any = 1,
+    groups: int = 1,
+    window_name: str = "kernel",
+) -> Geometry:
+    """Parse and check everything that says how a window slides over a map of the given size."""
+    axes = len(window)
+    stride = check.per_axis(op, "stride", stride, axes)
+    dilation = check.per_axis(op, "dilation", dilation, axes)
+    input_dilation = check.per_axis(op, "input_dilation", input_dilation, axes)
+    dilated = [(h - 1) * a + 1 for h, a in zip(input_size, input_dilation, strict=True)]
+    extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    pads = _parse_padding(op, padding, dilated, extent, stride)
+    output = []
+    for axis, (h, (low, high), e, s) in enumerate(zip(dilated, pads, extent, stride, strict=True)):
+        if h + low + high < e:
+            raise ValueError(
+                f"{op}: {window_name} must not be larger than the padded map, got an extent of {e} "
+                f"on a map of {h} + {low} + {high} in spatial axis {axis}"
+            )
+        output.append((h + low + high - e) // s + 1)
+    return Geometry(
+        input=tuple(input_size),
+        window=tuple(window),
+        output=tuple(output),
+        stride=stride,
+        padding=pads,
+        dilation=dilation,
+        input_dilation=input_dilation,
+        groups=groups,
+    )
+
+
+def parse_pool_geometry(
+    op: str, input_size: Sequence[int], window: Any, stride: Any, padding: Any
+) -> Geometry:
+    """The geometry of a pooling: the stride is the window's size unless said otherwise.
+
+    The padding must be smaller than the window, or a window could consist of padding alone.
+    """
+    window = check.per_axis(op, "window", window, len(input_size))
+    geometry = parse_geometry(
+        op,
+        input_size,
+        window,
+        stride=window if stride is None else stride,
+        padding=padding,
+        window_name="window",
+    )
+    for pair, extent in zip(geometry.padding, geometry.extent, strict=True):
+        if not all(0 <= pad < extent for pad in pair):
+            raise ValueError(
+                f"{op}: padding must be at least 0 and smaller than the window, "
+                f"got {pair} for a window of {extent}"
+            )
+    return geometry
+
+
+def _parse_padding(
+    op: str, padding: Any, size: Sequence[int], extent: Sequence[int], stride: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """(low, high) per spatial axis, from any of the accepted spellings."""
+    expected = (
+        '"SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis '
+        f"({len(size)}), each an integer or a (low, high) pair"
+    )
+    if isinstance(padding, str):
+        match padding.upper():
+            case "VALID":
+                return ((0, 0),) * len(size)
+            case "FULL":
+                return tuple((e - 1, e - 1) for e in extent)
+            case "SAME" | "SAME_LOWER" as word:
+                # The output has ceil(h / stride) elements; an odd zero goes to the end for SAME.
+                total = [
+                    max((-(-h // s) - 1) * s + e - h, 0)
+                    for h, e, s in zip(size, extent, stride, strict=True)
+                ]
+                less, more = [t // 2 for t in total], [t - t // 2 for t in total]
+                low, high = (less, more) if word == "SAME" else (more, less)
+                return tuple(zip(low, high, strict=True))
+        raise ValueError(f"{op}: padding must be {expected}, got {padding!r}")
+    if not isinstance(padding, Sequence):
+        amount = check.integer(op, "padding", padding)
+        return ((amount, amount),) * len(size)
+    if len(padding) != len(size):
+        raise ValueError(f"{op}: padding must be {expected}, got {padding!r}")
+    pairs = []
+    for entry in padding:
+        pair = entry if isinstance(entry, Sequence) else (entry, entry)
+        if isinstance(pair, str) or len(pair) != 2:
+            raise ValueError(f"{op}: padding must be {expected}, got {padding!r}")
+        pairs.append(tuple(check.integer(op, "padding", amount) for amount in pair))
+    return tuple(pairs)

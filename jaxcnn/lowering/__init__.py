@@ -1,0 +1,1 @@
+"""How the heavy linear maps are computed; nothing here knows about gradients."""

@@ -1,0 +1,16 @@
+"""Sums of half-precision products are accumulated in float32 and rounded once, at the end."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+
+def accumulator(dtype: DTypeLike) -> jnp.dtype:
+    """The dtype in which sums of `dtype` are formed: float32 for halves, else `dtype` itself."""
+    dtype = jnp.dtype(dtype)
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype
+
+
+def widen(x: Array) -> Array:
+    """X in the dtype in which its sums are to be formed."""
+    return x.astype(accumulator(x.dtype))

@@ -1,0 +1,192 @@
+"""Activations: δ = ∂E/∂y • f′(u), with f′ written in terms of the output wherever that is possible."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import widen
+from jaxcnn.ops.elementary import exp
+from jaxcnn.ops.gate import gate_map
+
+
+@jax.custom_vjp
+def relu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = max(x, 0).  With δ = ∂L/∂y:  ∂x = δ where y > 0, else 0; so relu′(0) = 0.
+
+    Gormley, "ReLU Layer"; Ray, "BP for a ReLU layer".
+    """
+    return jnp.maximum(x, jnp.zeros_like(x))
+
+
+def _relu_fwd(x):
+    y = relu_map(x)
+    return y, y > jnp.zeros_like(y)
+
+
+def _relu_bwd(positive, delta):
+    return (gate_map(delta, positive),)
+
+
+relu_map.defvjp(_relu_fwd, _relu_bwd)
+
+
+@jax.custom_vjp
+def sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = 1 / (1 + e⁻ˣ).  With δ = ∂L/∂y:  ∂x = δ y (1 − y).  Gormley, "Derivative of a Sigmoid"."""
+    return lax.logistic(x)
+
+
+def _sigmoid_fwd(x):
+    y = sigmoid_map(x)
+    return y, y
+
+
+def _sigmoid_bwd(y, delta):
+    return (delta * (y * (1 - y)),)
+
+
+sigmoid_map.defvjp(_sigmoid_fwd, _sigmoid_bwd)
+
+
+@jax.custom_vjp
+def tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = tanh x.  With δ = ∂L/∂y:  ∂x = δ (1 − y²).  Huang, "Forward pass" (f the activation)."""
+    return jnp.tanh(x)
+
+
+def _tanh_fwd(x):
+    y = tanh_map(x)
+    return y, y
+
+
+def _tanh_bwd(y, delta):
+    return (delta * (1 - y * y),)
+
+
+tanh_map.defvjp(_tanh_fwd, _tanh_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
+    """y = eˣ / Σeˣ.  With g = ∂L/∂y:  ∂x_j = y_j (g_j − Σ_i g_i y_i).  Gormley, "Softmax Layer"."""
+    wide = widen(x)  # less its maximum, so that nothing overflows
+    shifted = jnp.exp(wide - wide.max(axis, keepdims=True))
+    return (shifted / shifted.sum(axis, keepdims=True)).astype(x.dtype)
+
+
+def _softmax_fwd(x, axis):
+    y = softmax_map(x, axis)
+    return y, y
+
+
+def _softmax_bwd(axis, y, delta):
+    return (y * (delta - (delta * y).sum(axis, keepdims=True)),)
+
+
+softmax_map.defvjp(_softmax_fwd, _softmax_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def log_softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
+    """y = x − ln Σeˣ.  With g = ∂L/∂y:  ∂x_j = g_j − e^(y_j) Σ_i g_i.  Gormley, "Softmax Layer"."""
+    wide = widen(x)
+    shifted = wide - wide.max(axis, keepdims=True)
+    return (shifted - jnp.log(jnp.exp(shifted).sum(axis, keepdims=True))).astype(x.dtype)
+
+
+def _log_softmax_fwd(x, axis):
+    y = log_softmax_map(x, axis)
+    return y, y
+
+
+def _log_softmax_bwd(axis, y, delta):
+    return (delta - exp(y) * delta.sum(axis, keepdims=True),)
+
+
+log_softmax_map.defvjp(_log_softmax_fwd, _log_softmax_bwd)
+
+
+def relu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Array] = relu_map) -> Float[Array, "*n"]:
+    """y = max(x, 0), element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ where x > 0, else 0; at the kink, relu′(0) = 0.
+    Source: Gormley, "ReLU Layer"; Ray, "BP for a ReLU layer".
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("relu", "x", x))
+
+
+def sigmoid(
+    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Array] = sigmoid_map
+) -> Float[Array, "*n"]:
+    """y = 1 / (1 + e⁻ˣ), element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ y (1 − y).
+    Source: Gormley, "Derivative of a Sigmoid"; Huang, "Output layer".
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("sigmoid", "x", x))
+
+
+def tanh(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Array] = tanh_map) -> Float[Array, "*n"]:
+    """y = tanh x, element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ (1 − y²).
+    Source: Huang, "Forward pass" (f the activation); LeCun et al. 1998.
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("tanh", "x", x))
+
+
+def softmax(
+    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Array] = softmax_map
+) -> Float[Array, "*n"]:
+    """y = eˣ / Σeˣ along an axis.
+
+    Backward, with g = ∂L/∂y: ∂x_j = y_j (g_j − Σ_i g_i y_i).
+    Source: Gormley, "Softmax Layer"; Huang, "Forward pass".
+
+    Args:
+        x: logits.
+        axis: the axis that the result sums to 1 along.
+        rule: the map to apply, hand-written (`softmax_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: x has no such axis.
+    """
+    x = check.float_array("softmax", "x", x)
+    return rule(x, check.axis("softmax", x, axis))
+
+
+def log_softmax(
+    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Array] = log_softmax_map
+) -> Float[Array, "*n"]:
+    """y = x − ln Σeˣ along an axis.
+
+    Backward, with g = ∂L/∂y: ∂x_j = g_j − e^(y_j) Σ_i g_i.
+    Source: Gormley, "Softmax Layer", and the logarithm.
+
+    Args:
+        x: logits.
+        axis: the axis that the exponentials of the result sum to 1 along.
+        rule: the map to apply, hand-written (`log_softmax_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: x has no such axis.
+    """
+    x = check.float_array("log_softmax", "x", x)
+    return rule(x, check.axis("log_softmax", x, axis))

@@ -1,0 +1,277 @@
+"""Convolution: one trilinear form, three partial gradients, three rules that call each other.
+
+T(x, k, δ) = ⟨x ⋆ k, δ⟩ is linear in each argument. Its gradients are the convolution (in δ), the
+input gradient (in x) and the kernel gradient (in k). The derivative of each of the three is one of
+the other two, so reverse derivatives of every order are written by hand. How each of the three
+maps is computed, term by term, is in `jaxcnn.lowering.conv`.
+
+⋆ is the valid cross-correlation, (x ⋆ k)[i,j] = Σ x[i+a, j+e] k[a,e], as in every framework; a true
+convolution is x ⋆ rot180(k). full(a, k) pads a by the size of k − 1 on every side and correlates.
+dilate(δ) puts stride − 1 zeros between the elements of δ.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.lowering import conv as lowering
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def conv_map(
+    x: Float[Array, "n *hw c"],
+    kernel: Float[Array, "*k c/g d"],
+    bias: Float[Array, " d"] | None,
+    geometry: Geometry,
+) -> Float[Array, "n *pq d"]:
+    """y = x ⋆ k + b.  With δ = ∂L/∂y:  ∂x = full(dilate(δ), rot180(k)),  ∂k = x ⋆ dilate(δ),  ∂b = Σδ.
+
+    Huang, "Backward pass in general"; Quan, 7.2; Ray, "Derivation of δK" and "Derivation of δI".
+    """
+    y = lowering.correlate(x, kernel, geometry)
+    return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
+
+
+def _conv_fwd(x, kernel, bias, geometry):
+    return conv_map(x, kernel, bias, geometry), (x, kernel, bias)
+
+
+def _conv_bwd(geometry, residuals, delta):
+    x, kernel, bias = residuals
+    delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
+    return (
+        conv_input_grad_map(delta, kernel, geometry),
+        conv_kernel_grad_map(x, delta, geometry),
+        delta_bias,
+    )
+
+
+conv_map.defvjp(_conv_fwd, _conv_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv_input_grad_map(
+    delta: Float[Array, "n *pq d"], kernel: Float[Array, "*k c/g d"], geometry: Geometry
+) -> Float[Array, "n *hw c"]:
+    """z = full(dilate(δ), rot180(k)).  With ζ = ∂L/∂z:  ∂δ = ζ ⋆ k,  ∂k = ζ ⋆ dilate(δ).
+
+    ⟨z, ζ⟩ = ⟨ζ ⋆ k, δ⟩: the same trilinear form with ζ where x was. Huang, "Backward pass in
+    general"; Gwardys, step 4; Ray, "Derivation of δI".
+    """
+    return lowering.input_grad(delta, kernel, geometry)
+
+
+def _conv_input_grad_fwd(delta, kernel, geometry):
+    return conv_input_grad_map(delta, kernel, geometry), (delta, kernel)
+
+
+def _conv_input_grad_bwd(geometry, residuals, zeta):
+    delta, kernel = residuals
+    return conv_map(zeta, kernel, None, geometry), conv_kernel_grad_map(zeta, delta, geometry)
+
+
+conv_input_grad_map.defvjp(_conv_input_grad_fwd, _conv_input_grad_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv_kernel_grad_map(
+    x: Float[Array, "n *hw c"], delta: Float[Array, "n *pq d"], geometry: Geometry
+) -> Float[Array, "*k c/g d"]:
+    """w = x ⋆ dilate(δ).  With ω = ∂L/∂w:  ∂x = full(dilate(δ), rot180(ω)),  ∂δ = x ⋆ ω.
+
+    ⟨w, ω⟩ = ⟨x ⋆ ω, δ⟩: the same trilinear form with ω where k was. Huang, "Backward pass in
+    general"; Quan, "The filter derivative"; Ray, "Derivation of δK".
+    """
+    return lowering.kernel_grad(x, delta, geometry)
+
+
+def _conv_kernel_grad_fwd(x, delta, geometry):
+    return conv_kernel_grad_map(x, delta, geometry), (x, delta)
+
+
+def _conv_kernel_grad_bwd(geometry, residuals, omega):
+    x, delta = residuals
+    return conv_input_grad_map(delta, omega, geometry), conv_map(x, omega, None, geometry)
+
+
+conv_kernel_grad_map.defvjp(_conv_kernel_grad_fwd, _conv_kernel_grad_bwd)
+
+
+def conv(
+    x: Float[ArrayLike, "n *hw c"],
+    kernel: Float[ArrayLike, "*k c/g d"],
+    bias: Float[ArrayLike, " d"] | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    rule: Callable[..., Array] = conv_map,
+) -> Float[Array, "n *pq d"]:
+    """y = x ⋆ k + b, in 1, 2 or 3 spatial dimensions, read off the kernel's rank.
+
+    Backward, with δ = ∂L/∂y: ∂x = full(dilate(δ), rot180(k)), ∂k = x ⋆ dilate(δ), ∂b = Σδ.
+    Source: Huang, "Convolutional layer" and "Backward pass in general"; Quan, 7.2; Ray.
+
+    Args:
+        x: input maps, channels last: n w c, n h w c or n d h w c.
+        kernel: window by c/groups by d output channels.
+        bias: one number per output channel, or None.
+        stride: step of the window, in elements; one for all axes or one per axis.
+        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
+            each an integer or a (low, high) pair; in elements, negative ones crop.
+        dilation: distance between the taps of the kernel, in elements.
+        groups: into how many groups the channels fall; each output reads its group only.
+        rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: ranks, channels or sizes do not fit together.
+    """
+    op = "conv"
+    x = check.float_array(op, "x", x)
+    kernel = check.float_array(op, "kernel", kernel, like=("x", x))
+    _check_ranks(op, "x", x, kernel.ndim)
+    groups = _check_groups(op, x.shape[-1], kernel.shape[-2], kernel.shape[-1], groups)
+    if bias is not None:
+        bias = check.float_array(op, "bias", bias, like=("x", x))
+        check.shape(op, "bias", bias, kernel.shape[-1:])
+    geometry = parse_geometry(
+        op,
+        x.shape[1:-1],
+        kernel.shape[:-2],
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+    return rule(x, kernel, bias, geometry)
+
+
+def conv_input_grad(
+    delta: Float[ArrayLike, "n *pq d"],
+    kernel: Float[ArrayLike, "*k c/g d"],
+    *,
+    input_size: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    rule: Callable[..., Array] = conv_input_grad_map,
+) -> Float[Array, "n *hw c"]:
+    """∂x = full(dilate(δ), rot180(k)): the adjoint of `conv` in its input.
+
+    Backward, with ζ the incoming gradient: ∂δ = ζ ⋆ k, ∂k = ζ ⋆ dilate(δ).
+    Source: Huang, "Backward pass in general"; Gwardys, step 4; Ray, "Derivation of δI".
+
+    Args:
+        delta: ∂L/∂y of the convolution.
+        kernel: the convolution's kernel.
+        input_size: the spatial size of the convolution's input, which the strides leave open.
+        stride: of the convolution, as are padding, dilation and groups.
+        padding: see `conv`.
+        dilation: see `conv`.
+        groups: see `conv`.
+        rule: the map to apply, hand-written (`conv_input_grad_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: delta's shape is not that of the convolution's output.
+    """
+    op = "conv_input_grad"
+    delta = check.float_array(op, "delta", delta)
+    kernel = check.float_array(op, "kernel", kernel, like=("delta", delta))
+    _check_ranks(op, "delta", delta, kernel.ndim)
+    groups = check.integer(op, "groups", groups, minimum=1)
+    _check_groups(op, kernel.shape[-2] * groups, kernel.shape[-2], kernel.shape[-1], groups)
+    geometry = parse_geometry(
+        op,
+        check.per_axis(op, "input_size", input_size, kernel.ndim - 2),
+        kernel.shape[:-2],
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, kernel.shape[-1]))
+    return rule(delta, kernel, geometry)
+
+
+def conv_kernel_grad(
+    x: Float[ArrayLike, "n *hw c"],
+    delta: Float[ArrayLike, "n *pq d"],
+    *,
+    kernel_size: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    rule: Callable[..., Array] = conv_kernel_grad_map,
+) -> Float[Array, "*k c/g d"]:
+    """∂k = x ⋆ dilate(δ): the adjoint of `conv` in its kernel.
+
+    Backward, with ω the incoming gradient: ∂x = full(dilate(δ), rot180(ω)), ∂δ = x ⋆ ω.
+    Source: Huang, "Backward pass in general"; Quan, "The filter derivative"; Ray, "Derivation of δK".
+
+    Args:
+        x: the convolution's input.
+        delta: ∂L/∂y of the convolution.
+        kernel_size: the spatial size of the convolution's kernel, which the strides leave open.
+        stride: of the convolution, as are padding, dilation and groups.
+        padding: see `conv`.
+        dilation: see `conv`.
+        groups: see `conv`.
+        rule: the map to apply, hand-written (`conv_kernel_grad_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: delta's shape is not that of the convolution's output.
+    """
+    op = "conv_kernel_grad"
+    x = check.float_array(op, "x", x)
+    delta = check.float_array(op, "delta", delta, like=("x", x))
+    _check_ranks(op, "x", x, x.ndim)
+    check.rank(op, "delta", delta, x.ndim, "batch, space, channels")
+    groups = check.integer(op, "groups", groups, minimum=1)
+    _check_groups(op, x.shape[-1], x.shape[-1] // groups, delta.shape[-1], groups)
+    geometry = parse_geometry(
+        op,
+        x.shape[1:-1],
+        check.per_axis(op, "kernel_size", kernel_size, x.ndim - 2),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+    check.shape(op, "delta", delta, (x.shape[0], *geometry.output, delta.shape[-1]))
+    return rule(x, delta, geometry)
+
+
+def _check_ranks(op: str, name: str, maps: Array, rank: int) -> None:
+    if rank not in (3, 4, 5):
+        raise ValueError(
+            f"{op}: kernel must have 3, 4 or 5 axes (1 to 3 of space, channels in, channels out), "
+            f"got {rank}"
+        )
+    check.rank(op, name, maps, rank, "batch, as many of space as the kernel has, channels")
+
+
+def _check_groups(op: str, c: int, kernel_c: int, d: int, groups: int) -> int:
+    groups = check.integer(op, "groups", groups, minimum=1)
+    if c % groups or d % groups:
+        raise ValueError(
+            f"{op}: groups must divide the channels in and out, got {groups} for {c} and {d}"
+        )
+    if kernel_c * groups != c:
+        raise ValueError(
+            f"{op}: kernel must have as many input channels as x has per group, "
+            f"got {kernel_c} for {c} channels in {groups} group{'s' if groups > 1 else ''}"
+        )
+    return groups

@@ -1,0 +1,166 @@
+"""Dense layers: one trilinear form ⟨x W, δ⟩, three partial gradients, as for a convolution."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.lowering import dense as lowering
+
+
+@jax.custom_vjp
+def dense_map(
+    x: Float[Array, "*n c"], weight: Float[Array, "c d"], bias: Float[Array, " d"] | None
+) -> Float[Array, "*n d"]:
+    """y = x W + b.  With δ = ∂L/∂y:  ∂x = δ Wᵀ,  ∂W = xᵀ δ,  ∂b = Σδ.
+
+    Huang, "Classification layer (all-to-all)"; Gormley, Case 2, "Linear".
+    """
+    y = lowering.matmul(x, weight)
+    return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
+
+
+def _dense_fwd(x, weight, bias):
+    return dense_map(x, weight, bias), (x, weight, bias)
+
+
+def _dense_bwd(residuals, delta):
+    x, weight, bias = residuals
+    delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
+    return dense_input_grad_map(delta, weight), dense_weight_grad_map(x, delta), delta_bias
+
+
+dense_map.defvjp(_dense_fwd, _dense_bwd)
+
+
+@jax.custom_vjp
+def dense_input_grad_map(
+    delta: Float[Array, "*n d"], weight: Float[Array, "c d"]
+) -> Float[Array, "*n c"]:
+    """z = δ Wᵀ.  With ζ = ∂L/∂z:  ∂δ = ζ W,  ∂W = ζᵀ δ.  Huang, "Classification layer"."""
+    return lowering.matmul_transposed(delta, weight)
+
+
+def _dense_input_grad_fwd(delta, weight):
+    return dense_input_grad_map(delta, weight), (delta, weight)
+
+
+def _dense_input_grad_bwd(residuals, zeta):
+    delta, weight = residuals
+    return dense_map(zeta, weight, None), dense_weight_grad_map(zeta, delta)
+
+
+dense_input_grad_map.defvjp(_dense_input_grad_fwd, _dense_input_grad_bwd)
+
+
+@jax.custom_vjp
+def dense_weight_grad_map(
+    x: Float[Array, "*n c"], delta: Float[Array, "*n d"]
+) -> Float[Array, "c d"]:
+    """V = xᵀ δ.  With Ω = ∂L/∂V:  ∂x = δ Ωᵀ,  ∂δ = x Ω.  Huang, "Classification layer"."""
+    return lowering.outer_sum(x, delta)
+
+
+def _dense_weight_grad_fwd(x, delta):
+    return dense_weight_grad_map(x, delta), (x, delta)
+
+
+def _dense_weight_grad_bwd(residuals, omega):
+    x, delta = residuals
+    return dense_input_grad_map(delta, omega), dense_map(x, omega, None)
+
+
+dense_weight_grad_map.defvjp(_dense_weight_grad_fwd, _dense_weight_grad_bwd)
+
+
+def dense(
+    x: Float[ArrayLike, "*n c"],
+    weight: Float[ArrayLike, "c d"],
+    bias: Float[ArrayLike, " d"] | None = None,
+    *,
+    rule: Callable[..., Array] = dense_map,
+) -> Float[Array, "*n d"]:
+    """y = x W + b, over the last axis of x.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ Wᵀ, ∂W = xᵀ δ, ∂b = Σδ, summed over all leading axes.
+    Source: Huang, "Classification layer (all-to-all)"; Gormley, Case 2.
+
+    Args:
+        x: examples, features last; any number of leading axes.
+        weight: features in by features out.
+        bias: one number per feature out, or None.
+        rule: the map to apply, hand-written (`dense_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: the shapes do not fit together.
+    """
+    op = "dense"
+    x = check.float_array(op, "x", x)
+    weight = check.float_array(op, "weight", weight, like=("x", x))
+    check.rank(op, "weight", weight, 2, "features in, features out")
+    if x.ndim < 1 or x.shape[-1] != weight.shape[0]:
+        raise ValueError(
+            f"{op}: x must have as many features as weight has rows, "
+            f"got shape {x.shape} for a weight of {weight.shape}"
+        )
+    if bias is not None:
+        bias = check.float_array(op, "bias", bias, like=("x", x))
+        check.shape(op, "bias", bias, weight.shape[-1:])
+    return rule(x, weight, bias)
+
+
+def dense_input_grad(
+    delta: Float[ArrayLike, "*n d"],
+    weight: Float[ArrayLike, "c d"],
+    *,
+    rule: Callable[..., Array] = dense_input_grad_map,
+) -> Float[Array, "*n c"]:
+    """∂x = δ Wᵀ: the adjoint of `dense` in its input.
+
+    Backward, with ζ the incoming gradient: ∂δ = ζ W, ∂W = ζᵀ δ.
+    Source: Huang, "Classification layer (all-to-all)".
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: the shapes do not fit together.
+    """
+    op = "dense_input_grad"
+    delta = check.float_array(op, "delta", delta)
+    weight = check.float_array(op, "weight", weight, like=("delta", delta))
+    check.rank(op, "weight", weight, 2, "features in, features out")
+    if delta.ndim < 1 or delta.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"{op}: delta must have as many features as weight has columns, "
+            f"got shape {delta.shape} for a weight of {weight.shape}"
+        )
+    return rule(delta, weight)
+
+
+def dense_weight_grad(
+    x: Float[ArrayLike, "*n c"],
+    delta: Float[ArrayLike, "*n d"],
+    *,
+    rule: Callable[..., Array] = dense_weight_grad_map,
+) -> Float[Array, "c d"]:
+    """∂W = xᵀ δ: the adjoint of `dense` in its weight, summed over all leading axes.
+
+    Backward, with Ω the incoming gradient: ∂x = δ Ωᵀ, ∂δ = x Ω.
+    Source: Huang, "Classification layer (all-to-all)".
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: the leading axes of x and delta differ.
+    """
+    op = "dense_weight_grad"
+    x = check.float_array(op, "x", x)
+    delta = check.float_array(op, "delta", delta, like=("x", x))
+    if x.ndim < 1 or delta.ndim < 1 or x.shape[:-1] != delta.shape[:-1]:
+        raise ValueError(
+            f"{op}: delta must have the leading axes of x, got {delta.shape} for x of {x.shape}"
+        )
+    return rule(x, delta)

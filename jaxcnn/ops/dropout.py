@@ -1,0 +1,87 @@
+"""Dropout: a gate with a random mask, scaled so that the expectation stays what it was."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Key
+
+from jaxcnn import check
+from jaxcnn.ops.gate import gate_map
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def dropout_map(
+    x: Float[Array, "*n"], key: Key[Array, ""], rate: float
+) -> Float[Array, "*n"]:
+    """y = x • mask / (1 − p).  With δ = ∂L/∂y:  ∂x = δ • mask / (1 − p).
+
+    Quan, "Learning magic in AlexNet"; the mask is one with probability 1 − p.
+    """
+    return _drop(x, dropout_mask(key, rate, x.shape), rate)
+
+
+def _dropout_fwd(x, key, rate):
+    mask = dropout_mask(key, rate, x.shape)
+    return _drop(x, mask, rate), mask
+
+
+def _dropout_bwd(rate, mask, delta):
+    return _drop(delta, mask, rate), None
+
+
+dropout_map.defvjp(_dropout_fwd, _dropout_bwd)
+
+
+def _drop(x: Array, mask: Array, rate: float) -> Array:
+    return gate_map(x, mask) * (1 / (1 - rate) if rate < 1 else 0.0)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def dropout_mask(
+    key: Key[Array, ""], rate: float, shape: tuple[int, ...]
+) -> Bool[Array, "*n"]:
+    """mask = true with probability 1 − p, independently at each element; it has no gradient."""
+    return jax.random.bernoulli(key, 1 - rate, shape)
+
+
+def _dropout_mask_fwd(key, rate, shape):
+    return dropout_mask(key, rate, shape), None
+
+
+def _dropout_mask_bwd(rate, shape, _, delta):
+    return (None,)
+
+
+dropout_mask.defvjp(_dropout_mask_fwd, _dropout_mask_bwd)
+
+
+def dropout(
+    x: Float[ArrayLike, "*n"],
+    key: Key[ArrayLike, ""],
+    rate: float,
+    *,
+    rule: Callable[..., Array] = dropout_map,
+) -> Float[Array, "*n"]:
+    """y = x • mask / (1 − p), the mask one with probability 1 − p at each element by itself.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ • mask / (1 − p), with the same mask, drawn from the same key.
+    Source: Quan, "Learning magic in AlexNet"; Srivastava et al. 2014.
+
+    Args:
+        x: of any shape.
+        key: a key of jax.random; the same key gives the same mask.
+        rate: the probability p that an element is dropped, in [0, 1]; at 1 everything is.
+        rule: the map to apply, hand-written (`dropout_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array, key no key, or rate no number.
+        ValueError: rate is outside [0, 1].
+    """
+    x = check.float_array("dropout", "x", x)
+    rate = check.probability("dropout", "rate", rate)
+    check.key("dropout", "key", key)
+    return rule(x, key, rate)

@@ -1,0 +1,241 @@
+"""Linear maps that only move elements: rot180, dilate and subsample, flatten and unflatten.
+
+Each is orthogonal to its neighbour: the rule of one calls the other.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+
+
+@jax.custom_vjp
+def rot180_map(kernel: Float[Array, "*k c d"]) -> Float[Array, "*k c d"]:
+    """y = rot180(k).  With δ = ∂L/∂y:  ∂k = rot180(δ).  Huang, "Forward pass"; Ray, flip(K)."""
+    return jnp.flip(kernel, range(kernel.ndim - 2))
+
+
+def _rot180_fwd(kernel):
+    return rot180_map(kernel), None
+
+
+def _rot180_bwd(_, delta):
+    return (rot180_map(delta),)
+
+
+rot180_map.defvjp(_rot180_fwd, _rot180_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def dilate_map(
+    x: Float[Array, "n *hw c"], rate: tuple[int, ...], size: tuple[int, ...]
+) -> Float[Array, "n *pq c"]:
+    """y[i·s] = x[i], zeros elsewhere, y of the given size.  With δ = ∂L/∂y:  ∂x[i] = δ[i·s].
+
+    The zeros that a stride asks for in the backward pass; Quan, 7.2.
+    """
+    config = [
+        (0, full - (h - 1) * s - 1, s - 1)
+        for h, s, full in zip(x.shape[1:-1], rate, size, strict=True)
+    ]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *config, (0, 0, 0)])
+
+
+def _dilate_fwd(x, rate, size):
+    return dilate_map(x, rate, size), None
+
+
+def _dilate_bwd(rate, size, _, delta):
+    return (subsample_map(delta, rate, size),)
+
+
+dilate_map.defvjp(_dilate_fwd, _dilate_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def subsample_map(
+    x: Float[Array, "n *pq c"], rate: tuple[int, ...], size: tuple[int, ...]
+) -> Float[Array, "n *hw c"]:
+    """y[i] = x[i·s], x of the given size.  With δ = ∂L/∂y:  ∂x = dilate(δ), filled up to that size.
+
+    The transpose of `dilate_map`.
+    """
+    del size  # x has it; the backward pass needs it as a static value
+    return lax.slice(x, (0,) * x.ndim, x.shape, (1, *rate, 1))
+
+
+def _subsample_fwd(x, rate, size):
+    return subsample_map(x, rate, size), None
+
+
+def _subsample_bwd(rate, size, _, delta):
+    return (dilate_map(delta, rate, size),)
+
+
+subsample_map.defvjp(_subsample_fwd, _subsample_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def flatten_map(x: Float[Array, "n *hwc"], shape: tuple[int, ...]) -> Float[Array, "n m"]:
+    """y = the elements of x, of the given shape, in one row.  With δ = ∂L/∂y:  ∂x = δ in that shape.
+
+    Gormley, "Fully-Connected Layer (w/ tensor input)"; Quan, "Backpropagation: Final flat layers".
+    """
+    return x.reshape(x.shape[0], math.prod(shape))
+
+
+def _flatten_fwd(x, shape):
+    return flatten_map(x, shape), None
+
+
+def _flatten_bwd(shape, _, delta):
+    return (unflatten_map(delta, shape),)
+
+
+flatten_map.defvjp(_flatten_fwd, _flatten_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def unflatten_map(x: Float[Array, "n m"], shape: tuple[int, ...]) -> Float[Array, "n *hwc"]:
+    """y = the elements of x in the given shape.  With δ = ∂L/∂y:  ∂x = δ in one row.
+
+    The transpose of `flatten_map`.
+    """
+    return x.reshape(x.shape[0], *shape)
+
+
+def _unflatten_fwd(x, shape):
+    return unflatten_map(x, shape), None
+
+
+def _unflatten_bwd(shape, _, delta):
+    return (flatten_map(delta, shape),)
+
+
+unflatten_map.defvjp(_unflatten_fwd, _unflatten_bwd)
+
+
+def rot180(
+    kernel: Float[ArrayLike, "*k c d"], *, rule: Callable[..., Array] = rot180_map
+) -> Float[Array, "*k c d"]:
+    """y = rot180(k): the kernel turned by 180° in its spatial axes, channels untouched.
+
+    Backward, with δ = ∂L/∂y: ∂k = rot180(δ). x ⋆ rot180(k) is the true convolution of x and k.
+    Source: Huang, "Forward pass"; Gwardys; Ray, "Derivation of δI" (there flip).
+
+    Raises:
+        TypeError: kernel is no float array.
+        ValueError: kernel has no spatial axis.
+    """
+    kernel = check.float_array("rot180", "kernel", kernel)
+    if kernel.ndim < 3:
+        raise ValueError(
+            "rot180: kernel must have at least 3 axes (space, channels in, channels out), "
+            f"got {kernel.ndim} with shape {kernel.shape}"
+        )
+    return rule(kernel)
+
+
+def dilate(
+    x: Float[ArrayLike, "n *hw c"],
+    rate: int | Sequence[int],
+    *,
+    rule: Callable[..., Array] = dilate_map,
+) -> Float[Array, "n *pq c"]:
+    """y[i·s] = x[i], zeros between: s − 1 of them along every spatial axis, p = (h − 1)·s + 1.
+
+    Backward, with δ = ∂L/∂y: ∂x[i] = δ[i·s]. Not to be confused with `upsample`, which replicates.
+    Source: Quan, 7.2 (what a stride asks for in the backward pass).
+
+    Args:
+        x: maps, channels last.
+        rate: the distance s of the elements in y; one for all spatial axes or one per axis.
+        rule: the map to apply, hand-written (`dilate_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, rate no integer.
+        ValueError: x has no spatial axis, or rate is below 1.
+    """
+    x = check.maps("dilate", "x", x)
+    rate = check.per_axis("dilate", "rate", rate, x.ndim - 2)
+    size = tuple((h - 1) * s + 1 for h, s in zip(x.shape[1:-1], rate, strict=True))
+    return rule(x, rate, size)
+
+
+def subsample(
+    x: Float[ArrayLike, "n *pq c"],
+    rate: int | Sequence[int],
+    *,
+    rule: Callable[..., Array] = subsample_map,
+) -> Float[Array, "n *hw c"]:
+    """y[i] = x[i·s]: every s-th element along every spatial axis, from the first on.
+
+    Backward, with δ = ∂L/∂y: ∂x = dilate(δ), with zeros for what lies beyond the last element kept.
+    Source: the transpose of `dilate`.
+
+    Args:
+        x: maps, channels last.
+        rate: the step s; one for all spatial axes or one per axis.
+        rule: the map to apply, hand-written (`subsample_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, rate no integer.
+        ValueError: x has no spatial axis, or rate is below 1.
+    """
+    x = check.maps("subsample", "x", x)
+    rate = check.per_axis("subsample", "rate", rate, x.ndim - 2)
+    return rule(x, rate, x.shape[1:-1])
+
+
+def flatten(
+    x: Float[ArrayLike, "n *hwc"], *, rule: Callable[..., Array] = flatten_map
+) -> Float[Array, "n m"]:
+    """y = x with all axes but the batch made one, in row-major order.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ in the shape of x.
+    Source: Gormley, "Fully-Connected Layer (w/ tensor input)"; Quan, 7.1.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: x has no axis but the batch, or none.
+    """
+    x = check.float_array("flatten", "x", x)
+    if x.ndim < 2:
+        raise ValueError(
+            f"flatten: x must have a batch axis and at least one more, got shape {x.shape}"
+        )
+    return rule(x, x.shape[1:])
+
+
+def unflatten(
+    x: Float[ArrayLike, "n m"], shape: Sequence[int], *, rule: Callable[..., Array] = unflatten_map
+) -> Float[Array, "n *hwc"]:
+    """y = x with its second axis split into the given shape, in row-major order.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ in one row. Source: the transpose of `flatten`.
+
+    Args:
+        x: one row per example.
+        shape: of one example of the result, without the batch axis.
+        rule: the map to apply, hand-written (`unflatten_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: x is no matrix, or shape has another number of elements than its rows.
+    """
+    x = check.float_array("unflatten", "x", x)
+    check.rank("unflatten", "x", x, 2, "batch, elements")
+    shape = check.per_axis("unflatten", "shape", shape, len(shape))
+    if math.prod(shape) != x.shape[1]:
+        raise ValueError(
+            f"unflatten: shape must have as many elements as a row of x, "
+            f"got {shape} for rows of {x.shape[1]}"
+        )
+    return rule(x, shape)

@@ -1,0 +1,236 @@
+"""Sums and averages over windows, and the maps that spread a gradient over them.
+
+All are linear: the sum over windows and the spread over windows are each other's adjoint, and
+`upsample` (replication) is the adjoint of the sum over windows that tile the map. Averages divide:
+∂x = upsample(δ)/size. Where windows overlap the shares of an element add up; what no window
+reached gets zero.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
+from jaxcnn.lowering import pool as lowering
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def sum_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq c"]:
+    """y = Σ over the window.  With δ = ∂L/∂y:  ∂x = every δ at each place of its window, adding up.
+
+    Huang, "Average pooling layer", without the factor.
+    """
+    return lowering.sum_pool(x, geometry)
+
+
+def _sum_pool_fwd(x, geometry):
+    return sum_pool_map(x, geometry), None
+
+
+def _sum_pool_bwd(geometry, _, delta):
+    return (sum_pool_input_grad_map(delta, geometry),)
+
+
+sum_pool_map.defvjp(_sum_pool_fwd, _sum_pool_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def sum_pool_input_grad_map(
+    delta: Float[Array, "n *pq c"], geometry: Geometry
+) -> Float[Array, "n *hw c"]:
+    """z = every δ at each place of its window, overlaps adding up.  With ζ = ∂L/∂z:  ∂δ = Σ ζ.
+
+    The transpose of the sum over windows; for windows that tile the map it is `upsample`.
+    """
+    return lowering.sum_pool_input_grad(delta, geometry)
+
+
+def _sum_pool_input_grad_fwd(delta, geometry):
+    return sum_pool_input_grad_map(delta, geometry), None
+
+
+def _sum_pool_input_grad_bwd(geometry, _, zeta):
+    return (sum_pool_map(zeta, geometry),)
+
+
+sum_pool_input_grad_map.defvjp(_sum_pool_input_grad_fwd, _sum_pool_input_grad_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def avg_pool_map(
+    x: Float[Array, "n *hw c"], geometry: Geometry, count_include_pad: bool
+) -> Float[Array, "n *pq c"]:
+    """y = Σ over the window / size.  With δ = ∂L/∂y:  ∂x = upsample(δ / size), overlaps adding up.
+
+    size is the number of the window's elements, or of those on the map. Huang, "Average pooling
+    layer"; Quan, "Mean pooling".
+    """
+    y = sum_pool_map(x, geometry)
+    return y * _window_weight(geometry, count_include_pad, y)
+
+
+def _avg_pool_fwd(x, geometry, count_include_pad):
+    return avg_pool_map(x, geometry, count_include_pad), None
+
+
+def _avg_pool_bwd(geometry, count_include_pad, _, delta):
+    weight = _window_weight(geometry, count_include_pad, delta)
+    return (sum_pool_input_grad_map(delta * weight, geometry),)
+
+
+avg_pool_map.defvjp(_avg_pool_fwd, _avg_pool_bwd)
+
+
+def _window_weight(geometry: Geometry, count_include_pad: bool, like: Array) -> Array:
+    """1/size of every window, in the shape of `like`; a window with nothing to count gets 0."""
+    if count_include_pad:
+        return jnp.full(like.shape, 1 / geometry.taps, like.dtype)
+    counts = lowering.window_counts(geometry)
+    return jnp.broadcast_to(jnp.asarray((counts > 0) / counts.clip(1), like.dtype), like.shape)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def upsample_map(x: Float[Array, "n *hw c"], size: tuple[int, ...]) -> Float[Array, "n *pq c"]:
+    """y = every x replicated over a window.  With δ = ∂L/∂y:  ∂x = Σ δ over the window.
+
+    Huang, "Average pooling layer": upsample.
+    """
+    return lowering.upsample(x, size)
+
+
+def _upsample_fwd(x, size):
+    return upsample_map(x, size), None
+
+
+def _upsample_bwd(size, _, delta):
+    return (sum_pool_map(delta, Geometry.tiles(delta.shape[1:-1], size)),)
+
+
+upsample_map.defvjp(_upsample_fwd, _upsample_bwd)
+
+
+def sum_pool(
+    x: Float[ArrayLike, "n *hw c"],
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    rule: Callable[..., Array] = sum_pool_map,
+) -> Float[Array, "n *pq c"]:
+    """y = the sum over every window, each channel by itself.
+
+    Backward, with δ = ∂L/∂y: ∂x = every δ at each place of its window, overlaps adding up.
+    Source: Huang, "Average pooling layer", without the factor.
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        window: size of the window, in elements; one for all spatial axes or one per axis.
+        stride: step of the window, in elements; the window's size by default.
+        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
+            each an integer or a (low, high) pair; in elements. It counts as zero.
+        rule: the map to apply, hand-written (`sum_pool_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: the window is larger than the padded map, or the padding not smaller than it.
+    """
+    x = check.maps("sum_pool", "x", x)
+    return rule(x, parse_pool_geometry("sum_pool", x.shape[1:-1], window, stride, padding))
+
+
+def sum_pool_input_grad(
+    delta: Float[ArrayLike, "n *pq c"],
+    window: int | Sequence[int],
+    *,
+    input_size: Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    rule: Callable[..., Array] = sum_pool_input_grad_map,
+) -> Float[Array, "n *hw c"]:
+    """z = every δ at each place of its window, overlaps adding up: the adjoint of `sum_pool`.
+
+    Backward, with ζ = ∂L/∂z: ∂δ = the sum of ζ over every window.
+    Source: Huang, "Average pooling layer", without the factor.
+
+    Args:
+        delta: one element per window, channels last.
+        window: see `sum_pool`, as are stride and padding.
+        input_size: the spatial size of the result, which the strides leave open.
+        stride: see `sum_pool`.
+        padding: see `sum_pool`.
+        rule: the map to apply, hand-written (`sum_pool_input_grad_map`) or a twin.
+
+    Raises:
+        TypeError: delta is no float array.
+        ValueError: the sizes do not fit together.
+    """
+    op = "sum_pool_input_grad"
+    delta = check.maps(op, "delta", delta)
+    input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
+    geometry = parse_pool_geometry(op, input_size, window, stride, padding)
+    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
+    return rule(delta, geometry)
+
+
+def avg_pool(
+    x: Float[ArrayLike, "n *hw c"],
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    count_include_pad: bool = True,
+    rule: Callable[..., Array] = avg_pool_map,
+) -> Float[Array, "n *pq c"]:
+    """y = the sum over every window / its size, each channel by itself.
+
+    Backward, with δ = ∂L/∂y: ∂x = upsample(δ / size), overlaps adding up.
+    Source: Huang, "Average pooling layer"; Quan, "Mean pooling".
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        window: size of the window, in elements; one for all spatial axes or one per axis.
+        stride: step of the window, in elements; the window's size by default.
+        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
+            each an integer or a (low, high) pair; in elements. It counts as zero.
+        count_include_pad: whether size counts the padding in the window (the default, as in
+            PyTorch) or only the elements on the map.
+        rule: the map to apply, hand-written (`avg_pool_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: the window is larger than the padded map, or the padding not smaller than it.
+    """
+    x = check.maps("avg_pool", "x", x)
+    geometry = parse_pool_geometry("avg_pool", x.shape[1:-1], window, stride, padding)
+    return rule(x, geometry, bool(count_include_pad))
+
+
+def upsample(
+    x: Float[ArrayLike, "n *hw c"],
+    size: int | Sequence[int],
+    *,
+    rule: Callable[..., Array] = upsample_map,
+) -> Float[Array, "n *pq c"]:
+    """y = every element replicated over a window of the given size; p = h·size.
+
+    Backward, with δ = ∂L/∂y: ∂x = the sum of δ over every window. Not to be confused with `dilate`,
+    which inserts zeros.
+    Source: Huang, "Average pooling layer" (definition of upsample).
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        size: of the window, in elements; one for all spatial axes or one per axis.
+        rule: the map to apply, hand-written (`upsample_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array, or size no integer.
+        ValueError: size is below 1.
+    """
+    x = check.maps("upsample", "x", x)
+    return rule(x, check.per_axis("upsample", "size", size, x.ndim - 2))
