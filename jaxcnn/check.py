@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 
 def _array(op: str, name: str, value: Any) -> Array:
@@ -25,7 +26,7 @@ def _array(op: str, name: str, value: Any) -> Array:
 
 
 def float_array(op: str, name: str, value: Any, *, like: tuple[str, Array] | None = None) -> Array:
-    """The value as a non-empty floating-point array, of the same dtype as `like` = (name, array)."""
+    """The value as a non-empty array of floats, of the same dtype as `like` = (name, array)."""
     array = _array(op, name, value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(
@@ -139,7 +140,7 @@ def key(op: str, name: str, value: Any) -> None:
 
 def concrete_range(op: str, name: str, array: Array, low: float, high: float) -> None:
     """Raise if a concrete array leaves [low, high]; what is only traced cannot be looked at."""
-    if isinstance(array, jax.core.Tracer) or not array.is_fully_addressable:
+    if isinstance(array, Tracer) or not array.is_fully_addressable:
         return
     values = np.asarray(array)
     outside = ~((values >= low) & (values <= high))

@@ -17,8 +17,18 @@ import numpy as np
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.ops import activation, conv, dense, dropout, elementary, gate, loss, max_pool, shape
-from jaxcnn.ops import rule_of
+from jaxcnn.ops import (
+    activation,
+    conv,
+    dense,
+    dropout,
+    elementary,
+    gate,
+    loss,
+    max_pool,
+    rule_of,
+    shape,
+)
 from jaxcnn.ops import sum_pool as sums
 
 _LETTERS = {1: "W", 2: "HW", 3: "DHW"}

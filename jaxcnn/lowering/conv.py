@@ -83,9 +83,7 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
         x,
         delta,
         stride=geometry.dilation,
-        padding=tuple(
-            (low, up) for (low, _), up in zip(geometry.padding, high, strict=True)
-        ),
+        padding=tuple((low, up) for (low, _), up in zip(geometry.padding, high, strict=True)),
         dilation=geometry.stride,
         input_dilation=geometry.input_dilation,
         groups=groups,

@@ -1,10 +1,11 @@
 """Maps over pooling windows: maxima with their positions, sums, and the adjoints of both.
 
 A window's taps are visited in row-major order as strided slices of the whole map, which XLA fuses
-into one pass; for the gradient of a maximum this is what makes the difference to select-and-scatter.
+into one pass; for the gradient of a maximum this makes the difference to select-and-scatter.
 """
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import jax.numpy as jnp
@@ -12,14 +13,16 @@ import numpy as np
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.precision import accumulator
+from jaxcnn.lowering.precision import accumulator, widen
+
+_NONE = (0, 0, 0)  # an axis that is not padded
 
 
 def max_pool(x: Array, geometry: Geometry) -> Array:
     """The maximum of every window, nothing else: what a pass without a gradient needs."""
     return lax.reduce_window(
         x,
-        jnp.array(-jnp.inf, x.dtype),
+        -jnp.inf,
         lax.max,
         window_dimensions=(1, *geometry.window, 1),
         window_strides=(1, *geometry.stride, 1),
@@ -29,25 +32,46 @@ def max_pool(x: Array, geometry: Geometry) -> Array:
 
 
 def max_with_switches(x: Array, geometry: Geometry) -> tuple[Array, Array]:
-    """The maximum of every window and the tap that holds it; the first one wins a tie."""
-    padded = any(low or high for low, high in geometry.padding)
+    """The maximum of every window and the tap that holds it; the first one wins a tie.
+
+    One axis after the other, the last one first: the first maximum of every row of the window, then
+    the first row that holds the largest of them, which is the first in row-major order. That takes
+    kh + kw comparisons instead of kh · kw.
+    """
     dtype = switch_dtype(geometry)
-    best, switches, seen = None, None, None
-    for tap, (part, valid) in enumerate(_taps(x, geometry, fill=-jnp.inf)):
+    best, switches = x, jnp.zeros((), dtype)
+    taps_below = 1
+    for axis in reversed(range(geometry.axes)):
+        best, switches = _max_along(best, switches, axis, geometry, taps_below)
+        taps_below *= geometry.window[axis]
+    return best, switches
+
+
+def _max_along(
+    x: Array, switches: Array, axis: int, geometry: Geometry, taps_below: int
+) -> tuple[Array, Array]:
+    """Slide along one axis: the first maximum, and its tap here besides those of later axes."""
+    best, found, seen = None, None, None
+    for tap in range(geometry.window[axis]):
+        part = _tap(x, axis, tap, geometry, fill=-jnp.inf)
+        below = switches if switches.ndim == 0 else _tap(switches, axis, tap, geometry, fill=0)
+        number = below + jnp.array(tap * taps_below, switches.dtype)
+        valid = _along(_valid(geometry, axis, tap), axis, geometry)
         if best is None:
-            best, switches, seen = part, jnp.zeros(part.shape, dtype), valid
+            best, found, seen = part, jnp.broadcast_to(number, part.shape), valid
             continue
+        assert found is not None
         # A NaN is the maximum, as in JAX and PyTorch, and the first NaN stays. A padded position
         # is never chosen, even where everything else in the window is −∞ as well.
         better = (part > best) | (jnp.isnan(part) & ~jnp.isnan(best))
-        if padded:
+        if not (valid <= seen).all():
             better |= jnp.broadcast_to(valid & ~seen, better.shape)
             seen = seen | valid
         best = jnp.where(better, part, best)
-        switches = jnp.where(better, jnp.array(tap, dtype), switches)
+        found = jnp.where(better, number, found)
     assert best is not None
-    assert switches is not None
-    return best, switches
+    assert found is not None
+    return best, found
 
 
 def switch_dtype(geometry: Geometry) -> jnp.dtype:
@@ -60,28 +84,72 @@ def switch_dtype(geometry: Geometry) -> jnp.dtype:
 
 def gather_at_switches(x: Array, switches: Array, geometry: Geometry) -> Array:
     """From every window the element that its switch names."""
+    if geometry.tiling:
+        blocks = _blocks(x, geometry)
+        chosen = jnp.where(_chosen(switches, geometry), blocks, jnp.zeros_like(blocks))
+        # One element per window is left, so the sum is exact in any dtype.
+        return chosen.sum(range(2, 2 * geometry.axes + 1, 2), dtype=x.dtype)
     y = jnp.zeros(switches.shape, x.dtype)
-    for tap, (part, _) in enumerate(_taps(x, geometry, fill=0)):
-        y = jnp.where(switches == jnp.array(tap, switches.dtype), part, y)
+    for number, tap in enumerate(_taps(geometry)):
+        part = x
+        for axis, t in enumerate(tap):
+            part = _tap(part, axis, t, geometry, fill=0)
+        y = jnp.where(switches == jnp.array(number, switches.dtype), part, y)
     return y
 
 
 def scatter_at_switches(delta: Array, switches: Array, geometry: Geometry) -> Array:
-    """M • upsample(δ): every δ at the place its switch names; where windows overlap, they add up."""
-    parts = [
-        jnp.where(switches == jnp.array(tap, switches.dtype), delta, jnp.zeros_like(delta))
-        for tap in range(geometry.taps)
-    ]
+    """M • upsample(δ): every δ at the place its switch names; overlaps add up.
+
+    Windows that tile the map: M and upsample(δ) as the formula says, in one pass. Otherwise tap t
+    of window i lies at i·s + t = (i + t // s)·s + t % s: so each of the s residues is a sum of
+    shifted δ, of the size of δ and not of the map, and the residues are interleaved at the end.
+    """
     if geometry.tiling:
-        return _interleave(parts, geometry)
-    return _overlap_add(parts, geometry, delta.dtype)
+        spread = jnp.expand_dims(delta, range(2, 2 * geometry.axes + 1, 2))
+        mask = _chosen(switches, geometry)
+        blocks = jnp.where(mask, jnp.broadcast_to(spread, mask.shape), jnp.zeros((), delta.dtype))
+        return _fill_remainder(_unblock(blocks, geometry), geometry)
+    return _scatter_overlapping(delta, switches, geometry)
+
+
+def _scatter_overlapping(delta: Array, switches: Array, geometry: Geometry) -> Array:
+    steps, residues = geometry.stride, [0] * math.prod(geometry.stride)
+    # How many windows' worth of residues cover the padded map, and the largest shift.
+    count = [
+        -(-(h + low) // s)
+        for h, (low, _), s in zip(geometry.input, geometry.padding, steps, strict=True)
+    ]
+    shift = [(e - 1) // s for e, s in zip(geometry.extent, steps, strict=True)]
+    pads = [(m, max(c - p, 0), 0) for m, c, p in zip(shift, count, geometry.output, strict=True)]
+    wide = lax.pad(widen(delta), jnp.zeros((), accumulator(delta.dtype)), [_NONE, *pads, _NONE])
+    names = lax.pad(switches, jnp.zeros((), switches.dtype), [_NONE, *pads, _NONE])
+    for number, tap in enumerate(_taps(geometry)):
+        offset = [t * d for t, d in zip(tap, geometry.dilation, strict=True)]
+        start = [m - o // s for m, o, s in zip(shift, offset, steps, strict=True)]
+        at = (slice(None), *(slice(b, b + c) for b, c in zip(start, count, strict=True)))
+        chosen = names[at] == jnp.array(number, switches.dtype)
+        residue = np.ravel_multi_index([o % s for o, s in zip(offset, steps, strict=True)], steps)
+        residues[residue] += jnp.where(chosen, wide[at], jnp.zeros((), wide.dtype))
+    shape = (delta.shape[0], *count, delta.shape[-1])
+    parts = [r if isinstance(r, Array) else jnp.zeros(shape, wide.dtype) for r in residues]
+    stacked = jnp.stack(parts).reshape(*steps, *shape)
+    axes = geometry.axes
+    # s t n p q c → n p s q t c
+    order = [axes, *(a for axis in range(axes) for a in (axes + 1 + axis, axis)), 2 * axes + 1]
+    merged = stacked.transpose(order).reshape(
+        shape[0], *(c * s for c, s in zip(count, steps, strict=True)), shape[-1]
+    )
+    low = [pad for pad, _ in geometry.padding]
+    at = (slice(None), *(slice(b, b + h) for b, h in zip(low, geometry.input, strict=True)))
+    return merged[at].astype(delta.dtype)
 
 
 def sum_pool(x: Array, geometry: Geometry) -> Array:
     """The sum of every window; padding counts as zero."""
     total = lax.reduce_window(
-        x.astype(accumulator(x.dtype)),
-        jnp.zeros((), accumulator(x.dtype)),
+        widen(x),
+        0.0,
         lax.add,
         window_dimensions=(1, *geometry.window, 1),
         window_strides=(1, *geometry.stride, 1),
@@ -101,13 +169,12 @@ def sum_pool_input_grad(delta: Array, geometry: Geometry) -> Array:
     config = []
     for axis, (low, _) in enumerate(geometry.padding):
         before = geometry.extent[axis] - 1 - low
-        after = geometry.input[axis] - 1 + low - geometry.dilated_output[axis] + 1
+        after = geometry.input[axis] + low - geometry.dilated_output[axis]
         config.append((before, after, geometry.stride[axis] - 1))
-    wide = accumulator(delta.dtype)
-    zero = jnp.zeros((), wide)
+    wide = widen(delta)
     spread = lax.reduce_window(
-        lax.pad(delta.astype(wide), zero, [(0, 0, 0), *config, (0, 0, 0)]),
-        zero,
+        lax.pad(wide, jnp.zeros((), wide.dtype), [(0, 0, 0), *config, (0, 0, 0)]),
+        0.0,
         lax.add,
         window_dimensions=(1, *geometry.window, 1),
         window_strides=(1,) * delta.ndim,
@@ -126,33 +193,49 @@ def window_counts(geometry: Geometry) -> np.ndarray:
     return counts
 
 
-def _taps(x: Array, geometry: Geometry, *, fill: float) -> Iterator[tuple[Array, Array]]:
-    """Per tap, in row-major order: its slice of the padded map, and where that is no padding."""
-    padded = lax.pad(
-        x,
-        jnp.array(fill, x.dtype),
-        [(0, 0, 0), *((low, high, 0) for low, high in geometry.padding), (0, 0, 0)],
-    )
-    for tap in itertools.product(*(range(k) for k in geometry.window)):
-        start = [t * d for t, d in zip(tap, geometry.dilation, strict=True)]
-        limit = [b + p for b, p in zip(start, geometry.dilated_output, strict=True)]
-        part = lax.slice(
-            padded,
-            (0, *start, 0),
-            (x.shape[0], *limit, x.shape[-1]),
-            (1, *geometry.stride, 1),
-        )
-        valid = np.ones((1,) * x.ndim, bool)
-        for axis, t in enumerate(tap):
-            valid = valid & _along(_valid(geometry, axis, t), axis, geometry)
-        yield part, jnp.asarray(valid)
+def _taps(geometry: Geometry) -> Iterator[tuple[int, ...]]:
+    """The places in a window, in row-major order."""
+    return itertools.product(*(range(k) for k in geometry.window))
+
+
+def _tap(x: Array, axis: int, tap: int, geometry: Geometry, *, fill: float) -> Array:
+    """Along one spatial axis, the element at that tap of every window; `fill` in the padding."""
+    low, high = geometry.padding[axis]
+    pads = [_NONE] * x.ndim
+    pads[axis + 1] = (low, high, 0)
+    padded = lax.pad(x, jnp.array(fill, x.dtype), pads) if low or high else x
+    start = tap * geometry.dilation[axis]
+    stop = start + geometry.dilated_output[axis]
+    return lax.slice_in_dim(padded, start, stop, geometry.stride[axis], axis + 1)
+
+
+def _blocks(x: Array, geometry: Geometry) -> Array:
+    """n h w c → n p kh q kw c, for windows that tile the map; the remainder is left out."""
+    covered = [p * k for p, k in zip(geometry.output, geometry.window, strict=True)]
+    x = x[(slice(None), *(slice(size) for size in covered))]
+    split = [size for pair in zip(geometry.output, geometry.window, strict=True) for size in pair]
+    return x.reshape(x.shape[0], *split, x.shape[-1])
+
+
+def _unblock(blocks: Array, geometry: Geometry) -> Array:
+    """n p kh q kw c → n h w c."""
+    covered = [p * k for p, k in zip(geometry.output, geometry.window, strict=True)]
+    return blocks.reshape(blocks.shape[0], *covered, blocks.shape[-1])
+
+
+def _chosen(switches: Array, geometry: Geometry) -> Array:
+    """M in blocks, n p kh q kw c: whether the element is the one that its window's switch names."""
+    number = np.arange(geometry.taps).reshape(geometry.window)
+    number = np.expand_dims(number, [0, *range(1, 2 * geometry.axes, 2), 2 * geometry.axes + 1])
+    names = jnp.expand_dims(switches, range(2, 2 * geometry.axes + 1, 2))
+    return names == jnp.asarray(number, switches.dtype)
 
 
 def _valid(geometry: Geometry, axis: int, tap: int) -> np.ndarray:
     """For which outputs along the axis the tap lies on the map."""
     start = tap * geometry.dilation[axis] - geometry.padding[axis][0]
     position = start + geometry.stride[axis] * np.arange(geometry.output[axis])
-    return (0 <= position) & (position < geometry.input[axis])
+    return (position >= 0) & (position < geometry.input[axis])
 
 
 def _along(values: np.ndarray, axis: int, geometry: Geometry) -> np.ndarray:
@@ -160,42 +243,10 @@ def _along(values: np.ndarray, axis: int, geometry: Geometry) -> np.ndarray:
     return np.expand_dims(values, [a for a in range(geometry.axes + 2) if a != axis + 1])
 
 
-def _interleave(parts: list[Array], geometry: Geometry) -> Array:
-    """Tap t of every window side by side, for windows that tile the map: one transposed copy."""
-    n, c = parts[0].shape[0], parts[0].shape[-1]
-    axes = geometry.axes
-    stacked = jnp.stack(parts).reshape(*geometry.window, n, *geometry.output, c)
-    # kh kw n p q c → n p kh q kw c
-    order = [axes]
-    for axis in range(axes):
-        order += [axes + 1 + axis, axis]
-    covered = tuple(p * k for p, k in zip(geometry.output, geometry.window, strict=True))
-    dx = stacked.transpose(*order, 2 * axes + 1).reshape(n, *covered, c)
-    return _fill_remainder(dx, geometry)
-
-
 def _fill_remainder(x: Array, geometry: Geometry) -> Array:
     """Zeros for the rows and columns at the end that no window reached."""
     rest = [h - k for h, k in zip(geometry.input, x.shape[1:-1], strict=True)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((0, r, 0) for r in rest), (0, 0, 0)])
-
-
-def _overlap_add(parts: list[Array], geometry: Geometry, dtype: jnp.dtype) -> Array:
-    """Σ over taps of the part, dilated by the stride and moved to the tap's place."""
-    wide = accumulator(dtype)
-    total = jnp.zeros((), wide)
-    taps = itertools.product(*(range(k) for k in geometry.window))
-    for part, tap in zip(parts, taps, strict=True):
-        config = []
-        for axis, t in enumerate(tap):
-            low = t * geometry.dilation[axis] - geometry.padding[axis][0]
-            high = geometry.input[axis] - low - geometry.dilated_output[axis]
-            config.append((low, high, geometry.stride[axis] - 1))
-        moved = lax.pad(
-            part.astype(wide), jnp.zeros((), wide), [(0, 0, 0), *config, (0, 0, 0)]
-        )
-        total = moved if total.ndim == 0 else total + moved
-    return total.astype(dtype)
 
 
 def upsample(x: Array, size: tuple[int, ...]) -> Array:

@@ -1,5 +1,5 @@
-"""LeNet-5: LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning Applied to Document Recognition",
-1998; as in Quan, "LeNet-5", with 61,706 parameters, every map of C3 reading every map of S2.
+"""LeNet-5: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-Based Learning Applied to Document
+Recognition"; as in Quan, "LeNet-5": 61,706 parameters, every map of C3 reads every map of S2.
 """
 
 from jax.nn import initializers

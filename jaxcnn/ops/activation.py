@@ -1,7 +1,8 @@
-"""Activations: δ = ∂E/∂y • f′(u), with f′ written in terms of the output wherever that is possible."""
+"""Activations: δ = ∂E/∂y • f′(u), with f′ in terms of the output wherever that is possible."""
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,10 @@ relu_map.defvjp(_relu_fwd, _relu_bwd)
 
 @jax.custom_vjp
 def sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = 1 / (1 + e⁻ˣ).  With δ = ∂L/∂y:  ∂x = δ y (1 − y).  Gormley, "Derivative of a Sigmoid"."""
+    """y = 1 / (1 + e⁻ˣ).  With δ = ∂L/∂y:  ∂x = δ y (1 − y).
+
+    Gormley, "Derivative of a Sigmoid".
+    """
     return lax.logistic(x)
 
 
@@ -112,7 +116,7 @@ def _log_softmax_bwd(axis, y, delta):
 log_softmax_map.defvjp(_log_softmax_fwd, _log_softmax_bwd)
 
 
-def relu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Array] = relu_map) -> Float[Array, "*n"]:
+def relu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = relu_map) -> Float[Array, "*n"]:
     """y = max(x, 0), element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ where x > 0, else 0; at the kink, relu′(0) = 0.
@@ -125,7 +129,7 @@ def relu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Array] = relu_map) ->
 
 
 def sigmoid(
-    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Array] = sigmoid_map
+    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = sigmoid_map
 ) -> Float[Array, "*n"]:
     """y = 1 / (1 + e⁻ˣ), element by element.
 
@@ -138,7 +142,7 @@ def sigmoid(
     return rule(check.float_array("sigmoid", "x", x))
 
 
-def tanh(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Array] = tanh_map) -> Float[Array, "*n"]:
+def tanh(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = tanh_map) -> Float[Array, "*n"]:
     """y = tanh x, element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ (1 − y²).
@@ -151,7 +155,7 @@ def tanh(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Array] = tanh_map) ->
 
 
 def softmax(
-    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Array] = softmax_map
+    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Any] = softmax_map
 ) -> Float[Array, "*n"]:
     """y = eˣ / Σeˣ along an axis.
 
@@ -172,7 +176,7 @@ def softmax(
 
 
 def log_softmax(
-    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Array] = log_softmax_map
+    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Any] = log_softmax_map
 ) -> Float[Array, "*n"]:
     """y = x − ln Σeˣ along an axis.
 

@@ -12,6 +12,7 @@ dilate(δ) puts stride − 1 zeros between the elements of δ.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ def conv_map(
     bias: Float[Array, " d"] | None,
     geometry: Geometry,
 ) -> Float[Array, "n *pq d"]:
-    """y = x ⋆ k + b.  With δ = ∂L/∂y:  ∂x = full(dilate(δ), rot180(k)),  ∂k = x ⋆ dilate(δ),  ∂b = Σδ.
+    """y = x ⋆ k + b.  With δ = ∂L/∂y: ∂x = full(dilate(δ), rot180(k)), ∂k = x ⋆ dilate(δ), ∂b = Σδ.
 
     Huang, "Backward pass in general"; Quan, 7.2; Ray, "Derivation of δK" and "Derivation of δI".
     """
@@ -113,7 +114,7 @@ def conv(
     padding: Padding = "VALID",
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
-    rule: Callable[..., Array] = conv_map,
+    rule: Callable[..., Any] = conv_map,
 ) -> Float[Array, "n *pq d"]:
     """y = x ⋆ k + b, in 1, 2 or 3 spatial dimensions, read off the kernel's rank.
 
@@ -164,7 +165,7 @@ def conv_input_grad(
     padding: Padding = "VALID",
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
-    rule: Callable[..., Array] = conv_input_grad_map,
+    rule: Callable[..., Any] = conv_input_grad_map,
 ) -> Float[Array, "n *hw c"]:
     """∂x = full(dilate(δ), rot180(k)): the adjoint of `conv` in its input.
 
@@ -213,12 +214,12 @@ def conv_kernel_grad(
     padding: Padding = "VALID",
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
-    rule: Callable[..., Array] = conv_kernel_grad_map,
+    rule: Callable[..., Any] = conv_kernel_grad_map,
 ) -> Float[Array, "*k c/g d"]:
     """∂k = x ⋆ dilate(δ): the adjoint of `conv` in its kernel.
 
     Backward, with ω the incoming gradient: ∂x = full(dilate(δ), rot180(ω)), ∂δ = x ⋆ ω.
-    Source: Huang, "Backward pass in general"; Quan, "The filter derivative"; Ray, "Derivation of δK".
+    Source: Huang, "Backward pass in general"; Quan, "The filter derivative"; Ray.
 
     Args:
         x: the convolution's input.

@@ -1,6 +1,7 @@
 """Dense layers: one trilinear form ⟨x W, δ⟩, three partial gradients, as for a convolution."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +83,7 @@ def dense(
     weight: Float[ArrayLike, "c d"],
     bias: Float[ArrayLike, " d"] | None = None,
     *,
-    rule: Callable[..., Array] = dense_map,
+    rule: Callable[..., Any] = dense_map,
 ) -> Float[Array, "*n d"]:
     """y = x W + b, over the last axis of x.
 
@@ -118,12 +119,17 @@ def dense_input_grad(
     delta: Float[ArrayLike, "*n d"],
     weight: Float[ArrayLike, "c d"],
     *,
-    rule: Callable[..., Array] = dense_input_grad_map,
+    rule: Callable[..., Any] = dense_input_grad_map,
 ) -> Float[Array, "*n c"]:
     """∂x = δ Wᵀ: the adjoint of `dense` in its input.
 
     Backward, with ζ the incoming gradient: ∂δ = ζ W, ∂W = ζᵀ δ.
     Source: Huang, "Classification layer (all-to-all)".
+
+    Args:
+        delta: ∂L/∂y of the dense layer, with any number of leading axes.
+        weight: the layer's weight, features in by features out.
+        rule: the map to apply, hand-written (`dense_input_grad_map`) or a twin.
 
     Raises:
         TypeError: an argument is no float array, or the dtypes differ.
@@ -145,12 +151,17 @@ def dense_weight_grad(
     x: Float[ArrayLike, "*n c"],
     delta: Float[ArrayLike, "*n d"],
     *,
-    rule: Callable[..., Array] = dense_weight_grad_map,
+    rule: Callable[..., Any] = dense_weight_grad_map,
 ) -> Float[Array, "c d"]:
     """∂W = xᵀ δ: the adjoint of `dense` in its weight, summed over all leading axes.
 
     Backward, with Ω the incoming gradient: ∂x = δ Ωᵀ, ∂δ = x Ω.
     Source: Huang, "Classification layer (all-to-all)".
+
+    Args:
+        x: the layer's input, with any number of leading axes.
+        delta: ∂L/∂y of the layer, with the same leading axes.
+        rule: the map to apply, hand-written (`dense_weight_grad_map`) or a twin.
 
     Raises:
         TypeError: an argument is no float array, or the dtypes differ.

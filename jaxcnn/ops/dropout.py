@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Key
@@ -14,18 +14,17 @@ from jaxcnn.ops.gate import gate_map
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def dropout_map(
-    x: Float[Array, "*n"], key: Key[Array, ""], rate: float
-) -> Float[Array, "*n"]:
+def dropout_map(x: Float[Array, "*n"], key: Key[Array, ""], rate: float) -> Float[Array, "*n"]:
     """y = x • mask / (1 − p).  With δ = ∂L/∂y:  ∂x = δ • mask / (1 − p).
 
     Quan, "Learning magic in AlexNet"; the mask is one with probability 1 − p.
     """
-    return _drop(x, dropout_mask(key, rate, x.shape), rate)
+    mask: Array = dropout_mask(key, rate, x.shape)
+    return _drop(x, mask, rate)
 
 
 def _dropout_fwd(x, key, rate):
-    mask = dropout_mask(key, rate, x.shape)
+    mask: Array = dropout_mask(key, rate, x.shape)
     return _drop(x, mask, rate), mask
 
 
@@ -41,9 +40,7 @@ def _drop(x: Array, mask: Array, rate: float) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def dropout_mask(
-    key: Key[Array, ""], rate: float, shape: tuple[int, ...]
-) -> Bool[Array, "*n"]:
+def dropout_mask(key: Key[Array, ""], rate: float, shape: tuple[int, ...]) -> Bool[Array, "*n"]:
     """mask = true with probability 1 − p, independently at each element; it has no gradient."""
     return jax.random.bernoulli(key, 1 - rate, shape)
 
@@ -64,7 +61,7 @@ def dropout(
     key: Key[ArrayLike, ""],
     rate: float,
     *,
-    rule: Callable[..., Array] = dropout_map,
+    rule: Callable[..., Any] = dropout_map,
 ) -> Float[Array, "*n"]:
     """y = x • mask / (1 − p), the mask one with probability 1 − p at each element by itself.
 

@@ -8,6 +8,7 @@ outputs of an example; every leading axis counts as examples.
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +26,16 @@ REDUCTIONS = ("mean", "sum", "none")
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def softmax_cross_entropy_map(
-    logits: Float[Array, "*n k"], targets: Float[Array, "*n k"] | Integer[Array, "*n"], reduction: str
+    logits: Float[Array, "*n k"],
+    targets: Float[Array, "*n k"] | Integer[Array, "*n"],
+    reduction: str,
 ) -> Float[Array, "*n"]:
     """E = −Σ t ln y, y = softmax(u).  ∂u = y Σt − t (y − t where Σt = 1),  ∂t = −ln y.
 
     Integer targets are labels: t is their one-hot code, and they have no gradient.
     Huang, "Output layer"; Gormley, "Softmax Layer".
     """
-    log_y = log_softmax_map(logits, logits.ndim - 1)
+    log_y: Array = log_softmax_map(logits, logits.ndim - 1)
     t = _distribution(targets, log_y)
     # 0 · ln 0 = 0: a class that cannot occur and does not occur costs nothing.
     terms = jnp.where(t == 0, jnp.zeros_like(log_y), t * log_y)
@@ -58,7 +61,7 @@ softmax_cross_entropy_map.defvjp(_softmax_cross_entropy_fwd, _softmax_cross_entr
 
 
 def _distribution(targets: Array, like: Array) -> Array:
-    """The targets as numbers per class. A label outside the classes gives a row of NaN, not of 0."""
+    """The targets as numbers per class. A label outside gives a row of NaN, not of 0."""
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         return targets
     classes = jax.lax.broadcasted_iota(targets.dtype, like.shape, like.ndim - 1)
@@ -146,7 +149,7 @@ def softmax_cross_entropy(
     targets: Num[ArrayLike, "*n k"] | Integer[ArrayLike, "*n"],
     *,
     reduction: str = "mean",
-    rule: Callable[..., Array] = softmax_cross_entropy_map,
+    rule: Callable[..., Any] = softmax_cross_entropy_map,
 ) -> Float[Array, "*n"]:
     """E = −Σ t ln y with y = softmax(u), one loss per example, averaged over the batch by default.
 
@@ -182,9 +185,9 @@ def sigmoid_squared_error(
     targets: Float[ArrayLike, "*n k"],
     *,
     reduction: str = "mean",
-    rule: Callable[..., Array] = sigmoid_squared_error_map,
+    rule: Callable[..., Any] = sigmoid_squared_error_map,
 ) -> Float[Array, "*n"]:
-    """E = ½ Σ (t − y)² with y = sigmoid(u), one loss per example, averaged over the batch by default.
+    """E = ½ Σ (t − y)² with y = sigmoid(u), averaged over the batch by default.
 
     Backward, with δ = ∂E/∂u: δ = (y − t) y (1 − y); ∂t = t − y.
     Source: Huang, "Output layer" (least square error).
@@ -210,7 +213,7 @@ def sigmoid_binary_cross_entropy(
     targets: Float[ArrayLike, "*n k"],
     *,
     reduction: str = "mean",
-    rule: Callable[..., Array] = sigmoid_binary_cross_entropy_map,
+    rule: Callable[..., Any] = sigmoid_binary_cross_entropy_map,
 ) -> Float[Array, "*n"]:
     """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u); averaged over the batch by default.
 

@@ -9,6 +9,7 @@ windows overlap the shares of an element add up; what no window reached gets zer
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 from jax import Array
@@ -30,8 +31,8 @@ def max_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array,
 
 
 def _max_pool_fwd(x, geometry):
-    y, switches = max_pool_with_switches_map(x, geometry)
-    return y, switches
+    y_and_switches: tuple[Array, Array] = max_pool_with_switches_map(x, geometry)
+    return y_and_switches
 
 
 def _max_pool_bwd(geometry, switches, delta):
@@ -47,14 +48,14 @@ def max_pool_with_switches_map(
 ) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:
     """y, s = max and argmax over the window.  With δ = ∂L/∂y:  ∂x = M(x) • upsample(δ); s has none.
 
-    Huang, "Max pooling layer"; Quan, "Max Pooling layer at layer l" (keeping track of the location).
+    Huang, "Max pooling layer"; Quan, 7.3 (keeping track of the location of the max).
     """
     return lowering.max_with_switches(x, geometry)
 
 
 def _max_pool_with_switches_fwd(x, geometry):
-    y, switches = max_pool_with_switches_map(x, geometry)
-    return (y, switches), switches
+    y_and_switches: tuple[Array, Array] = max_pool_with_switches_map(x, geometry)
+    return y_and_switches, y_and_switches[1]
 
 
 def _max_pool_with_switches_bwd(geometry, switches, deltas):
@@ -115,7 +116,7 @@ def max_pool(
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
-    rule: Callable[..., Array] = max_pool_map,
+    rule: Callable[..., Any] = max_pool_map,
 ) -> Float[Array, "n *pq c"]:
     """y = the maximum over every window, each channel by itself.
 
@@ -145,7 +146,7 @@ def max_pool_with_switches(
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
-    rule: Callable[..., tuple[Array, Array]] = max_pool_with_switches_map,
+    rule: Callable[..., Any] = max_pool_with_switches_map,
 ) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:
     """y, s = the maximum over every window and its place there, counted in row-major order.
 
@@ -176,7 +177,7 @@ def gather_at_switches(
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
-    rule: Callable[..., Array] = gather_at_switches_map,
+    rule: Callable[..., Any] = gather_at_switches_map,
 ) -> Float[Array, "n *pq c"]:
     """y = from every window of x the element that its switch names; linear in x.
 
@@ -212,7 +213,7 @@ def scatter_at_switches(
     input_size: Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
-    rule: Callable[..., Array] = scatter_at_switches_map,
+    rule: Callable[..., Any] = scatter_at_switches_map,
 ) -> Float[Array, "n *hw c"]:
     """z = M • upsample(δ): every δ at the place its switch names; overlaps add up. Also unpooling.
 

@@ -6,6 +6,7 @@ Each is orthogonal to its neighbour: the rule of one calls the other.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +85,7 @@ subsample_map.defvjp(_subsample_fwd, _subsample_bwd)
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def flatten_map(x: Float[Array, "n *hwc"], shape: tuple[int, ...]) -> Float[Array, "n m"]:
-    """y = the elements of x, of the given shape, in one row.  With δ = ∂L/∂y:  ∂x = δ in that shape.
+    """y = the elements of x in one row.  With δ = ∂L/∂y:  ∂x = δ in the given shape, that of x.
 
     Gormley, "Fully-Connected Layer (w/ tensor input)"; Quan, "Backpropagation: Final flat layers".
     """
@@ -123,7 +124,7 @@ unflatten_map.defvjp(_unflatten_fwd, _unflatten_bwd)
 
 
 def rot180(
-    kernel: Float[ArrayLike, "*k c d"], *, rule: Callable[..., Array] = rot180_map
+    kernel: Float[ArrayLike, "*k c d"], *, rule: Callable[..., Any] = rot180_map
 ) -> Float[Array, "*k c d"]:
     """y = rot180(k): the kernel turned by 180° in its spatial axes, channels untouched.
 
@@ -147,7 +148,7 @@ def dilate(
     x: Float[ArrayLike, "n *hw c"],
     rate: int | Sequence[int],
     *,
-    rule: Callable[..., Array] = dilate_map,
+    rule: Callable[..., Any] = dilate_map,
 ) -> Float[Array, "n *pq c"]:
     """y[i·s] = x[i], zeros between: s − 1 of them along every spatial axis, p = (h − 1)·s + 1.
 
@@ -173,7 +174,7 @@ def subsample(
     x: Float[ArrayLike, "n *pq c"],
     rate: int | Sequence[int],
     *,
-    rule: Callable[..., Array] = subsample_map,
+    rule: Callable[..., Any] = subsample_map,
 ) -> Float[Array, "n *hw c"]:
     """y[i] = x[i·s]: every s-th element along every spatial axis, from the first on.
 
@@ -195,7 +196,7 @@ def subsample(
 
 
 def flatten(
-    x: Float[ArrayLike, "n *hwc"], *, rule: Callable[..., Array] = flatten_map
+    x: Float[ArrayLike, "n *hwc"], *, rule: Callable[..., Any] = flatten_map
 ) -> Float[Array, "n m"]:
     """y = x with all axes but the batch made one, in row-major order.
 
@@ -215,7 +216,7 @@ def flatten(
 
 
 def unflatten(
-    x: Float[ArrayLike, "n m"], shape: Sequence[int], *, rule: Callable[..., Array] = unflatten_map
+    x: Float[ArrayLike, "n m"], shape: Sequence[int], *, rule: Callable[..., Any] = unflatten_map
 ) -> Float[Array, "n *hwc"]:
     """y = x with its second axis split into the given shape, in row-major order.
 

@@ -8,6 +8,7 @@ reached gets zero.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +72,7 @@ def avg_pool_map(
     size is the number of the window's elements, or of those on the map. Huang, "Average pooling
     layer"; Quan, "Mean pooling".
     """
-    y = sum_pool_map(x, geometry)
+    y: Array = sum_pool_map(x, geometry)
     return y * _window_weight(geometry, count_include_pad, y)
 
 
@@ -121,7 +122,7 @@ def sum_pool(
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
-    rule: Callable[..., Array] = sum_pool_map,
+    rule: Callable[..., Any] = sum_pool_map,
 ) -> Float[Array, "n *pq c"]:
     """y = the sum over every window, each channel by itself.
 
@@ -151,7 +152,7 @@ def sum_pool_input_grad(
     input_size: Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
-    rule: Callable[..., Array] = sum_pool_input_grad_map,
+    rule: Callable[..., Any] = sum_pool_input_grad_map,
 ) -> Float[Array, "n *hw c"]:
     """z = every δ at each place of its window, overlaps adding up: the adjoint of `sum_pool`.
 
@@ -185,7 +186,7 @@ def avg_pool(
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
     count_include_pad: bool = True,
-    rule: Callable[..., Array] = avg_pool_map,
+    rule: Callable[..., Any] = avg_pool_map,
 ) -> Float[Array, "n *pq c"]:
     """y = the sum over every window / its size, each channel by itself.
 
@@ -215,7 +216,7 @@ def upsample(
     x: Float[ArrayLike, "n *hw c"],
     size: int | Sequence[int],
     *,
-    rule: Callable[..., Array] = upsample_map,
+    rule: Callable[..., Any] = upsample_map,
 ) -> Float[Array, "n *pq c"]:
     """y = every element replicated over a window of the given size; p = h·size.
 

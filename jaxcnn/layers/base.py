@@ -1,0 +1,138 @@
+"""What every layer is: a frozen value with `init` and `apply`; a leaf applies one operation."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from jaxcnn import check
+
+Tree = dict[str, Any]
+Initializer = Callable[..., Array]
+Rule = Callable[..., Any]
+
+
+class Parameter(NamedTuple):
+    """What `init` needs to draw one parameter."""
+
+    shape: tuple[int, ...]
+    initializer: Initializer
+
+
+class Window(NamedTuple):
+    """What a layer looks at: the extent of its window and its stride, one or one per axis."""
+
+    extent: int | Sequence[int]
+    stride: int | Sequence[int]
+
+
+SAME_PLACE = Window(1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A node of a network. One signature for all, leaves and combinators alike."""
+
+    def init(
+        self, key: Array, input_shape: Sequence[int], *, dtype: DTypeLike = jnp.float32
+    ) -> tuple[Tree, Tree]:
+        """Draw the parameters and the state, for examples of the given shape (no batch axis).
+
+        Raises:
+            TypeError: key is no key.
+            ValueError: a layer does not fit the shape that reaches it; a note names the layer.
+        """
+        check.key("init", "key", key)
+        shape = check.per_axis("init", "input_shape", tuple(input_shape), len(input_shape))
+        params, state, _ = self._build(key, shape, dtype)
+        return params, state
+
+    def apply(
+        self, params: Tree, state: Tree, x: Array, *, key: Array | None = None, train: bool = False
+    ) -> tuple[Array, Tree]:
+        """Run the network on a batch: the output and the new state.
+
+        Args:
+            params: as `init` drew them, or trained.
+            state: as `init` made it, or as the last `apply` returned it.
+            x: examples of the shape given to `init`, after a batch axis.
+            key: a key of jax.random, needed in training by layers that draw random numbers.
+            train: whether this is a training pass: dropout drops, statistics are the batch's.
+
+        Raises:
+            TypeError, ValueError: as the operations do; a note names the layer.
+        """
+        raise NotImplementedError
+
+    def _build(
+        self, key: Array, shape: tuple[int, ...], dtype: DTypeLike
+    ) -> tuple[Tree, Tree, tuple[int, ...]]:
+        """Parameters, state, and the shape of one example of the output."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaf(Layer):
+    """A layer that applies one operation. Subclasses name the operation and its static settings."""
+
+    rule: Rule
+
+    @property
+    def kind(self) -> str:
+        """The word that the summary shows, and that names the layer unless it is given a name."""
+        return type(self).__name__.lower()
+
+    def parameters(self, shape: tuple[int, ...]) -> dict[str, Parameter]:
+        """The parameters for inputs of the given shape; none unless a subclass says otherwise."""
+        del shape
+        return {}
+
+    def window(self, shape: tuple[int, ...]) -> Window | None:
+        """What one output element looks at in an input of that shape; None is everything."""
+        del shape
+        return SAME_PLACE
+
+    def call(self, params: Tree, x: Array, *, key: Array | None, train: bool, rule: Rule) -> Array:
+        """Apply the operation with the given rule."""
+        raise NotImplementedError
+
+    def apply(
+        self, params: Tree, state: Tree, x: Array, *, key: Array | None = None, train: bool = False
+    ) -> tuple[Array, Tree]:
+        return self.call(params, x, key=key, train=train, rule=self.rule), state
+
+    def _build(self, key, shape, dtype):
+        wanted = self.parameters(shape)
+        keys = jax.random.split(key, max(len(wanted), 1))
+        params = {
+            name: parameter.initializer(k, parameter.shape, dtype)
+            for k, (name, parameter) in zip(keys, wanted.items(), strict=False)
+        }
+        x = jax.ShapeDtypeStruct((1, *shape), dtype)
+        y, state = jax.eval_shape(lambda params, x: self.apply(params, {}, x), params, x)
+        return params, state, y.shape[1:]
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Add to an error the name of the layer that it came from."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.add_note(f"in layer {name}")
+        raise
+
+
+def take(params: Tree, name: str) -> Array:
+    """The parameter of that name."""
+    if name not in params:
+        raise ValueError(
+            f"apply: params must hold what init returned for this network, "
+            f"got no {name!r} among {sorted(params)}"
+        )
+    return params[name]

@@ -1,0 +1,177 @@
+"""The leaves: each names one operation of jaxcnn and holds its static settings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from jax import Array
+from jax.nn import initializers
+
+from jaxcnn import check, ops
+from jaxcnn.geometry import Padding
+from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, Window, take
+from jaxcnn.ops.activation import relu
+from jaxcnn.ops.conv import conv, conv_map
+from jaxcnn.ops.dense import dense, dense_map
+from jaxcnn.ops.dropout import dropout, dropout_map
+from jaxcnn.ops.max_pool import max_pool, max_pool_map
+from jaxcnn.ops.shape import flatten, flatten_map
+from jaxcnn.ops.sum_pool import avg_pool, avg_pool_map
+
+# He et al. 2015: the variance 2/fan_in keeps the scale of the activations through rectifiers.
+he_normal: Initializer = initializers.he_normal()
+zeros: Initializer = initializers.zeros
+
+
+@dataclass(frozen=True)
+class Conv(Leaf):
+    """y = x ⋆ k + b, with `features` output channels; see `jaxcnn.conv`."""
+
+    features: int
+    window_size: int | Sequence[int]
+    stride: int | Sequence[int] = 1
+    padding: Padding = "VALID"
+    dilation: int | Sequence[int] = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer = he_normal
+    bias_init: Initializer = zeros
+    rule: Rule = field(default=conv_map, kw_only=True)
+
+    def parameters(self, shape):  # noqa: D102
+        axes = len(shape) - 1
+        window = check.per_axis("Conv", "window_size", self.window_size, axes)
+        features = check.integer("Conv", "features", self.features, minimum=1)
+        kernel = (*window, shape[-1] // self.groups, features)
+        bias = {"bias": Parameter((features,), self.bias_init)} if self.use_bias else {}
+        return {"kernel": Parameter(kernel, self.kernel_init), **bias}
+
+    def window(self, shape):  # noqa: D102
+        axes = len(shape) - 1
+        window = check.per_axis("Conv", "window_size", self.window_size, axes)
+        dilation = check.per_axis("Conv", "dilation", self.dilation, axes)
+        extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+        return Window(extent, self.stride)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return conv(
+            x,
+            take(params, "kernel"),
+            take(params, "bias") if self.use_bias else None,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            rule=rule,
+        )
+
+
+@dataclass(frozen=True)
+class MaxPool(Leaf):
+    """y = the maximum over every window; see `jaxcnn.max_pool`."""
+
+    window_size: int | Sequence[int]
+    stride: int | Sequence[int] | None = None
+    padding: Padding = "VALID"
+    rule: Rule = field(default=max_pool_map, kw_only=True)
+
+    def window(self, shape):  # noqa: D102
+        return Window(self.window_size, self.window_size if self.stride is None else self.stride)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return max_pool(x, self.window_size, stride=self.stride, padding=self.padding, rule=rule)
+
+
+@dataclass(frozen=True)
+class AvgPool(Leaf):
+    """y = the average over every window; see `jaxcnn.avg_pool`."""
+
+    window_size: int | Sequence[int]
+    stride: int | Sequence[int] | None = None
+    padding: Padding = "VALID"
+    count_include_pad: bool = True
+    rule: Rule = field(default=avg_pool_map, kw_only=True)
+
+    def window(self, shape):  # noqa: D102
+        return Window(self.window_size, self.window_size if self.stride is None else self.stride)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return avg_pool(
+            x,
+            self.window_size,
+            stride=self.stride,
+            padding=self.padding,
+            count_include_pad=self.count_include_pad,
+            rule=rule,
+        )
+
+
+@dataclass(frozen=True)
+class Dense(Leaf):
+    """y = x W + b, with `features` outputs; see `jaxcnn.dense`."""
+
+    features: int
+    use_bias: bool = True
+    weight_init: Initializer = he_normal
+    bias_init: Initializer = zeros
+    rule: Rule = field(default=dense_map, kw_only=True)
+
+    def parameters(self, shape):  # noqa: D102
+        features = check.integer("Dense", "features", self.features, minimum=1)
+        bias = {"bias": Parameter((features,), self.bias_init)} if self.use_bias else {}
+        return {"weight": Parameter((shape[-1], features), self.weight_init), **bias}
+
+    def window(self, shape):  # noqa: D102
+        return None if len(shape) == 1 else SAME_PLACE
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        bias = take(params, "bias") if self.use_bias else None
+        return dense(x, take(params, "weight"), bias, rule=rule)
+
+
+@dataclass(frozen=True)
+class Flatten(Leaf):
+    """y = x with all axes but the batch made one; see `jaxcnn.flatten`."""
+
+    rule: Rule = field(default=flatten_map, kw_only=True)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return flatten(x, rule=rule)
+
+
+@dataclass(frozen=True)
+class Activation(Leaf):
+    """y = f(x) for an operation without parameters, such as `jaxcnn.relu` or `jaxcnn.tanh`."""
+
+    op: Callable[..., Array] = relu
+    rule: Rule = field(default=None, kw_only=True)  # type: ignore[assignment]  # the op's own
+
+    def __post_init__(self):
+        if self.rule is None:
+            object.__setattr__(self, "rule", ops.rule_of(self.op))
+
+    @property
+    def kind(self):  # noqa: D102
+        return self.op.__name__
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return self.op(x, rule=rule)
+
+
+@dataclass(frozen=True)
+class Dropout(Leaf):
+    """y = x • mask / (1 − p) in training, y = x otherwise; see `jaxcnn.dropout`."""
+
+    rate: float = 0.5
+    rule: Rule = field(default=dropout_map, kw_only=True)
+
+    def __post_init__(self):
+        check.probability("Dropout", "rate", self.rate)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        if not train or self.rate == 0:
+            return x
+        if key is None:
+            raise ValueError(
+                "apply: key must be a key of jax.random in training with dropout, got None"
+            )
+        return dropout(x, key, self.rate, rule=rule)

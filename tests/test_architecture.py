@@ -1,0 +1,103 @@
+"""The layout shows the architecture: imports go one way, rules are adjacent, nothing is missing."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+import jaxcnn
+from jaxcnn.twins import TWINS
+
+ROOT = Path(__file__).parent.parent
+# A module may import from what stands to its right, and from its own group.
+ORDER = ["experiments", "models", "layers", "twins", "ops", "lowering", "geometry", "check"]
+MODULES = sorted(ROOT.glob("jaxcnn/**/*.py")) + sorted(ROOT.glob("experiments/**/*.py"))
+
+
+def group_of(module: str) -> str | None:
+    parts = module.split(".")
+    if parts[0] == "experiments":
+        return "experiments"
+    return parts[1] if parts[0] == "jaxcnn" and len(parts) > 1 else None
+
+
+def imported(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module in ("jaxcnn", "jaxcnn.ops", "jaxcnn.lowering"):
+                yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path):
+    here = group_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    if here not in ORDER:
+        return
+    for module in imported(path):
+        there = group_of(module)
+        if there in ORDER:
+            assert ORDER.index(there) >= ORDER.index(here), f"{path.name} imports {module}"
+
+
+def test_the_library_depends_on_jax_and_jaxtyping_only():
+    allowed = {"jax", "jaxlib", "jaxtyping", "numpy", "jaxcnn"}
+    import sys
+
+    for path in sorted(ROOT.glob("jaxcnn/**/*.py")):
+        for module in imported(path):
+            top = module.split(".")[0]
+            assert top in allowed or top in sys.stdlib_module_names, f"{path.name}: {module}"
+
+
+def rules():
+    return [rule for rule in TWINS if isinstance(rule, jax.custom_vjp)]
+
+
+def test_every_custom_vjp_has_a_twin():
+    text = "".join(path.read_text() for path in ROOT.glob("jaxcnn/ops/*.py"))
+    assert text.count(".defvjp(") == len(rules()) == len(TWINS)
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
+def test_a_rule_is_four_blocks_with_nothing_between(rule):
+    """function, _fwd, _bwd, defvjp: adjacent, with the formula in the first line."""
+    name = rule.__name__
+    stem = "_" + name.removesuffix("_map")
+    source = Path(inspect.getfile(rule.__wrapped__)).read_text()
+    pattern = (
+        rf"\ndef {name}\(.*?\n\n\ndef {stem}_fwd\([^\n]*\n(?:    [^\n]*\n|\n(?=    ))*"
+        rf"\n\ndef {stem}_bwd\([^\n]*\n(?:    [^\n]*\n|\n(?=    ))*"
+        rf"\n\n{name}\.defvjp\(\s*{stem}_fwd, {stem}_bwd\s*\)\n"
+    )
+    assert re.search(pattern, source, re.DOTALL)
+    first = (inspect.getdoc(rule) or "").splitlines()[0]
+    assert " = " in first
+
+
+def public():
+    return [
+        op
+        for op in vars(jaxcnn).values()
+        if inspect.isfunction(op) and "rule" in inspect.signature(op).parameters
+    ]
+
+
+@pytest.mark.parametrize("op", public(), ids=lambda op: op.__name__)
+def test_public_docstrings_give_equation_backward_source_and_errors(op):
+    text = inspect.getdoc(op) or ""
+    assert " = " in text.splitlines()[0]
+    for word in ("Backward", "Source:", "Raises:"):
+        assert word in text, f"{op.__name__}: {word}"
+    if len(inspect.signature(op).parameters) > 2:
+        assert "Args:" in text
+
+
+def test_files_stay_readable():
+    for path in MODULES:
+        assert len(path.read_text().splitlines()) <= 320, path

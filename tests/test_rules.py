@@ -1,0 +1,108 @@
+"""Every rule at every case of the table: values, gradients of orders 1 to 3, dtypes, transforms."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jaxcnn
+from experiments.cases import CASES, Case
+from jaxcnn.gradcheck import (
+    check_gradients,
+    random_like,
+    relative_error,
+)
+
+FIRST = {case.op: case for case in reversed(CASES)}
+cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@pytest.fixture
+def quick_compilation():
+    """Without XLA's optimisations a case compiles three times faster; the others run with them."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def public_operations():
+    return {
+        name: op
+        for name, op in vars(jaxcnn).items()
+        if inspect.isfunction(op) and "rule" in inspect.signature(op).parameters
+    }
+
+
+def test_every_public_operation_is_in_the_table():
+    assert {case.op for case in CASES} == set(public_operations().values())
+
+
+@cases
+@pytest.mark.usefixtures("quick_compilation")
+def test_gradients_and_differences(case: Case):
+    """Orders 1 and 2 at every case; order 3, whose programs are long, at one case per operation."""
+    findings = check_gradients(
+        case.function(),
+        *case.arrays(),
+        twin=case.function(twin=True),
+        orders=3 if case is FIRST[case.op] else 2,
+        tolerance=1e-10,
+        difference_tolerance=1e-12 if case.multilinear else 1e-6,
+        step=1.0 if case.multilinear else None,
+    )
+    assert not [str(finding) for finding in findings if not finding.passed]
+
+
+def value_and_gradients(f):
+    def both(cotangent, *arrays):
+        y, pull = jax.vjp(f, *arrays)
+        return y, pull(cotangent)
+
+    return both
+
+
+# The error of a sum that is rounded once, with room for the sums that follow each other.
+PRECISIONS = {jnp.float32: 16, jnp.bfloat16: 4, jnp.float16: 4}
+
+
+@cases
+@pytest.mark.usefixtures("quick_compilation")
+def test_dtypes_are_kept_and_sums_are_rounded_once(case: Case):
+    f = value_and_gradients(case.function())
+    # Numbers that every dtype represents.
+    arrays = [a.astype(jnp.float64) for a in case.arrays(jnp.bfloat16)]
+    shape = jax.eval_shape(case.function(), *arrays)
+    arrays.insert(0, random_like(shape, jax.random.key(2)).astype(jnp.bfloat16).astype(jnp.float64))
+    exact = jax.jit(f)(*arrays)
+    for dtype, ulps in PRECISIONS.items():
+        values = jax.jit(f)(*[a.astype(dtype) for a in arrays])
+        assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(values))
+        values = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), values)
+        error, where = relative_error(values, exact)
+        assert error <= ulps * float(jnp.finfo(dtype).eps), f"{jnp.dtype(dtype)}{where}"
+
+
+@cases
+@pytest.mark.usefixtures("quick_compilation")
+def test_vmap_over_every_argument(case: Case):
+    f = jax.jit(value_and_gradients(case.function()))
+    arrays = case.arrays()
+    arrays.insert(0, jnp.ones(jax.eval_shape(case.function(), *arrays).shape))
+    for position in range(1, len(arrays)):
+        scales = (1.0, 0.5, 0.25)
+        single = [
+            f(*arrays[:position], s * arrays[position], *arrays[position + 1 :]) for s in scales
+        ]
+        stacked = jnp.stack([s * arrays[position] for s in scales])
+        axes = [0 if p == position else None for p in range(len(arrays))]
+        batched = jax.jit(jax.vmap(f, axes))(*arrays[:position], stacked, *arrays[position + 1 :])
+        expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *single)
+        error, where = relative_error(batched, expected)
+        assert error < 1e-12, where
+
+
+def test_forward_mode_is_refused_by_jax():
+    x = jnp.ones((1, 4, 4, 1))
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(lambda x: jaxcnn.max_pool(x, 2), (x,), (x,))
