@@ -263,3 +263,58 @@ CASES: list[Case] = [
     ),
     Case(jc.dropout, {"x": (4, 5, 2)}, {"rate": 0.4}, {"key": lambda key: key}),
 ]  # fmt: skip
+
+
+# The same operations at shapes of real layers, where time and memory are worth measuring.
+LARGE: dict[Callable[..., Any], Case] = {
+    case.op: case
+    for case in [
+        _conv((64, 16, 16, 32), (3, 3, 32, 32), padding=1),
+        _input_grad((64, 16, 16, 32), (3, 3, 32, 32), (16, 16), padding=1),
+        _kernel_grad((64, 16, 16, 32), (64, 16, 16, 32), (3, 3), padding=1),
+        Case(jc.rot180, {"kernel": (3, 3, 128, 128)}),
+        Case(jc.dilate, {"x": (64, 16, 16, 32)}, {"rate": 2}),
+        Case(jc.subsample, {"x": (64, 32, 32, 32)}, {"rate": 2}),
+        Case(jc.max_pool, {"x": (64, 16, 16, 64)}, {"window": 2}),
+        Case(jc.max_pool_with_switches, {"x": (64, 16, 16, 64)}, {"window": 2}, output=0),
+        Case(
+            jc.gather_at_switches,
+            {"x": (64, 16, 16, 64)},
+            {"window": 2},
+            {"switches": switch_array(4, (64, 8, 8, 64))},
+        ),
+        Case(
+            jc.scatter_at_switches,
+            {"delta": (64, 8, 8, 64)},
+            {"window": 2, "input_size": (16, 16)},
+            {"switches": switch_array(4, (64, 8, 8, 64))},
+        ),
+        Case(jc.avg_pool, {"x": (64, 16, 16, 64)}, {"window": 2}),
+        Case(jc.sum_pool, {"x": (64, 16, 16, 64)}, {"window": 2}),
+        Case(
+            jc.sum_pool_input_grad,
+            {"delta": (64, 8, 8, 64)},
+            {"window": 2, "input_size": (16, 16)},
+        ),
+        Case(jc.upsample, {"x": (64, 8, 8, 64)}, {"size": 2}),
+        Case(jc.dense, {"x": (256, 512), "weight": (512, 256), "bias": (256,)}),
+        Case(jc.dense_input_grad, {"delta": (256, 256), "weight": (512, 256)}),
+        Case(jc.dense_weight_grad, {"x": (256, 512), "delta": (256, 256)}),
+        Case(jc.flatten, {"x": (256, 8, 8, 64)}),
+        Case(jc.unflatten, {"x": (256, 4096)}, {"shape": (8, 8, 64)}),
+        *(Case(op, {"x": (64, 16, 16, 64)}) for op in (jc.relu, jc.sigmoid, jc.tanh)),
+        *(Case(op, {"x": (1024, 100)}) for op in (jc.softmax, jc.log_softmax)),
+        Case(
+            jc.softmax_cross_entropy,
+            {"logits": (1024, 100)},
+            fixed={"targets": label_array(100, (1024,))},
+        ),
+        *(
+            Case(
+                op, {"logits": (1024, 100), "targets": (1024, 100)}, draw={"targets": distribution}
+            )
+            for op in (jc.sigmoid_squared_error, jc.sigmoid_binary_cross_entropy)
+        ),
+        Case(jc.dropout, {"x": (256, 4096)}, {"rate": 0.5}, {"key": lambda key: key}),
+    ]
+}

@@ -54,7 +54,7 @@ def test_rows_that_no_window_reaches_get_nothing():
 @pytest.mark.parametrize("settings", [{"window": 2}, {"window": 3, "stride": 1, "padding": 1}])
 def test_a_nan_is_the_maximum_and_takes_the_gradient(settings: dict):
     x = jnp.arange(16.0).reshape(1, 4, 4, 1).at[0, 1, 2, 0].set(jnp.nan)
-    y, switches = jc.max_pool_with_switches(x, **settings)
+    y, switches = jc.max_pool_with_switches(x, **settings)  # pyright: ignore
     plain = jc.max_pool(x, **settings)
     assert np.array_equal(y, plain, equal_nan=True)
     assert np.isnan(y).any()

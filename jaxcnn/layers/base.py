@@ -104,6 +104,7 @@ class Leaf(Layer):
     def apply(
         self, params: Tree, state: Tree, x: Array, *, key: Array | None = None, train: bool = False
     ) -> tuple[Array, Tree]:
+        """Run the operation: see `Layer.apply`."""
         return self.call(params, x, key=key, train=train, rule=self.rule), state
 
     def _build(self, key, shape, dtype):
