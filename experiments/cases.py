@@ -4,109 +4,18 @@ Odd sizes, windows that are not square, strides that leave a remainder, paddings
 side to side, a batch of one. Tests and `experiments.compare_grad` run through the same rows.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-from jax import Array
-
 import jaxcnn as jc
-from jaxcnn.ops import rule_of
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-
-def normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Standard normal numbers."""
-    return jax.random.normal(key, shape, dtype)
-
-
-def apart(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Numbers in (−2, 2), no two alike and none near 0: no difference steps across a kink."""
-    size = int(jnp.prod(jnp.array(shape)))
-    places = jax.random.permutation(key, size).astype(dtype)
-    return ((places + 0.5) * (4 / size) - 2).reshape(shape)
-
-
-def distribution(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Positive numbers that sum to one along the last axis."""
-    numbers = jax.random.uniform(key, shape, dtype, minval=0.1)
-    return numbers / numbers.sum(-1, keepdims=True)
-
-
-def label_array(classes: int, shape: tuple[int, ...]) -> Callable[[Array], Array]:
-    """Draws labels."""
-    return lambda key: jax.random.randint(key, shape, 0, classes)
-
-
-def switch_array(taps: int, shape: tuple[int, ...]) -> Callable[[Array], Array]:
-    """Draws switches."""
-    return lambda key: jax.random.randint(key, shape, 0, taps).astype(jnp.uint8)
-
-
-@dataclass(frozen=True)
-class Case:
-    """An operation at one set of arguments: arrays to differentiate, fixed arrays, settings."""
-
-    op: Callable[..., Any]
-    shapes: Shapes
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    fixed: Mapping[str, Callable[[Array], Any]] = field(default_factory=dict)
-    draw: Mapping[str, Callable[..., Array]] = field(default_factory=dict)
-    output: int | None = None
-
-    @property
-    def name(self) -> str:
-        """For people: the operation, its shapes and settings."""
-        shapes = " ".join("×".join(map(str, shape)) for shape in self.shapes.values())
-        settings = " ".join(
-            f"{key}={getattr(value, '__name__', value)}" for key, value in self.settings.items()
-        )
-        return f"{self.op.__name__} {shapes} {settings}".strip().replace("'", "")
-
-    @property
-    def multilinear(self) -> bool:
-        """Whether a central difference of any step is exact."""
-        return self.op in MULTILINEAR
-
-    def arrays(self, dtype: Any = jnp.float64, seed: int = 0) -> list[Array]:
-        """The arrays to differentiate by, drawn at unit scale."""
-        keys = jax.random.split(jax.random.key(seed), len(self.shapes))
-        return [
-            self.draw.get(name, apart if self.op in KINKED else normal)(key, shape, dtype)
-            for key, (name, shape) in zip(keys, self.shapes.items(), strict=True)
-        ]
-
-    def function(self, *, twin: bool = False, seed: int = 1) -> Callable[..., Array]:
-        """The operation, or its twin, as a function of the arrays alone."""
-        op = jc.autodiff_twin(self.op) if twin else self.op
-        keys = jax.random.split(jax.random.key(seed), max(len(self.fixed), 1))
-        fixed = {
-            name: draw(key) for key, (name, draw) in zip(keys, self.fixed.items(), strict=False)
-        }
-
-        def of_arrays(*arrays: Array) -> Array:
-            named = dict(zip(self.shapes, arrays, strict=True))
-            y = op(**named, **fixed, **self.settings)
-            return y if self.output is None else y[self.output]
-
-        return of_arrays
-
-    @property
-    def rule(self) -> Callable[..., Any]:
-        """The hand-written rule behind the operation."""
-        return rule_of(self.op)
-
-
-MULTILINEAR = {
-    jc.conv, jc.conv_input_grad, jc.conv_kernel_grad, jc.rot180, jc.dilate, jc.subsample,
-    jc.gather_at_switches, jc.scatter_at_switches, jc.avg_pool, jc.sum_pool, jc.sum_pool_input_grad,
-    jc.upsample, jc.dense, jc.dense_input_grad, jc.dense_weight_grad, jc.flatten, jc.unflatten,
-    jc.dropout,
-}  # fmt: skip
-KINKED = {jc.max_pool, jc.max_pool_with_switches, jc.relu}
+from experiments.case import (
+    Case,
+    distribution,
+    label_array,
+    normal,
+    random_key,
+    switch_array,
+)
 
 
 def _conv(x, kernel, bias=True, **settings) -> Case:
@@ -261,7 +170,7 @@ CASES: list[Case] = [
         )
         for reduction in ("mean", "sum", "none")
     ),
-    Case(jc.dropout, {"x": (4, 5, 2)}, {"rate": 0.4}, {"key": lambda key: key}),
+    Case(jc.dropout, {"x": (4, 5, 2)}, {"rate": 0.4}, {"key": random_key}),
 ]  # fmt: skip
 
 
@@ -315,6 +224,6 @@ LARGE: dict[Callable[..., Any], Case] = {
             )
             for op in (jc.sigmoid_squared_error, jc.sigmoid_binary_cross_entropy)
         ),
-        Case(jc.dropout, {"x": (256, 4096)}, {"rate": 0.5}, {"key": lambda key: key}),
+        Case(jc.dropout, {"x": (256, 4096)}, {"rate": 0.5}, {"key": random_key}),
     ]
 }

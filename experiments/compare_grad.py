@@ -26,7 +26,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from experiments.cases import CASES, LARGE, Case
+from experiments.case import Case
+from experiments.cases import CASES, LARGE
 from jaxcnn.gradcheck import check_gradients, random_like, relative_error
 
 TOLERANCES = {
@@ -90,7 +91,7 @@ def errors_of(case: Case) -> dict[str, float]:
     errors = {COLUMNS[finding.check]: finding.error for finding in findings}
     narrow = case.arrays(jnp.float32)
     wide = [a.astype(jnp.float64) for a in narrow]
-    cotangent = random_like(jax.eval_shape(case.function(), *narrow), jax.random.key(2))
+    cotangent = random_like(jax.eval_shape(case.function(), *narrow), 2)
     ours = _forward_and_backward(case.function())(cotangent, *narrow)
     exact = _forward_and_backward(case.function(twin=True))(cotangent.astype(jnp.float64), *wide)
     ours = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), ours)
@@ -141,7 +142,7 @@ def compare(op: Callable[..., Any], cases: Sequence[Case], options: Options) -> 
         large = LARGE[op]
         arrays = large.arrays(jnp.float32)
         pair = [large.function(), large.function(twin=True)]
-        cotangent = random_like(jax.eval_shape(pair[0], *arrays), jax.random.key(2))
+        cotangent = random_like(jax.eval_shape(pair[0], *arrays), 2)
         row["residual_bytes"] = tuple(residual_bytes(f, arrays) for f in pair)
         row["milliseconds"] = tuple(
             milliseconds(

@@ -90,25 +90,35 @@ def pullback(f: Function, order: int) -> Function:
     return g
 
 
-def pullback_arguments(f: Function, order: int, args: Sequence[Array], key: Array) -> tuple:
+def pullback_arguments(f: Function, order: int, args: Sequence[Array], seed: int = 0) -> tuple:
     """Arguments for `pullback(f, order)`: args, and normal random cotangents at every order."""
     arguments: tuple = tuple(args)
-    for n in range(order):
-        shape = jax.eval_shape(pullback(f, n), *arguments)
-        arguments = (arguments, random_like(shape, jax.random.fold_in(key, n)))
+    for n, shape in enumerate(_cotangent_shapes(f, order, args)):
+        arguments = (arguments, random_like(shape, seed + n))
     return arguments
 
 
-def random_like(tree: Any, key: Array) -> Any:
-    """Normal random numbers in the shape of a pytree of arrays or of their shapes."""
-    leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(key, max(len(leaves), 1))
-    return structure.unflatten(
-        [
-            jax.random.normal(k, leaf.shape, leaf.dtype)
-            for k, leaf in zip(keys, leaves, strict=False)
-        ]
+def random_like(tree: Any, seed: int) -> Any:
+    """Normal random numbers in the shape of a pytree of arrays or of their shapes.
+
+    Drawn by NumPy: JAX would compile a program for every shape.
+    """
+    # A stream of its own: a caller who draws arguments from the same seed must not get cotangents
+    # equal to them, or xᵀδ would be symmetric and its transpose pass for it.
+    generator = np.random.default_rng([seed, 0xDE17A])
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(generator.standard_normal(leaf.shape), leaf.dtype), tree
     )
+
+
+def _cotangent_shapes(f: Function, order: int, args: Sequence[Any]) -> list[Any]:
+    """The shapes of the results of the pullbacks below the given order."""
+    arguments: tuple = tuple(args)
+    shapes = []
+    for n in range(order):
+        shapes.append(jax.eval_shape(pullback(f, n), *arguments))
+        arguments = (arguments, shapes[-1])
+    return shapes
 
 
 def jacobian(f: Function, args: Sequence[Array]) -> tuple[Array, ...]:
@@ -148,7 +158,7 @@ def check_gradients(
     tolerance: float = 1e-10,
     difference_tolerance: float | None = 1e-6,
     step: float | None = None,
-    key: Array | None = None,
+    seed: int = 0,
 ) -> list[Finding]:
     """All that can be said about the derivatives of f at these arguments.
 
@@ -162,7 +172,7 @@ def check_gradients(
         difference_tolerance: for the comparison with central differences; None leaves them out.
         step: of the central differences; by default ∛ε of the dtype. A multilinear f has no
             truncation error: step 1 is the most precise there.
-        key: for the random cotangents; a fixed one by default.
+        seed: of the random cotangents.
 
     Raises:
         TypeError: an argument is no floating-point array.
@@ -180,11 +190,10 @@ def check_gradients(
         raise ValueError(
             "check_gradients: twin must be given where differences are left out, got None"
         )
-    key = jax.random.key(0) if key is None else key
     findings = []
     if twin is not None:
         for order in range(orders + 1):
-            arguments = pullback_arguments(f, order, arrays, key)
+            arguments = pullback_arguments(f, order, arrays, seed)
             error, where = relative_error(
                 jax.jit(pullback(f, order))(*arguments), jax.jit(pullback(twin, order))(*arguments)
             )
@@ -212,7 +221,7 @@ def assert_gradients(f: Function, *args: Array, **options: Any) -> None:
 
 def adjoint_error(f: Function, adjoint: Function, x: Array, y: Array) -> float:
     """|⟨f(x), y⟩ − ⟨x, f*(y)⟩| relative to Σ|f(x) y|: zero for a linear map and its adjoint."""
-    left, right = f(x) * y, x * adjoint(y)
+    left, right = jax.jit(f)(x) * y, x * jax.jit(adjoint)(y)
     return float(abs(left.sum() - right.sum()) / abs(left).sum())
 
 
@@ -235,7 +244,9 @@ def open_primitives(f: Function, order: int, *args: Array, home: str = "jaxcnn")
     An empty set says: written by hand throughout. A `custom_vjp` whose function is not defined in
     the package `home`, and any `custom_jvp`, is reported under its name.
     """
-    arguments = pullback_arguments(f, order, args, jax.random.key(0))
+    arguments: tuple = tuple(args)
+    for shape in _cotangent_shapes(f, order, args):
+        arguments = (arguments, shape)
     found: set[str] = set()
 
     def visit(jaxpr):

@@ -5,15 +5,16 @@ import jax.numpy as jnp
 import pytest
 
 import jaxcnn
-from experiments.cases import CASES, Case
+from experiments.case import Case
+from experiments.cases import CASES
 from jaxcnn import models
 from jaxcnn.gradcheck import open_primitives
 
 
-@pytest.mark.parametrize("order", [0, 1, 2, 3])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_only_rules_and_arithmetic_remain(case: Case, order: int):
-    assert open_primitives(case.function(), order, *case.arrays()) == set()
+def test_only_rules_and_arithmetic_remain(case: Case):
+    for order in range(4):
+        assert open_primitives(case.function(), order, *case.arrays()) == set(), order
 
 
 @pytest.mark.parametrize("order", [1, 2])

@@ -127,6 +127,7 @@ def test_the_twin_of_a_network_is_the_same_value_with_other_rules():
     )
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("flavour", ["relu", "1998"])
 def test_lenet5_gradients_agree_with_autodiff_to_1e_10(flavour):
     net = models.lenet5(flavour)

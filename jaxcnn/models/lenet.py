@@ -10,6 +10,10 @@ from jaxcnn.ops.activation import relu, tanh
 
 FLAVOURS = ("relu", "1998")
 
+# Variance 2/fan_in suits rectifiers (He et al. 2015), 1/fan_in suits tanh and the logits (LeCun et
+# al. 1998, "Efficient BackProp"). Made once, so that two networks of the same kind are equal.
+_HE, _LECUN = initializers.he_normal(), initializers.lecun_normal()
+
 
 def lenet5(flavour: str = "relu", *, classes: int = 10) -> Serial:
     """conv 6@5×5 → pool → conv 16@5×5 → pool → 120 → 84 → classes, on 32×32 maps.
@@ -27,23 +31,20 @@ def lenet5(flavour: str = "relu", *, classes: int = 10) -> Serial:
     """
     check.choice("lenet5", "flavour", flavour, FLAVOURS)
     if flavour == "relu":
-        pool, activation = MaxPool(2), Activation(relu)
-        kernel, weight = initializers.he_normal(), initializers.he_normal()
+        pool, activation, init = MaxPool(2), Activation(relu), _HE
     else:
-        # Variance 1/fan_in (LeCun et al. 1998, "Efficient BackProp") suits tanh.
-        pool, activation = AvgPool(2), Activation(tanh)
-        kernel, weight = initializers.lecun_normal(), initializers.lecun_normal()
+        pool, activation, init = AvgPool(2), Activation(tanh), _LECUN
     return serial(
-        c1=Conv(6, 5, kernel_init=kernel),
+        c1=Conv(6, 5, kernel_init=init),
         c1_activation=activation,
         s2=pool,
-        c3=Conv(16, 5, kernel_init=kernel),
+        c3=Conv(16, 5, kernel_init=init),
         c3_activation=activation,
         s4=pool,
         flatten=Flatten(),
-        c5=Dense(120, weight_init=weight),
+        c5=Dense(120, weight_init=init),
         c5_activation=activation,
-        f6=Dense(84, weight_init=weight),
+        f6=Dense(84, weight_init=init),
         f6_activation=activation,
-        output=Dense(classes, weight_init=initializers.lecun_normal()),
+        output=Dense(classes, weight_init=_LECUN),
     )
