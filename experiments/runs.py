@@ -1,0 +1,128 @@
+"""A run's folder: config, versions, metrics of each epoch, parameters, summary, curves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.options import TrainOptions, UserError
+
+
+def folder_of(options: TrainOptions) -> Path:
+    """The folder asked for, or runs/<utc time>-<model>-<dataset>-s<seed>."""
+    if options.run_dir is not None:
+        return options.run_dir.expanduser()
+    time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Path("runs") / f"{time}-{options.model}-{options.dataset}-s{options.seed}"
+
+
+def create(folder: Path, options: TrainOptions) -> None:
+    """Make the folder, with config.json and versions.json; refuse one that is not empty."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UserError(f"The run folder {folder} is not empty: choose another with --run-dir.")
+        write_json(folder / "config.json", dataclasses.asdict(options))
+        write_json(folder / "versions.json", versions())
+    except OSError as error:
+        raise UserError(
+            f"The run folder {folder} cannot be written: {error.strerror or error}."
+        ) from error
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """One line per entry."""
+    lines = (f"  {json.dumps(name)}: {json.dumps(values[name], default=str)}" for name in values)
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def append_metrics(folder: Path, record: Mapping[str, Any]) -> None:
+    """Add one line to metrics.jsonl, readable at once; NaN and Inf, which JSON lacks, are null."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(finite) + "\n")
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The records of the run's epochs so far."""
+    with (folder / "metrics.jsonl").open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+# Parameters ---------------------------------------------------------------------------------------
+
+
+def save_parameters(folder: Path, params: Any, net_state: Any) -> None:
+    """Write them as NumPy arrays, which belong to no device: any machine can restore them."""
+    import orbax.checkpoint as ocp
+
+    tree = jax.tree.map(np.asarray, {"params": params, "state": net_state})
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder.resolve() / "parameters", tree)
+
+
+def load_parameters(folder: Path) -> tuple[Any, Any]:
+    """(params, state) of the run, as NumPy arrays that `net.apply` takes."""
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        tree = checkpointer.restore(folder.resolve() / "parameters")
+    return tree["params"], tree["state"]
+
+
+# Versions -----------------------------------------------------------------------------------------
+
+
+def versions() -> dict[str, Any]:
+    """Whatever, besides the options, may change a run's numbers."""
+    device = jax.devices()[0]
+    packages = ("jax", "jaxlib", "jaxcnn", "optax", "numpy")
+    return {
+        "python": platform.python_version(),
+        **{package: _package_version(package) for package in packages},
+        "platform": platform.platform(),
+        "backend": device.platform,
+        "device": device.device_kind,
+        "cpu_count": os.cpu_count(),
+        **_git(),
+    }
+
+
+def _package_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return None
+
+
+def _git() -> dict[str, Any]:
+    """Revision and whether tracked files differ from it; None where this file is not under git."""
+    here = Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)  # not merely installed inside some checkout
+        return {
+            "git_revision": git("rev-parse", "HEAD"),
+            "git_dirty": git("status", "--porcelain", "--untracked-files=no") != "",
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return {"git_revision": None, "git_dirty": None}
