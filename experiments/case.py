@@ -60,6 +60,10 @@ class Case:
     fixed: Mapping[str, Draw] = field(default_factory=dict)
     draw: Mapping[str, Callable[..., np.ndarray]] = field(default_factory=dict)
     output: int | None = None
+    multilinear: bool = False
+    """Whether a central difference of any step is exact."""
+    kinked: bool = False
+    """Whether the arrays must keep a distance from each other and from zero."""
 
     @property
     def name(self) -> str:
@@ -70,15 +74,10 @@ class Case:
         )
         return f"{self.op.__name__} {shapes} {settings}".strip().replace("'", "")
 
-    @property
-    def multilinear(self) -> bool:
-        """Whether a central difference of any step is exact."""
-        return self.op in MULTILINEAR
-
     def arrays(self, dtype: Any = jnp.float64, seed: int = 0) -> list[Array]:
         """The arrays to differentiate by, drawn at unit scale."""
         generator = np.random.default_rng(seed)
-        default = apart if self.op in KINKED else normal
+        default = apart if self.kinked else normal
         return [
             jnp.asarray(self.draw.get(name, default)(generator, shape), dtype)
             for name, shape in self.shapes.items()
@@ -101,12 +100,3 @@ class Case:
     def rule(self) -> Callable[..., Any]:
         """The hand-written rule behind the operation."""
         return rule_of(self.op)
-
-
-MULTILINEAR = {
-    jc.conv, jc.conv_input_grad, jc.conv_kernel_grad, jc.rot180, jc.dilate, jc.subsample,
-    jc.gather_at_switches, jc.scatter_at_switches, jc.avg_pool, jc.sum_pool, jc.sum_pool_input_grad,
-    jc.upsample, jc.dense, jc.dense_input_grad, jc.dense_weight_grad, jc.flatten, jc.unflatten,
-    jc.dropout,
-}  # fmt: skip
-KINKED = {jc.max_pool, jc.max_pool_with_switches, jc.relu}

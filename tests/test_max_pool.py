@@ -1,6 +1,7 @@
 """What is special about a maximum: ties, overlaps, NaN, infinities, many taps."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,7 @@ def test_rows_that_no_window_reaches_get_nothing():
 
 
 @pytest.mark.parametrize("settings", [{"window": 2}, {"window": 3, "stride": 1, "padding": 1}])
-def test_a_nan_is_the_maximum_and_takes_the_gradient(settings: dict):
+def test_a_nan_is_the_maximum_and_takes_the_gradient(settings: dict[str, Any]):
     x = jnp.arange(16.0).reshape(1, 4, 4, 1).at[0, 1, 2, 0].set(jnp.nan)
     y, switches = jc.max_pool_with_switches(x, **settings)  # pyright: ignore
     plain = jc.max_pool(x, **settings)

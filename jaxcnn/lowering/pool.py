@@ -51,16 +51,17 @@ def _max_along(
     x: Array, switches: Array, axis: int, geometry: Geometry, taps_below: int
 ) -> tuple[Array, Array]:
     """Slide along one axis: the first maximum, and its tap here besides those of later axes."""
-    best, found, seen = None, None, None
-    for tap in range(geometry.window[axis]):
+
+    def at(tap: int) -> tuple[Array, Array, np.ndarray]:
         part = _tap(x, axis, tap, geometry, fill=-jnp.inf)
         below = switches if switches.ndim == 0 else _tap(switches, axis, tap, geometry, fill=0)
         number = below + jnp.array(tap * taps_below, switches.dtype)
-        valid = _along(_valid(geometry, axis, tap), axis, geometry)
-        if best is None:
-            best, found, seen = part, jnp.broadcast_to(number, part.shape), valid
-            continue
-        assert found is not None
+        return part, number, _along(_valid(geometry, axis, tap), axis, geometry)
+
+    best, number, seen = at(0)
+    found = jnp.broadcast_to(number, best.shape)
+    for tap in range(1, geometry.window[axis]):
+        part, number, valid = at(tap)
         # A NaN is the maximum, as in JAX and PyTorch, and the first NaN stays. A padded position
         # is never chosen, even where everything else in the window is −∞ as well.
         better = (part > best) | (jnp.isnan(part) & ~jnp.isnan(best))
@@ -69,8 +70,6 @@ def _max_along(
             seen = seen | valid
         best = jnp.where(better, part, best)
         found = jnp.where(better, number, found)
-    assert best is not None
-    assert found is not None
     return best, found
 
 
@@ -114,7 +113,8 @@ def scatter_at_switches(delta: Array, switches: Array, geometry: Geometry) -> Ar
 
 
 def _scatter_overlapping(delta: Array, switches: Array, geometry: Geometry) -> Array:
-    steps, residues = geometry.stride, [0] * math.prod(geometry.stride)
+    steps = geometry.stride
+    residues: list[Array | int] = [0] * math.prod(steps)
     # How many windows' worth of residues cover the padded map, and the largest shift.
     count = [
         -(-(h + low) // s)
@@ -201,7 +201,7 @@ def _taps(geometry: Geometry) -> Iterator[tuple[int, ...]]:
 def _tap(x: Array, axis: int, tap: int, geometry: Geometry, *, fill: float) -> Array:
     """Along one spatial axis, the element at that tap of every window; `fill` in the padding."""
     low, high = geometry.padding[axis]
-    pads = [_NONE] * x.ndim
+    pads: list[tuple[int, int, int]] = [_NONE] * x.ndim
     pads[axis + 1] = (low, high, 0)
     padded = lax.pad(x, jnp.array(fill, x.dtype), pads) if low or high else x
     start = tap * geometry.dilation[axis]

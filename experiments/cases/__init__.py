@@ -1,0 +1,20 @@
+"""The one table of cases: every public operation at arguments that hurt.
+
+Odd sizes, windows that are not square, strides that leave a remainder, paddings that differ from
+side to side, a batch of one. Tests and `experiments.compare_grad` run through the same rows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from experiments.case import Case
+from experiments.cases import activation, conv, dense, dropout, loss, pool, shape
+
+FAMILIES = (conv, shape, pool, dense, activation, loss, dropout)
+
+CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
+
+# The same operations at shapes of real layers, where time and memory are worth measuring.
+LARGE: dict[Callable[..., Any], Case] = {
+    case.op: case for family in FAMILIES for case in family.LARGE
+}

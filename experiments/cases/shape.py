@@ -1,0 +1,29 @@
+"""Maps that only move elements."""
+
+from functools import partial
+
+import jaxcnn as jc
+from experiments.case import Case
+
+_linear = partial(Case, multilinear=True)
+
+
+CASES: list[Case] = [
+    _linear(jc.rot180, {"kernel": (3, 2, 2, 3)}),
+    _linear(jc.rot180, {"kernel": (4, 1, 2)}),
+    _linear(jc.rot180, {"kernel": (2, 3, 2, 2, 1)}),
+    _linear(jc.dilate, {"x": (2, 3, 4, 2)}, {"rate": (2, 3)}),
+    _linear(jc.dilate, {"x": (1, 5, 2)}, {"rate": 3}),
+    _linear(jc.subsample, {"x": (2, 7, 6, 2)}, {"rate": (3, 2)}),
+    _linear(jc.subsample, {"x": (1, 3, 5, 4, 1)}, {"rate": 2}),
+    _linear(jc.flatten, {"x": (2, 3, 4, 2)}),
+    _linear(jc.unflatten, {"x": (2, 24)}, {"shape": (3, 4, 2)}),
+]
+
+LARGE: list[Case] = [
+    _linear(jc.rot180, {"kernel": (3, 3, 128, 128)}),
+    _linear(jc.dilate, {"x": (64, 16, 16, 32)}, {"rate": 2}),
+    _linear(jc.subsample, {"x": (64, 32, 32, 32)}, {"rate": 2}),
+    _linear(jc.flatten, {"x": (256, 8, 8, 64)}),
+    _linear(jc.unflatten, {"x": (256, 4096)}, {"shape": (8, 8, 64)}),
+]

@@ -1,0 +1,52 @@
+"""The plain twins: what one would write with `jax.lax` and leave to JAX to differentiate.
+
+One table, rule → twin of the same signature. The twins are what the rules are compared with, in
+tests and in experiments, and the way `--rules autodiff` works. Nothing here has a rule of ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from functools import partial
+from typing import Any
+
+from jaxcnn.ops import rule_of
+from jaxcnn.twins import activation, conv, dense, dropout, loss, pool, shape
+
+TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
+    **conv.TWINS,
+    **shape.TWINS,
+    **pool.TWINS,
+    **dense.TWINS,
+    **activation.TWINS,
+    **dropout.TWINS,
+    **loss.TWINS,
+}
+
+
+def autodiff_twin(thing: Any) -> Any:
+    """The same operation, or the same network, on plain `lax` operations that JAX differentiates.
+
+    Args:
+        thing: a public operation such as `jaxcnn.conv`, a rule such as `conv_map`, or a network
+            (a value of `jaxcnn.layers`), whose every rule is swapped for its twin.
+
+    Raises:
+        TypeError: thing is none of these.
+    """
+    if is_dataclass(thing) and not isinstance(thing, type):
+        return _swap_rules(thing)
+    if thing in TWINS:
+        return TWINS[thing]
+    return partial(thing, rule=TWINS[rule_of(thing)])
+
+
+def _swap_rules(value: Any) -> Any:
+    """The value with every rule in it, however deep, replaced by its twin."""
+    if is_dataclass(value) and not isinstance(value, type):
+        changes = {f.name: _swap_rules(getattr(value, f.name)) for f in fields(value) if f.init}
+        return replace(value, **changes)
+    if isinstance(value, tuple):
+        return tuple(_swap_rules(entry) for entry in value)
+    if callable(value):
+        return TWINS.get(value, value)
+    return value

@@ -1,0 +1,92 @@
+"""Plain twins of the poolings and their adjoints."""
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from jaxcnn.geometry import Geometry
+from jaxcnn.ops import max_pool
+from jaxcnn.ops import sum_pool as sums
+
+
+def _window_arguments(geometry: Geometry) -> dict[str, Any]:
+    return {
+        "window_dimensions": (1, *geometry.window, 1),
+        "window_strides": (1, *geometry.stride, 1),
+        "padding": ((0, 0), *geometry.padding, (0, 0)),
+        "window_dilation": (1, *geometry.dilation, 1),
+    }
+
+
+def _max_pool(x: Array, geometry: Geometry) -> Array:
+    return lax.reduce_window(x, -jnp.inf, lax.max, **_window_arguments(geometry))
+
+
+def _windows(x: Array, geometry: Geometry, fill: float) -> Array:
+    """Every window's elements, by indexing: n h w c → n p q c taps."""
+    pads = [(0, 0), *geometry.padding, (0, 0)]
+    padded = jnp.pad(x, pads, constant_values=fill)
+    columns = []
+    for tap in itertools.product(*(range(k) for k in geometry.window)):
+        places = [
+            np.arange(p) * s + t * d
+            for p, s, t, d in zip(
+                geometry.output, geometry.stride, tap, geometry.dilation, strict=True
+            )
+        ]
+        columns.append(padded[(slice(None), *np.ix_(*places))])
+    return jnp.stack(columns, -1)
+
+
+def _max_pool_with_switches(x: Array, geometry: Geometry) -> tuple[Array, Array]:
+    windows = _windows(x, geometry, -jnp.inf)
+    switches = jnp.argmax(windows, -1)
+    return jnp.take_along_axis(windows, switches[..., None], -1)[..., 0], switches
+
+
+def _gather_at_switches(x: Array, switches: Array, geometry: Geometry) -> Array:
+    index = switches.astype(jnp.int32)[..., None]
+    return jnp.take_along_axis(_windows(x, geometry, 0), index, -1)[..., 0]
+
+
+def _scatter_at_switches(delta: Array, switches: Array, geometry: Geometry) -> Array:
+    x = jnp.zeros((delta.shape[0], *geometry.input, delta.shape[-1]), delta.dtype)
+    return jax.vjp(lambda x: _gather_at_switches(x, switches, geometry), x)[1](delta)[0]
+
+
+def _sum_pool(x: Array, geometry: Geometry) -> Array:
+    return lax.reduce_window(x, 0.0, lax.add, **_window_arguments(geometry))
+
+
+def _sum_pool_input_grad(delta: Array, geometry: Geometry) -> Array:
+    x = jnp.zeros((delta.shape[0], *geometry.input, delta.shape[-1]), delta.dtype)
+    return jax.vjp(lambda x: _sum_pool(x, geometry), x)[1](delta)[0]
+
+
+def _avg_pool(x: Array, geometry: Geometry, count_include_pad: bool) -> Array:
+    total = _sum_pool(x, geometry)
+    if count_include_pad:
+        return total / geometry.taps
+    return total / _sum_pool(jnp.ones_like(x), geometry)
+
+
+def _upsample(x: Array, size: tuple[int, ...]) -> Array:
+    for axis, k in enumerate(size):
+        x = jnp.repeat(x, k, axis + 1)
+    return x
+
+
+TWINS = {
+    max_pool.max_pool_map: _max_pool,
+    max_pool.max_pool_with_switches_map: _max_pool_with_switches,
+    max_pool.gather_at_switches_map: _gather_at_switches,
+    max_pool.scatter_at_switches_map: _scatter_at_switches,
+    sums.avg_pool_map: _avg_pool,
+    sums.sum_pool_map: _sum_pool,
+    sums.sum_pool_input_grad_map: _sum_pool_input_grad,
+    sums.upsample_map: _upsample,
+}
