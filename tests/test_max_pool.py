@@ -59,7 +59,7 @@ def test_rows_that_no_window_reaches_get_nothing():
 @pytest.mark.parametrize("settings", [{"window": 2}, {"window": 3, "stride": 1, "padding": 1}])
 def test_a_nan_is_the_maximum_and_takes_the_gradient(settings: dict[str, Any]):
     x = jnp.arange(16.0).reshape(1, 4, 4, 1).at[0, 1, 2, 0].set(jnp.nan)
-    y, switches = jc.max_pool_with_switches(x, **settings)  # pyright: ignore
+    y, switches = jc.max_pool_with_switches(x, **settings)
     plain = jc.max_pool(x, **settings)
     assert np.array_equal(y, plain, equal_nan=True)
     assert np.isnan(y).any()
@@ -69,7 +69,7 @@ def test_a_nan_is_the_maximum_and_takes_the_gradient(settings: dict[str, Any]):
 
 def test_padding_is_never_chosen_even_among_infinities():
     x = jnp.full((1, 4, 4, 1), -jnp.inf)
-    settings = {"window": 3, "stride": 2, "padding": 1}
+    settings: dict[str, Any] = {"window": 3, "stride": 2, "padding": 1}
     y, _ = jc.max_pool_with_switches(x, **settings)
     assert np.isneginf(y).all()
     assert gradient(x, **settings).sum() == y.size

@@ -220,7 +220,8 @@ def unflatten(
 ) -> Float[Array, "n *hwc"]:
     """y = x with its second axis split into the given shape, in row-major order.
 
-    Backward, with δ = ∂L/∂y: ∂x = δ in one row. Source: the transpose of `flatten`.
+    Backward, with δ = ∂L/∂y: ∂x = δ in one row.
+    Source: the transpose of `flatten`.
 
     Args:
         x: one row per example.
