@@ -81,7 +81,7 @@ def draw(outputs: dict[str, Array], deltas: dict[str, Array], label: int, path: 
         (right, deltas, "backward: δ = ∂E/∂y  ↑", list(SHOWN)),
     ):
         half.suptitle(title, fontsize=13, fontweight="bold")
-        rows = half.subfigures(len(sequence), 1, height_ratios=[1.5, 1.2, 0.95, 1.5, 1.1, 1.25])
+        rows: Any = half.subfigures(len(sequence), 1, height_ratios=[1.5, 1.2, 0.95, 1.5, 1.1, 1.25])
         for row, name in zip(rows, sequence, strict=True):
             value = np.asarray(values[name])[0]
             row.suptitle(SHOWN[name], fontsize=9, x=0.02, ha="left")

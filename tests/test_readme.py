@@ -40,9 +40,7 @@ def test_the_table_lists_every_rule_as_its_docstring_has_it():
 def test_the_ten_lines_run():
     (source,) = [block for block in fences("python") if "models.lenet5" in block]
     scope = {}
-    exec(
-        compile(source, "README.md", "exec"), scope
-    )
+    exec(compile(source, "README.md", "exec"), scope)
     images = np.ones((2, 32, 32, 1), np.float32)
     gradients = scope["gradients"](scope["params"], images, np.array([3, 7]))
     assert jax.tree.map(np.shape, gradients) == jax.tree.map(np.shape, scope["params"])
