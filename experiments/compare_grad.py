@@ -155,6 +155,7 @@ def compare(op: Callable[..., Any], cases: Sequence[Case], options: Options) -> 
 def show(rows: Sequence[Row], timing: bool) -> None:
     """Print the table, and below it the formulas."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 150)
@@ -181,7 +182,7 @@ def show(rows: Sequence[Row], timing: bool) -> None:
     console.print(table)
     formulas = Table(title="Formulas", show_header=False, box=None)
     for row in rows:
-        formulas.add_row(row.name, row.formula)
+        formulas.add_row(row.name, escape(row.formula))
     console.print(formulas)
 
 

@@ -27,8 +27,9 @@ class TrainOptions:
     run_dir: Path | None = None
     """Folder of this run's results; otherwise runs/<utc time>-<model>-<dataset>-s<seed>."""
 
-    rules: Literal["hand", "autodiff"] = "hand"
-    """Gradients by the hand-written rules, or by JAX through the same network's plain twin."""
+    rules: Literal["hand", "explicit", "autodiff"] = "hand"
+    """Gradients by jax.grad through the hand-written rules; by the rules called in order, without
+    automatic differentiation; or by jax.grad of the same network on plain lax operations."""
     precision: Literal["float32", "float64"] = "float32"
     """Dtype of parameters and arithmetic."""
     seed: int = 0

@@ -75,13 +75,16 @@ def draw(outputs: dict[str, Array], deltas: dict[str, Array], label: int, path: 
     from matplotlib.figure import Figure
 
     figure: Figure = plt.figure(figsize=(11, 8.6), layout="constrained")
-    left, right = figure.subfigures(1, 2, wspace=0.04)
+    halves: Any = figure.subfigures(1, 2, wspace=0.04)
+    left, right = halves
     for half, values, title, sequence in (
         (left, outputs, "forward: activations  ↓", list(SHOWN)),
         (right, deltas, "backward: δ = ∂E/∂y  ↑", list(SHOWN)),
     ):
         half.suptitle(title, fontsize=13, fontweight="bold")
-        rows: Any = half.subfigures(len(sequence), 1, height_ratios=[1.5, 1.2, 0.95, 1.5, 1.1, 1.25])
+        rows: Any = half.subfigures(
+            len(sequence), 1, height_ratios=[1.5, 1.2, 0.95, 1.5, 1.1, 1.25]
+        )
         for row, name in zip(rows, sequence, strict=True):
             value = np.asarray(values[name])[0]
             row.suptitle(SHOWN[name], fontsize=9, x=0.02, ha="left")

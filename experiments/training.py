@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is fixed for a whole run.  rules: "hand" or "autodiff"."""
+    """What is fixed for a whole run.  rules: see `differentiate`."""
 
     net: Any
     rules: str
@@ -62,6 +62,8 @@ class Recipe:
     zoom: float
     dtype: Any = jnp.float32
 
+
+RULES = ("hand", "explicit", "autodiff")
 
 Epoch = Callable[[TrainState, Array, Array, Key[Array, ""], int], tuple[TrainState, Metrics]]
 
@@ -152,35 +154,56 @@ def classes_of(logits: Float[Array, "n k"]) -> Int[Array, " n"]:
     return lax.argmax(logits, 1, jnp.int32)  # jnp.argmax's dtype changes with 64-bit mode
 
 
-def rules_of(recipe: Recipe) -> tuple[Any, Callable[..., Any]]:
-    """(network, loss) whose gradients, by `jax.grad`, are those of the recipe's rules."""
-    if recipe.rules == "hand":
-        return recipe.net, jaxcnn.softmax_cross_entropy
+def network_of(recipe: Recipe) -> Any:
+    """The recipe's network; for "autodiff" its plain twin."""
+    if recipe.rules not in RULES:
+        raise ValueError(f"rules must be one of {', '.join(RULES)}, got {recipe.rules!r}")
+    return jaxcnn.autodiff_twin(recipe.net) if recipe.rules == "autodiff" else recipe.net
+
+
+def differentiate(recipe: Recipe) -> Callable[..., tuple[Array, Array, PyTree, PyTree]]:
+    """loss, logits, new network state and gradients, by the recipe's rules.
+
+    "hand": `jax.grad` through the rules. "autodiff": `jax.grad` of the same network on plain `lax`
+    operations. "explicit": the rules called in order, without differentiation by JAX.
+    """
+    net, loss_function = network_of(recipe), jaxcnn.softmax_cross_entropy
+    if recipe.rules == "explicit":
+
+        def explicitly(params, net_state, x, labels, key):
+            found = jaxcnn.backprop(net, params, net_state, x, labels, loss_function, key=key)
+            return found.loss, found.outputs, found.state, found.gradients
+
+        return explicitly
     if recipe.rules == "autodiff":
-        return (
-            jaxcnn.autodiff_twin(recipe.net),
-            jaxcnn.autodiff_twin(jaxcnn.softmax_cross_entropy),
-        )
-    raise ValueError(f"rules must be hand or autodiff, got {recipe.rules!r}")
-
-
-def make_step(recipe: Recipe) -> Callable[..., tuple[TrainState, Metrics]]:
-    """step(state, images, labels, plan, index): the index-th step of the epoch of this plan."""
-    net, loss_function = rules_of(recipe)
+        loss_function = jaxcnn.autodiff_twin(loss_function)
 
     def loss(params, net_state, x, labels, key):
         logits, net_state = net.apply(params, net_state, x, key=key, train=True)
         return loss_function(logits, labels), (logits, net_state)
 
+    def by_grad(params, net_state, x, labels, key):
+        (value, (logits, net_state)), gradients = jax.value_and_grad(loss, has_aux=True)(
+            params, net_state, x, labels, key
+        )
+        return value, logits, net_state, gradients
+
+    return by_grad
+
+
+def make_step(recipe: Recipe) -> Callable[..., tuple[TrainState, Metrics]]:
+    """step(state, images, labels, plan, index): the index-th step of the epoch of this plan."""
+    gradients_of = differentiate(recipe)
+
     def step(state: TrainState, images, labels, plan: Plan, index):
         chosen = plan.order[index]
         augment_key, net_key = jax.random.split(jax.random.fold_in(plan.key, index))
         x = normalise(augment(augment_key, images[chosen], recipe), recipe)
-        (value, (logits, net_state)), gradient = jax.value_and_grad(loss, has_aux=True)(
+        value, logits, net_state, gradients = gradients_of(
             state.params, state.net_state, x, labels[chosen], net_key
         )
         with library_promotion():
-            updates, opt_state = recipe.optimiser.update(gradient, state.opt_state, state.params)
+            updates, opt_state = recipe.optimiser.update(gradients, state.opt_state, state.params)
             params = optax.apply_updates(state.params, updates)
         hits = classes_of(logits) == labels[chosen]
         metrics = Metrics(value, jnp.sum(hits, dtype=jnp.int32))
@@ -263,7 +286,7 @@ def compile_predict(
     recipe: Recipe, state: TrainState, images: UInt8[Array, "n h w c"], batch_size: int = 200
 ) -> Callable[[PyTree, PyTree], Int[Array, " n"]]:
     """predict(params, net_state) → the class of each of these images, without augmentation."""
-    net, _ = rules_of(recipe)
+    net = network_of(recipe)
     n = images.shape[0]
     # The last batch is filled up with repeats of the last image, which are cut off again.
     batches = np.minimum(np.arange(-(-n // batch_size) * batch_size, dtype=np.int32), n - 1)

@@ -23,6 +23,8 @@ from jaxcnn.ops.dense import dense_input_grad as dense_input_grad
 from jaxcnn.ops.dense import dense_weight_grad as dense_weight_grad
 from jaxcnn.ops.shape import flatten as flatten
 from jaxcnn.ops.shape import unflatten as unflatten
+from jaxcnn.ops.join import concatenate as concatenate
+from jaxcnn.ops.join import split as split
 from jaxcnn.ops.activation import relu as relu
 from jaxcnn.ops.activation import sigmoid as sigmoid
 from jaxcnn.ops.activation import tanh as tanh
@@ -33,6 +35,7 @@ from jaxcnn.ops.loss import sigmoid_squared_error as sigmoid_squared_error
 from jaxcnn.ops.loss import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
 from jaxcnn.ops.dropout import dropout as dropout
 from jaxcnn.twins import autodiff_twin as autodiff_twin
+from jaxcnn.backprop import backprop as backprop
 from jaxcnn import gradcheck as gradcheck
 from jaxcnn import layers as layers
 from jaxcnn import models as models

@@ -1,6 +1,6 @@
 """Wrong dense layers, activations, losses and the rest, each caught."""
 
-# pyright: reportOptionalCall=false
+# pyright: reportOptionalCall=false, reportIndexIssue=false
 
 import jax.numpy as jnp
 import pytest
@@ -8,7 +8,7 @@ from mutation import Mutant, assert_caught, changed, frozen
 
 import jaxcnn as jc
 from experiments.case import Case, distribution, label_array, normal, random_key
-from jaxcnn.ops import activation, dense, dropout, loss, shape
+from jaxcnn.ops import activation, dense, dropout, join, loss, shape
 
 
 def levels(generator, size):
@@ -36,6 +36,9 @@ FLATTEN, DILATE = (
     Case(jc.dilate, {"x": (1, 3, 4, 2)}, {"rate": 2}),
 )
 ROT180 = Case(jc.rot180, {"kernel": (3, 2, 2, 2)})
+JOIN = Case(jc.concatenate, {"a": (2, 3), "b": (2, 3)}, together="parts")
+SPLIT = Case(jc.split, {"x": (2, 6)}, {"sizes": (3, 3)}, output=0)
+split_map = join.split_map
 cross = loss.softmax_cross_entropy_map
 
 MUTANTS = [
@@ -76,6 +79,9 @@ MUTANTS = [
     Mutant("dilate: summed", DILATE, lambda rate, size, r, d: (shape.subsample_map(d, rate, size) + d.sum() * 0.01,)),
     Mutant("dilate: one off", DILATE, lambda rate, size, r, d: (shape.subsample_map(jnp.roll(d, 1, 1), rate, size),)),
     Mutant("rot180: not turned back", ROT180, lambda r, d: (d,)),
+    Mutant("concatenate: another order", JOIN, lambda s, r, d: (split_map(d, s)[::-1],)),
+    Mutant("concatenate: only the first part", JOIN, lambda s, r, d: ((split_map(d, s)[0], 0 * split_map(d, s)[1]),)),
+    Mutant("split: another order", SPLIT, lambda s, r, d: (jnp.concatenate(d[::-1], -1),)),
     Mutant("rot180: one axis only", ROT180, lambda r, d: (jnp.flip(d, 0),)),
 ]  # fmt: skip
 

@@ -11,7 +11,12 @@ state are nested dicts under the names of the layers; a layer without any does n
 
 from jaxcnn.layers.base import Layer as Layer
 from jaxcnn.layers.base import Leaf as Leaf
+from jaxcnn.layers.combinators import Branches as Branches
+from jaxcnn.layers.combinators import Identity as Identity
 from jaxcnn.layers.combinators import Serial as Serial
+from jaxcnn.layers.combinators import concatenated as concatenated
+from jaxcnn.layers.combinators import heads as heads
+from jaxcnn.layers.combinators import residual as residual
 from jaxcnn.layers.combinators import serial as serial
 from jaxcnn.layers.leaves import Activation as Activation
 from jaxcnn.layers.leaves import AvgPool as AvgPool

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,13 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf(Layer):
-    """A layer that applies one operation. Subclasses name the operation and its static settings."""
+    """A layer that applies one operation. Subclasses name the operation and its static settings.
+
+    A rule's arguments are the input, then the layer's parameters in the order of
+    `parameter_names` (None for one that the layer does without), then whatever else it needs.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ()
 
     rule: Rule
 
@@ -101,11 +107,17 @@ class Leaf(Layer):
         """Apply the operation with the given rule."""
         raise NotImplementedError
 
+    def run(
+        self, params: Tree, state: Tree, x: Array, *, key: Array | None, train: bool, rule: Rule
+    ) -> tuple[Array, Tree]:
+        """Apply the operation with the given rule; a layer with state returns the new one."""
+        return self.call(params, x, key=key, train=train, rule=rule), state
+
     def apply(
         self, params: Tree, state: Tree, x: Array, *, key: Array | None = None, train: bool = False
     ) -> tuple[Array, Tree]:
-        """Run the operation: see `Layer.apply`."""
-        return self.call(params, x, key=key, train=train, rule=self.rule), state
+        """Apply the operation: see `Layer.apply`."""
+        return self.run(params, state, x, key=key, train=train, rule=self.rule)
 
     def _build(self, key, shape, dtype):
         wanted = self.parameters(shape)

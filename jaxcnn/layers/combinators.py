@@ -1,41 +1,100 @@
-"""Combinators: networks made of layers."""
+"""Combinators: networks made of layers, one after the other or side by side."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from jaxcnn.layers.base import Layer, Leaf, named
+from jaxcnn.layers.base import Layer, Leaf, Rule, Tree, named
+from jaxcnn.ops.join import concatenate, concatenate_map
+
+Children = tuple[tuple[str, Layer], ...]
 
 
 @dataclass(frozen=True)
-class Serial(Layer):
-    """Layers one after the other, each under its name; made by `serial`."""
+class Combinator(Layer):
+    """A layer made of others, each under its name."""
 
-    children: tuple[tuple[str, Layer], ...]
+    children: Children
+
+    def keys(self, key: Any) -> list[Any]:
+        """A key of its own for every child; None for each if there is none."""
+        count = len(self.children)
+        return [None if key is None else jax.random.fold_in(key, i) for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Serial(Combinator):
+    """Layers one after the other; made by `serial`."""
 
     def apply(self, params, state, x, *, key=None, train=False):  # noqa: D102
-        new_state = {}
-        for position, (name, layer) in enumerate(self.children):
-            child_key = None if key is None else jax.random.fold_in(key, position)
+        states = {}
+        for (name, layer), child_key in zip(self.children, self.keys(key), strict=True):
             with named(name):
-                x, child_state = layer.apply(
+                x, states[name] = layer.apply(
                     params.get(name, {}), state.get(name, {}), x, key=child_key, train=train
                 )
-            if child_state:
-                new_state[name] = child_state
-        return x, new_state
+        return x, without_empty(states)
 
     def _build(self, key, shape, dtype):
-        params, state = {}, {}
-        for position, (name, layer) in enumerate(self.children):
+        params, states = {}, {}
+        for (name, layer), child_key in zip(self.children, self.keys(key), strict=True):
             with named(name):
-                child = layer._build(jax.random.fold_in(key, position), shape, dtype)
-            child_params, child_state, shape = child
-            if child_params:
-                params[name] = child_params
-            if child_state:
-                state[name] = child_state
-        return params, state, shape
+                params[name], states[name], shape = layer._build(child_key, shape, dtype)
+        return without_empty(params), without_empty(states), shape
+
+
+@dataclass(frozen=True)
+class Branches(Combinator):
+    """Layers side by side, all reading the same input. What becomes of their outputs is `merge`.
+
+    "add": their sum (`residual`); "concatenate": side by side as channels (`concatenated`);
+    "outputs": a dict of them (`heads`).
+    """
+
+    merge: str = "outputs"
+    rule: Rule = field(default=concatenate_map, kw_only=True)
+
+    def apply(self, params, state, x, *, key=None, train=False):  # noqa: D102
+        outputs, states = {}, {}
+        for (name, layer), child_key in zip(self.children, self.keys(key), strict=True):
+            with named(name):
+                outputs[name], states[name] = layer.apply(
+                    params.get(name, {}), state.get(name, {}), x, key=child_key, train=train
+                )
+        return self.join(outputs), without_empty(states)
+
+    def join(self, outputs: dict[str, Any]) -> Any:
+        """The output of the whole, from those of the branches."""
+        match self.merge:
+            case "outputs":
+                return outputs
+            case "concatenate":
+                return concatenate(tuple(outputs.values()), rule=self.rule)
+        first, *rest = outputs.values()
+        for branch in rest:
+            if branch.shape != first.shape:
+                raise ValueError(
+                    "residual: branches must have outputs of one shape, "
+                    f"got {first.shape} and {branch.shape}"
+                )
+            first = first + branch
+        return first
+
+    def _build(self, key, shape, dtype):
+        params, states, shapes = {}, {}, {}
+        for (name, layer), child_key in zip(self.children, self.keys(key), strict=True):
+            with named(name):
+                params[name], states[name], shapes[name] = layer._build(child_key, shape, dtype)
+        if self.merge == "outputs":
+            return without_empty(params), without_empty(states), shapes
+        outputs = {
+            name: jax.ShapeDtypeStruct((1, *size), jnp.float32) for name, size in shapes.items()
+        }
+        joined = jax.eval_shape(self.join, outputs).shape[1:]
+        return without_empty(params), without_empty(states), joined
 
 
 def serial(*layers: Layer, **by_name: Layer) -> Serial:
@@ -49,6 +108,67 @@ def serial(*layers: Layer, **by_name: Layer) -> Serial:
         TypeError: an argument is no layer.
         ValueError: there is none.
     """
+    return Serial(_children("serial", layers, by_name))
+
+
+def residual(*body: Layer, shortcut: Layer | None = None) -> Branches:
+    """y = body(x) + shortcut(x); backward, δ goes down both ways and their gradients add up.
+
+    He et al. 2015; Quan, "ResNet": the last layer before the addition is as wide as the shortcut.
+
+    Args:
+        body: one layer, or several to run one after the other.
+        shortcut: what is added; the input itself by default.
+
+    Raises:
+        TypeError: an argument is no layer.
+        ValueError: there is no body.
+    """
+    inner = body[0] if len(body) == 1 else serial(*body)
+    other = Identity() if shortcut is None else shortcut
+    return Branches(_children("residual", (), {"body": inner, "shortcut": other}), merge="add")
+
+
+def concatenated(*branches: Layer, **by_name: Layer) -> Branches:
+    """y = the outputs of the branches side by side, as channels; δ is split among them.
+
+    With `Identity()` as one of the branches this is a step of a DenseNet; Quan, "DenseNet".
+
+    Raises:
+        TypeError: an argument is no layer.
+        ValueError: there is none.
+    """
+    return Branches(_children("concatenated", branches, by_name), merge="concatenate")
+
+
+def heads(**by_name: Layer) -> Branches:
+    """y = a dict of the outputs of several heads on one trunk; it comes last in a network.
+
+    Quan, "Finding Bounding Boxes": one head for the class, one for the box, and a sum of losses.
+
+    Raises:
+        TypeError: an argument is no layer.
+        ValueError: there is none.
+    """
+    return Branches(_children("heads", (), by_name), merge="outputs")
+
+
+@dataclass(frozen=True)
+class Identity(Leaf):
+    """y = x."""
+
+    rule: Rule = field(default=None, kw_only=True)  # type: ignore[assignment]  # it applies none
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return x
+
+
+def without_empty(trees: Tree) -> Tree:
+    """The entries that hold anything: a layer without parameters or state does not appear."""
+    return {name: tree for name, tree in trees.items() if tree}
+
+
+def _children(op: str, layers: Sequence[Layer], by_name: dict[str, Layer]) -> Children:
     children: list[tuple[str, Layer]] = []
     counts: dict[str, int] = {}
     for layer in layers:
@@ -57,8 +177,11 @@ def serial(*layers: Layer, **by_name: Layer) -> Serial:
         children.append((f"{kind}{counts[kind]}", layer))
     children += by_name.items()
     if not children:
-        raise ValueError("serial: layers must be one at least, got none")
+        raise ValueError(f"{op}: layers must be one at least, got none")
     for name, layer in children:
         if not isinstance(layer, Layer):
-            raise TypeError(f"serial: {name} must be a layer, got {layer!r}")
-    return Serial(tuple(children))
+            raise TypeError(f"{op}: {name} must be a layer, got {layer!r}")
+    if len({name for name, _ in children}) != len(children):
+        names = [name for name, _ in children]
+        raise ValueError(f"{op}: layers must have names of their own, got {names}")
+    return tuple(children)

@@ -26,6 +26,8 @@ zeros: Initializer = initializers.zeros
 class Conv(Leaf):
     """y = x ⋆ k + b, with `features` output channels; see `jaxcnn.conv`."""
 
+    parameter_names = ("kernel", "bias")
+
     features: int
     window_size: int | Sequence[int]
     stride: int | Sequence[int] = 1
@@ -108,6 +110,8 @@ class AvgPool(Leaf):
 @dataclass(frozen=True)
 class Dense(Leaf):
     """y = x W + b, with `features` outputs; see `jaxcnn.dense`."""
+
+    parameter_names = ("weight", "bias")
 
     features: int
     use_bias: bool = True

@@ -3,9 +3,10 @@
 import math
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from jaxcnn.ops import shape
+from jaxcnn.ops import join, shape
 
 
 def _rot180(kernel: Array) -> Array:
@@ -31,7 +32,18 @@ def _unflatten(x: Array, shape: tuple[int, ...]) -> Array:
     return jnp.reshape(x, (-1, *shape))
 
 
+def _concatenate(parts: tuple[Array, ...], sizes: tuple[int, ...]) -> Array:
+    del sizes
+    return jnp.concatenate(parts, -1)
+
+
+def _split(x: Array, sizes: tuple[int, ...]) -> tuple[Array, ...]:
+    return tuple(jnp.split(x, np.cumsum(sizes)[:-1], -1))
+
+
 TWINS = {
+    join.concatenate_map: _concatenate,
+    join.split_map: _split,
     shape.rot180_map: _rot180,
     shape.dilate_map: _dilate,
     shape.subsample_map: _subsample,

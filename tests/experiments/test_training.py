@@ -66,7 +66,7 @@ def moved(state, recipe):
 
 
 @pytest.mark.parametrize("model", [models.lenet5, partial(models.lenet5, flavour="1998")])
-def test_hand_and_autodiff_end_at_the_same_parameters_in_float64(model, images_and_labels):
+def test_three_roads_end_at_the_same_parameters_in_float64(model, images_and_labels):
     with jax.enable_x64(True):
         recipe = recipe_of("hand", jnp.float64, net=model())
         hand, hand_metrics = run_epoch(training.compile_scanned, recipe, images_and_labels)
@@ -75,10 +75,17 @@ def test_hand_and_autodiff_end_at_the_same_parameters_in_float64(model, images_a
             recipe_of("autodiff", jnp.float64, net=model()),
             images_and_labels,
         )
+        explicit, explicit_metrics = run_epoch(
+            training.compile_scanned,
+            recipe_of("explicit", jnp.float64, net=model()),
+            images_and_labels,
+        )
         assert hand_metrics.loss.shape == (STEPS,)
         assert moved(hand, recipe) > 1e-4
     assert_trees_close(hand.params, twin.params, 1e-9)
     assert_trees_close(hand_metrics.loss, twin_metrics.loss, 1e-9)
+    assert_trees_close(hand.params, explicit.params, 1e-12)
+    assert_trees_close(hand_metrics.loss, explicit_metrics.loss, 1e-12)
     np.testing.assert_array_equal(hand_metrics.correct, twin_metrics.correct)
 
 
@@ -171,7 +178,7 @@ def test_weight_decay_moves_kernels_and_leaves_biases(kind):
     [
         (lambda: training.make_optimiser("lion", optax.constant_schedule(0.1)), "'lion'"),
         (lambda: training.learning_rate_schedule("step", 0.1, 10), "'step'"),
-        (lambda: training.rules_of(recipe_of(rules="numeric")), "'numeric'"),
+        (lambda: training.network_of(recipe_of(rules="numeric")), "'numeric'"),
     ],
 )
 def test_unknown_names_are_named(call, named):

@@ -1,0 +1,120 @@
+"""Joining maps along their channels and splitting them again: each is the other's transpose."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def concatenate_map(
+    parts: tuple[Float[Array, "*n _"], ...], sizes: tuple[int, ...]
+) -> Float[Array, "*n c"]:
+    """y = [x₁, x₂, …] along the channels.  With δ = ∂L/∂y:  ∂x_i = δ's channels from x_i.
+
+    Quan, "DenseNet": every layer reads the union of the maps of all previous layers.
+    """
+    del sizes  # the parts have them; the backward pass needs them as static values
+    return jnp.concatenate(parts, -1)
+
+
+def _concatenate_fwd(parts, sizes):
+    return concatenate_map(parts, sizes), None
+
+
+def _concatenate_bwd(sizes, _, delta):
+    return (split_map(delta, sizes),)
+
+
+concatenate_map.defvjp(_concatenate_fwd, _concatenate_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def split_map(x: Float[Array, "*n c"], sizes: tuple[int, ...]) -> tuple[Float[Array, "*n _"], ...]:
+    """y₁, y₂, … = consecutive channels of x.  With δ_i = ∂L/∂y_i:  ∂x = [δ₁, δ₂, …].
+
+    The transpose of `concatenate_map`.
+    """
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return tuple(
+        lax.slice_in_dim(x, start, start + size, axis=-1)
+        for start, size in zip(starts, sizes, strict=True)
+    )
+
+
+def _split_fwd(x, sizes):
+    return split_map(x, sizes), None
+
+
+def _split_bwd(sizes, _, deltas):
+    return (concatenate_map(tuple(deltas), sizes),)
+
+
+split_map.defvjp(_split_fwd, _split_bwd)
+
+
+def concatenate(
+    parts: Sequence[Float[ArrayLike, "*n _"]], *, rule: Callable[..., Any] = concatenate_map
+) -> Float[Array, "*n c"]:
+    """y = [x₁, x₂, …], the parts side by side along their last axis, the channels.
+
+    Backward, with δ = ∂L/∂y: ∂x_i = the channels of δ that came from x_i.
+    Source: Quan, "DenseNet".
+
+    Args:
+        parts: arrays that agree in all axes but the last.
+        rule: the map to apply, hand-written (`concatenate_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: a part is no float array, or the dtypes differ.
+        ValueError: there is no part, or their other axes differ.
+    """
+    op = "concatenate"
+    if not isinstance(parts, Sequence) or not parts:
+        got = "none" if isinstance(parts, Sequence) else type(parts).__name__
+        raise ValueError(f"{op}: parts must be a sequence of at least one array, got {got}")
+    first = check.float_array(op, "parts[0]", parts[0])
+    arrays = [first]
+    for position, part in enumerate(parts[1:], start=1):
+        name = f"parts[{position}]"
+        array = check.float_array(op, name, part, like=("parts[0]", first))
+        if array.ndim < 1 or array.shape[:-1] != first.shape[:-1]:
+            raise ValueError(
+                f"{op}: {name} must have the shape of parts[0] but for the last axis, "
+                f"got {array.shape} for {first.shape}"
+            )
+        arrays.append(array)
+    return rule(tuple(arrays), tuple(array.shape[-1] for array in arrays))
+
+
+def split(
+    x: Float[ArrayLike, "*n c"], sizes: Sequence[int], *, rule: Callable[..., Any] = split_map
+) -> tuple[Float[Array, "*n _"], ...]:
+    """y₁, y₂, … = consecutive channels of x, as many of them as the sizes say.
+
+    Backward, with δ_i = ∂L/∂y_i: ∂x = [δ₁, δ₂, …].
+    Source: the transpose of `concatenate`.
+
+    Args:
+        x: an array with its channels last.
+        sizes: how many channels each result has; together those of x.
+        rule: the map to apply, hand-written (`split_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array, or a size no integer.
+        ValueError: the sizes do not add up to the channels of x.
+    """
+    x = check.float_array("split", "x", x)
+    sizes = check.per_axis("split", "sizes", tuple(sizes), len(sizes))
+    if x.ndim < 1 or sum(sizes) != x.shape[-1]:
+        raise ValueError(
+            f"split: sizes must add up to the last axis of x, got {sizes} for shape {x.shape}"
+        )
+    return rule(x, sizes)

@@ -1,0 +1,218 @@
+"""Explicit back-propagation: the same gradients with no automatic differentiation at all."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcnn as jc
+from jaxcnn import models
+from jaxcnn.backprop import backprop
+from jaxcnn.gradcheck import relative_error
+from jaxcnn.layers import (
+    Activation,
+    AvgPool,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Identity,
+    MaxPool,
+    concatenated,
+    heads,
+    residual,
+    serial,
+)
+from jaxcnn.ops import rule_of
+
+KEY = jax.random.key(0)
+CROSS_ENTROPY = rule_of(jc.softmax_cross_entropy)
+LABELS = jnp.array([3, 1, 0])
+
+
+def conv_block(features):
+    return (Conv(features, 3, padding="SAME"), Activation(jc.relu))
+
+
+def trunk():
+    return serial(
+        stem=Conv(4, 3, padding="SAME"),
+        block=residual(*conv_block(4), Conv(4, 3, padding="SAME")),
+        wider=residual(*conv_block(6), shortcut=Conv(6, 1, use_bias=False)),
+        pool=MaxPool(2),
+        union=concatenated(Identity(), serial(*conv_block(3)), other=Conv(2, 1)),
+        flatten=Flatten(),
+    )
+
+
+NETWORKS = {
+    "lenet5": (models.lenet5(), (32, 32, 1)),
+    "lenet5 1998": (models.lenet5("1998"), (32, 32, 1)),
+    "residual and concatenated": (serial(trunk=trunk(), output=Dense(5)), (6, 7, 2)),
+    "one dimension": (
+        serial(Conv(3, 4, stride=2), Activation(jc.tanh), AvgPool(2), Flatten(), Dense(4)),
+        (13, 2),
+    ),
+    "dropout": (
+        serial(Flatten(), Dense(8), Dropout(0.5), Activation(jc.sigmoid), Dense(4)),
+        (3, 3, 1),
+    ),
+    "one layer": (Dense(4), (5,)),
+}
+
+
+def one_loss_per_example(logits, labels, rule=CROSS_ENTROPY):
+    return jc.softmax_cross_entropy(logits, labels, reduction="none", rule=rule)
+
+
+def batch(shape, examples=3):
+    generator = np.random.default_rng(1)
+    return jnp.asarray(generator.standard_normal((examples, *shape)))
+
+
+def by_grad(net, loss, params, state, x, labels, key):
+    def total(params, x):
+        logits, _ = net.apply(params, state, x, key=key, train=True)
+        return loss(logits, labels)
+
+    return jax.jit(jax.value_and_grad(total, (0, 1)))(params, x)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_three_roads_agree(name):
+    net, shape = NETWORKS[name]
+    params, state = net.init(KEY, shape, dtype=jnp.float64)
+    x, loss = batch(shape), jc.softmax_cross_entropy
+    explicit = jax.jit(lambda p, x: backprop(net, p, state, x, LABELS, loss, key=KEY))(params, x)
+    found = (explicit.loss, (explicit.gradients, explicit.input_delta))
+    through_rules = by_grad(net, loss, params, state, x, LABELS, KEY)
+    plain = by_grad(jc.autodiff_twin(net), jc.autodiff_twin(loss), params, state, x, LABELS, KEY)
+    for other in (through_rules, plain):
+        error, where = relative_error(found, other)
+        assert error < 1e-10, where
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_uses_no_automatic_differentiation(name, monkeypatch):
+    net, shape = NETWORKS[name]
+    params, state = net.init(KEY, shape, dtype=jnp.float64)
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("automatic differentiation was used")
+
+    for function in (
+        "grad",
+        "value_and_grad",
+        "vjp",
+        "jvp",
+        "linearize",
+        "linear_transpose",
+        "jacrev",
+        "jacfwd",
+    ):
+        monkeypatch.setattr(jax, function, forbidden)
+    from jax._src.interpreters import ad
+
+    for function in ("jvp", "vjp", "linearize", "backward_pass"):
+        if hasattr(ad, function):
+            monkeypatch.setattr(ad, function, forbidden)
+    result = backprop(net, params, state, batch(shape), LABELS, jc.softmax_cross_entropy, key=KEY)
+    assert result.gradients.keys() == params.keys()
+
+
+def test_the_patches_would_be_noticed(monkeypatch):
+    from jax._src.interpreters import ad
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("automatic differentiation was used")
+
+    for function in ("jvp", "vjp", "linearize", "backward_pass"):
+        if hasattr(ad, function):
+            monkeypatch.setattr(ad, function, forbidden)
+    with pytest.raises(AssertionError, match="was used"):
+        jax.grad(lambda x: jc.tanh(x).sum())(jnp.ones(3))
+
+
+def test_several_heads_and_a_sum_of_losses():
+    net = serial(trunk=trunk(), out=heads(label=Dense(5), box=serial(Dense(6), Dense(2))))
+    shape = (6, 7, 2)
+    params, state = net.init(KEY, shape, dtype=jnp.float64)
+    x = batch(shape)
+    targets = {"label": LABELS, "box": jnp.full((3, 2), 0.3)}
+    losses = {"label": jc.softmax_cross_entropy, "box": jc.sigmoid_squared_error}
+    result = backprop(net, params, state, x, targets, losses)
+
+    def total(params, x):
+        outputs, _ = net.apply(params, state, x, train=True)
+        return sum(losses[name](outputs[name], targets[name]) for name in losses)
+
+    expected = jax.value_and_grad(total, (0, 1))(params, x)
+    error, where = relative_error((result.loss, (result.gradients, result.input_delta)), expected)
+    assert error < 1e-12, where
+
+
+def test_delta_is_the_gradient_at_the_pre_activation():
+    """Huang's δ⁽ˡ⁾ = ∂E/∂u⁽ˡ⁾: nudge u, the output of a layer, and see what the loss does."""
+    net, shape = models.lenet5("1998"), (32, 32, 1)
+    params, state = net.init(KEY, shape, dtype=jnp.float64)
+    x = batch(shape)
+    result = backprop(net, params, state, x, LABELS, jc.softmax_cross_entropy)
+    assert result.deltas.keys() == dict(net.children).keys()
+    for position, (name, _) in enumerate(net.children):
+
+        def loss_from(u, position=position):
+            for below, layer in net.children[position + 1 :]:
+                u, _ = layer.apply(params.get(below, {}), {}, u)
+            return jc.softmax_cross_entropy(u, LABELS)
+
+        u = x
+        for below, layer in net.children[: position + 1]:
+            u, _ = layer.apply(params.get(below, {}), {}, u)
+        plain = jax.jit(jax.grad(loss_from))(u)
+        error, where = relative_error(result.deltas[name], plain)
+        assert error < 1e-12, (name, where)
+
+
+def test_output_layer_by_the_formulas():
+    """Cross-entropy: δ⁽ᴸ⁾ = y − t. Least squares on sigmoids: δ⁽ᴸ⁾ = (y − t) • y (1 − y)."""
+    net, shape = Dense(4), (5,)
+    params, state = net.init(KEY, shape, dtype=jnp.float64)
+    x, t = batch(shape), jnp.eye(4)[LABELS]
+    u, _ = net.apply(params, state, x)
+    result = backprop(net, params, state, x, t, jc.softmax_cross_entropy)
+    assert np.allclose(result.deltas, (jax.nn.softmax(u) - t) / 3, rtol=0, atol=1e-15)
+    y = jax.nn.sigmoid(u)
+    result = backprop(net, params, state, x, t, jc.sigmoid_squared_error)
+    assert np.allclose(result.deltas, (y - t) * y * (1 - y) / 3, rtol=0, atol=1e-15)
+    assert np.allclose(result.gradients["weight"], x.T @ result.deltas, rtol=0, atol=1e-15)
+
+
+def test_a_training_step_without_differentiation_lowers_the_loss():
+    net, shape = NETWORKS["residual and concatenated"]
+    params, state = net.init(KEY, shape, dtype=jnp.float64)
+    x = batch(shape)
+
+    @jax.jit
+    def step(params):
+        result = backprop(net, params, state, x, LABELS, jc.softmax_cross_entropy)
+        return jax.tree.map(lambda p, g: p - 0.05 * g, params, result.gradients), result.loss
+
+    losses = []
+    for _ in range(10):
+        params, loss = step(params)
+        losses.append(float(loss))
+    assert losses[-1] < losses[0] / 2
+
+
+def test_mistakes_are_told():
+    net, shape = Dense(4), (5,)
+    params, state = net.init(KEY, shape, dtype=jnp.float64)
+    x = batch(shape)
+    with pytest.raises(TypeError, match="every rule must be hand-written"):
+        backprop(jc.autodiff_twin(net), params, state, x, LABELS, jc.softmax_cross_entropy)
+    with pytest.raises(ValueError, match="loss must be one number, got shape"):
+        backprop(net, params, state, x, LABELS, one_loss_per_example)
+    with pytest.raises(ValueError, match="loss and targets must name the heads"):
+        backprop(net, params, state, x, {"a": LABELS}, {"a": jc.softmax_cross_entropy})
+    with pytest.raises(TypeError, match="must be a public operation of jaxcnn"):
+        backprop(net, params, state, x, LABELS, lambda u, t: u.sum())
