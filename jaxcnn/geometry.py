@@ -148,8 +148,8 @@ def _parse_padding(
 ) -> tuple[tuple[int, int], ...]:
     """(low, high) per spatial axis, from any of the accepted spellings."""
     expected = (
-        '"SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis '
-        f"({len(size)}), each an integer or a (low, high) pair"
+        '"SAME", "SAME_LOWER", "VALID", "FULL", "CAUSAL", an integer, or one entry per spatial '
+        f"axis ({len(size)}), each an integer or a (low, high) pair"
     )
     if isinstance(padding, str):
         match padding.upper():
@@ -157,6 +157,9 @@ def _parse_padding(
                 return ((0, 0),) * len(size)
             case "FULL":
                 return tuple((e - 1, e - 1) for e in extent)
+            case "CAUSAL":
+                # No output sees what comes after it, along any axis.
+                return tuple((e - 1, 0) for e in extent)
             case "SAME" | "SAME_LOWER" as word:
                 # The output has ceil(h / stride) elements; an odd zero goes to the end for SAME.
                 total = [

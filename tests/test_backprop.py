@@ -13,14 +13,18 @@ from jaxcnn.layers import (
     Activation,
     AvgPool,
     Conv,
+    ConvTranspose,
     Dense,
     Dropout,
     Flatten,
     Identity,
     MaxPool,
+    Pad,
+    TableConv,
     concatenated,
     heads,
     residual,
+    separable_conv,
     serial,
 )
 from jaxcnn.ops import rule_of
@@ -56,6 +60,17 @@ NETWORKS = {
     "dropout": (
         serial(Flatten(), Dense(8), Dropout(0.5), Activation(jc.sigmoid), Dense(4)),
         (3, 3, 1),
+    ),
+    "relatives": (
+        serial(
+            separable_conv(6, 3),
+            TableConv(((0, 1, 5), (2, 3), (4,)), 3, stride=2),
+            Pad(1, "reflect"),
+            ConvTranspose(2, 2, stride=2, use_bias=False),
+            Flatten(),
+            Dense(4),
+        ),
+        (7, 8, 3),
     ),
     "one layer": (Dense(4), (5,)),
 }

@@ -27,6 +27,7 @@ def test_every_spelling_of_a_padding():
         return parse_geometry("test", (9, 9), (3, 2), stride=1, padding=padding).padding
 
     assert pads("FULL") == ((2, 2), (1, 1))
+    assert pads("CAUSAL") == ((2, 0), (1, 0))
     assert pads("valid") == ((0, 0), (0, 0))
     assert pads(1) == pads((1, 1)) == pads([(1, 1), 1]) == ((1, 1), (1, 1))
     assert pads(((1, 0), 2)) == ((1, 0), (2, 2))

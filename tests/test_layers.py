@@ -144,3 +144,41 @@ def test_lenet5_gradients_agree_with_autodiff_to_1e_10(flavour):
     theirs = gradients(jc.autodiff_twin(net), jc.autodiff_twin(jc.softmax_cross_entropy))
     error, where = jc.gradcheck.relative_error(ours, theirs)
     assert error < 1e-10, where
+
+
+C3_TABLE = (
+    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
+    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5),
+)  # fmt: skip
+
+
+def test_lenet5s_c3_with_its_table_has_1516_parameters():
+    params, _ = layers.TableConv(C3_TABLE, 5).init(KEY, (14, 14, 6))
+    assert count(params) == 1_516
+
+
+def test_a_separable_convolution_has_the_parameters_that_quan_counts():
+    m, n, k = 8, 12, 3
+    net = layers.separable_conv(n, k, use_bias=False)
+    params, state = net.init(KEY, (10, 10, m))
+    assert count(params) == n * m + m * k * k
+    y, _ = net.apply(params, state, jnp.ones((1, 10, 10, m), jnp.float32))
+    assert y.shape == (1, 10, 10, n)
+
+
+def test_an_autoencoder_returns_to_its_size_and_a_circular_network_is_equivariant():
+    net = serial(
+        down=Conv(4, 3, stride=2, padding=1),
+        up=layers.ConvTranspose(1, 3, stride=2, padding=1, output_padding=1),
+    )
+    params, state = net.init(KEY, (8, 8, 1))
+    y, _ = net.apply(params, state, jnp.ones((2, 8, 8, 1), jnp.float32))
+    assert y.shape == (2, 8, 8, 1)
+
+    ring = serial(layers.Pad(1, "circular"), Conv(3, 3))
+    params, state = ring.init(KEY, (6, 6, 2), dtype=jnp.float64)
+    x = jax.random.normal(KEY, (1, 6, 6, 2), jnp.float64)
+    y, _ = ring.apply(params, state, x)
+    rolled, _ = ring.apply(params, state, jnp.roll(x, (2, 1), (1, 2)))
+    assert np.allclose(rolled, jnp.roll(y, (2, 1), (1, 2)), rtol=0, atol=1e-14)

@@ -22,6 +22,15 @@ CASES: list[Case] = [
     _linear(jc.concatenate, {"a": (1, 2)}, together="parts"),
     _linear(jc.split, {"x": (2, 3, 6)}, {"sizes": (2, 1, 3)}, output=0),
     _linear(jc.split, {"x": (2, 3, 6)}, {"sizes": (2, 1, 3)}, output=2),
+    *(
+        _linear(op, {name: size}, {"padding": padding, "mode": mode})
+        for mode in ("zeros", "reflect", "replicate", "circular")
+        for op, name, size, padding in (
+            (jc.pad, "x", (2, 4, 5, 2), ((1, 3), (2, 0))),
+            (jc.pad, "x", (1, 3, 2), 2),
+            (jc.fold_back, "delta", (1, 6, 7, 2), ((1, 1), (0, 3))),
+        )
+    ),
 ]
 
 LARGE: list[Case] = [
@@ -32,4 +41,6 @@ LARGE: list[Case] = [
     _linear(jc.unflatten, {"x": (256, 4096)}, {"shape": (8, 8, 64)}),
     _linear(jc.concatenate, {"a": (64, 16, 16, 32), "b": (64, 16, 16, 12)}, together="parts"),
     _linear(jc.split, {"x": (64, 16, 16, 44)}, {"sizes": (32, 12)}, output=0),
+    _linear(jc.pad, {"x": (64, 16, 16, 32)}, {"padding": 1, "mode": "reflect"}),
+    _linear(jc.fold_back, {"delta": (64, 18, 18, 32)}, {"padding": 1, "mode": "reflect"}),
 ]

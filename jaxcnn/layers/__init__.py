@@ -18,6 +18,11 @@ from jaxcnn.layers.combinators import concatenated as concatenated
 from jaxcnn.layers.combinators import heads as heads
 from jaxcnn.layers.combinators import residual as residual
 from jaxcnn.layers.combinators import serial as serial
+from jaxcnn.layers.conv import ConvTranspose as ConvTranspose
+from jaxcnn.layers.conv import DepthwiseConv as DepthwiseConv
+from jaxcnn.layers.conv import Pad as Pad
+from jaxcnn.layers.conv import TableConv as TableConv
+from jaxcnn.layers.conv import separable_conv as separable_conv
 from jaxcnn.layers.leaves import Activation as Activation
 from jaxcnn.layers.leaves import AvgPool as AvgPool
 from jaxcnn.layers.leaves import Conv as Conv

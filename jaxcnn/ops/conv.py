@@ -113,6 +113,7 @@ def conv(
     stride: int | Sequence[int] = 1,
     padding: Padding = "VALID",
     dilation: int | Sequence[int] = 1,
+    input_dilation: int | Sequence[int] = 1,
     groups: int = 1,
     rule: Callable[..., Any] = conv_map,
 ) -> Float[Array, "n *pq d"]:
@@ -126,9 +127,11 @@ def conv(
         kernel: window by c/groups by d output channels.
         bias: one number per output channel, or None.
         stride: step of the window, in elements; one for all axes or one per axis.
-        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
-            each an integer or a (low, high) pair; in elements, negative ones crop.
+        padding: "SAME", "SAME_LOWER", "VALID", "FULL", "CAUSAL" (all of it in front), an integer,
+            or one entry per spatial axis, each an integer or a (low, high) pair; in elements,
+            negative ones crop. For other modes than zeros, see `pad`.
         dilation: distance between the taps of the kernel, in elements.
+        input_dilation: distance at which the elements of x are put, zeros between them.
         groups: into how many groups the channels fall; each output reads its group only.
         rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
 
@@ -139,8 +142,8 @@ def conv(
     op = "conv"
     x = check.float_array(op, "x", x)
     kernel = check.float_array(op, "kernel", kernel, like=("x", x))
-    _check_ranks(op, "x", x, kernel.ndim)
-    groups = _check_groups(op, x.shape[-1], kernel.shape[-2], kernel.shape[-1], groups)
+    check_ranks(op, "x", x, kernel.ndim)
+    groups = check_groups(op, x.shape[-1], kernel.shape[-2], kernel.shape[-1], groups)
     if bias is not None:
         bias = check.float_array(op, "bias", bias, like=("x", x))
         check.shape(op, "bias", bias, kernel.shape[-1:])
@@ -151,6 +154,7 @@ def conv(
         stride=stride,
         padding=padding,
         dilation=dilation,
+        input_dilation=input_dilation,
         groups=groups,
     )
     return rule(x, kernel, bias, geometry)
@@ -164,6 +168,7 @@ def conv_input_grad(
     stride: int | Sequence[int] = 1,
     padding: Padding = "VALID",
     dilation: int | Sequence[int] = 1,
+    input_dilation: int | Sequence[int] = 1,
     groups: int = 1,
     rule: Callable[..., Any] = conv_input_grad_map,
 ) -> Float[Array, "n *hw c"]:
@@ -176,9 +181,10 @@ def conv_input_grad(
         delta: ∂L/∂y of the convolution.
         kernel: the convolution's kernel.
         input_size: the spatial size of the convolution's input, which the strides leave open.
-        stride: of the convolution, as are padding, dilation and groups.
+        stride: of the convolution, as are padding, dilation, input_dilation and groups.
         padding: see `conv`.
         dilation: see `conv`.
+        input_dilation: see `conv`.
         groups: see `conv`.
         rule: the map to apply, hand-written (`conv_input_grad_map`) or a twin.
 
@@ -189,9 +195,9 @@ def conv_input_grad(
     op = "conv_input_grad"
     delta = check.float_array(op, "delta", delta)
     kernel = check.float_array(op, "kernel", kernel, like=("delta", delta))
-    _check_ranks(op, "delta", delta, kernel.ndim)
+    check_ranks(op, "delta", delta, kernel.ndim)
     groups = check.integer(op, "groups", groups, minimum=1)
-    _check_groups(op, kernel.shape[-2] * groups, kernel.shape[-2], kernel.shape[-1], groups)
+    check_groups(op, kernel.shape[-2] * groups, kernel.shape[-2], kernel.shape[-1], groups)
     geometry = parse_geometry(
         op,
         check.per_axis(op, "input_size", input_size, kernel.ndim - 2),
@@ -199,6 +205,7 @@ def conv_input_grad(
         stride=stride,
         padding=padding,
         dilation=dilation,
+        input_dilation=input_dilation,
         groups=groups,
     )
     check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, kernel.shape[-1]))
@@ -213,6 +220,7 @@ def conv_kernel_grad(
     stride: int | Sequence[int] = 1,
     padding: Padding = "VALID",
     dilation: int | Sequence[int] = 1,
+    input_dilation: int | Sequence[int] = 1,
     groups: int = 1,
     rule: Callable[..., Any] = conv_kernel_grad_map,
 ) -> Float[Array, "*k c/g d"]:
@@ -225,9 +233,10 @@ def conv_kernel_grad(
         x: the convolution's input.
         delta: ∂L/∂y of the convolution.
         kernel_size: the spatial size of the convolution's kernel, which the strides leave open.
-        stride: of the convolution, as are padding, dilation and groups.
+        stride: of the convolution, as are padding, dilation, input_dilation and groups.
         padding: see `conv`.
         dilation: see `conv`.
+        input_dilation: see `conv`.
         groups: see `conv`.
         rule: the map to apply, hand-written (`conv_kernel_grad_map`) or a twin.
 
@@ -238,10 +247,10 @@ def conv_kernel_grad(
     op = "conv_kernel_grad"
     x = check.float_array(op, "x", x)
     delta = check.float_array(op, "delta", delta, like=("x", x))
-    _check_ranks(op, "x", x, x.ndim)
+    check_ranks(op, "x", x, x.ndim)
     check.rank(op, "delta", delta, x.ndim, "batch, space, channels")
     groups = check.integer(op, "groups", groups, minimum=1)
-    _check_groups(op, x.shape[-1], x.shape[-1] // groups, delta.shape[-1], groups)
+    check_groups(op, x.shape[-1], x.shape[-1] // groups, delta.shape[-1], groups)
     geometry = parse_geometry(
         op,
         x.shape[1:-1],
@@ -249,13 +258,15 @@ def conv_kernel_grad(
         stride=stride,
         padding=padding,
         dilation=dilation,
+        input_dilation=input_dilation,
         groups=groups,
     )
     check.shape(op, "delta", delta, (x.shape[0], *geometry.output, delta.shape[-1]))
     return rule(x, delta, geometry)
 
 
-def _check_ranks(op: str, name: str, maps: Array, rank: int) -> None:
+def check_ranks(op: str, name: str, maps: Array, rank: int) -> None:
+    """Raise unless the kernel's rank is that of a convolution and the maps have the same."""
     if rank not in (3, 4, 5):
         raise ValueError(
             f"{op}: kernel must have 3, 4 or 5 axes (1 to 3 of space, channels in, channels out), "
@@ -264,7 +275,8 @@ def _check_ranks(op: str, name: str, maps: Array, rank: int) -> None:
     check.rank(op, name, maps, rank, "batch, as many of space as the kernel has, channels")
 
 
-def _check_groups(op: str, c: int, kernel_c: int, d: int, groups: int) -> int:
+def check_groups(op: str, c: int, kernel_c: int, d: int, groups: int) -> int:
+    """The number of groups, if it divides the channels and the kernel fits."""
     groups = check.integer(op, "groups", groups, minimum=1)
     if c % groups or d % groups:
         raise ValueError(

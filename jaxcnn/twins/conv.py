@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.ops import conv
+from jaxcnn.ops import conv, conv_transpose, conv_variants
 
 _LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
@@ -37,7 +37,47 @@ def _conv_kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     return jax.vjp(lambda kernel: _conv(x, kernel, None, geometry), kernel)[1](delta)[0]
 
 
+def _conv_transpose(x: Array, kernel: Array, bias: Array | None, geometry: Geometry) -> Array:
+    y = _conv_input_grad(x, kernel, geometry)
+    return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
+
+
+def _true_conv(x: Array, kernel: Array, bias: Array | None, geometry: Geometry) -> Array:
+    return _conv(x, jnp.flip(kernel, tuple(range(kernel.ndim - 2))), bias, geometry)
+
+
+def _connect(weights: Array, table: tuple[tuple[int, ...], ...], channels: int) -> Array:
+    columns, position = [], 0
+    for inputs in table:
+        column = [jnp.zeros(weights.shape[:-1], weights.dtype)] * channels
+        for c in inputs:
+            column[c] = weights[..., position]
+            position += 1
+        columns.append(jnp.stack(column, -1))
+    return jnp.stack(columns, -1)
+
+
+def _connected(kernel: Array, table: tuple[tuple[int, ...], ...], channels: int) -> Array:
+    del channels
+    return jnp.stack([kernel[..., c, d] for d, inputs in enumerate(table) for c in inputs], -1)
+
+
+def _table_conv(
+    x: Array,
+    weights: Array,
+    bias: Array | None,
+    geometry: Geometry,
+    table: tuple[tuple[int, ...], ...],
+) -> Array:
+    return _conv(x, _connect(weights, table, x.shape[-1]), bias, geometry)
+
+
 TWINS = {
+    conv_transpose.conv_transpose_map: _conv_transpose,
+    conv_variants.true_conv_map: _true_conv,
+    conv_variants.connect_map: _connect,
+    conv_variants.connected_map: _connected,
+    conv_variants.table_conv_map: _table_conv,
     conv.conv_map: _conv,
     conv.conv_input_grad_map: _conv_input_grad,
     conv.conv_kernel_grad_map: _conv_kernel_grad,

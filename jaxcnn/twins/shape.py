@@ -2,11 +2,12 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcnn.ops import join, shape
+from jaxcnn.ops import join, pad, shape
 
 
 def _rot180(kernel: Array) -> Array:
@@ -41,7 +42,22 @@ def _split(x: Array, sizes: tuple[int, ...]) -> tuple[Array, ...]:
     return tuple(jnp.split(x, np.cumsum(sizes)[:-1], -1))
 
 
+def _pad(x: Array, pads: tuple[tuple[int, int], ...], mode: str, size: tuple[int, ...]) -> Array:
+    del size
+    name = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    return jnp.pad(x, ((0, 0), *pads, (0, 0)), mode=name[mode])
+
+
+def _fold_back(
+    delta: Array, pads: tuple[tuple[int, int], ...], mode: str, size: tuple[int, ...]
+) -> Array:
+    x = jnp.zeros((delta.shape[0], *size, delta.shape[-1]), delta.dtype)
+    return jax.vjp(lambda x: _pad(x, pads, mode, size), x)[1](delta)[0]
+
+
 TWINS = {
+    pad.pad_map: _pad,
+    pad.fold_back_map: _fold_back,
     join.concatenate_map: _concatenate,
     join.split_map: _split,
     shape.rot180_map: _rot180,

@@ -1,0 +1,144 @@
+"""Transposed convolution: the adjoint of a convolution, forward, as a layer of its own."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.ops.conv import check_groups, conv_input_grad_map, conv_kernel_grad_map, conv_map
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def conv_transpose_map(
+    x: Float[Array, "n *pq d"],
+    kernel: Float[Array, "*k c/g d"],
+    bias: Float[Array, " c"] | None,
+    geometry: Geometry,
+) -> Float[Array, "n *hw c"]:
+    """y = full(dilate(x), rot180(k)) + b.  With δ = ∂L/∂y: ∂x = δ ⋆ k, ∂k = δ ⋆ dilate(x), ∂b = Σδ.
+
+    The same trilinear form ⟨δ ⋆ k, x⟩, read from the other side. Huang, "Backward pass in general".
+    """
+    y: Array = conv_input_grad_map(x, kernel, geometry)
+    return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
+
+
+def _conv_transpose_fwd(x, kernel, bias, geometry):
+    return conv_transpose_map(x, kernel, bias, geometry), (x, kernel, bias)
+
+
+def _conv_transpose_bwd(geometry, residuals, delta):
+    x, kernel, bias = residuals
+    delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
+    return (
+        conv_map(delta, kernel, None, geometry),
+        conv_kernel_grad_map(delta, x, geometry),
+        delta_bias,
+    )
+
+
+conv_transpose_map.defvjp(_conv_transpose_fwd, _conv_transpose_bwd)
+
+
+def conv_transpose(
+    x: Float[ArrayLike, "n *pq d"],
+    kernel: Float[ArrayLike, "*k c/g d"],
+    bias: Float[ArrayLike, " c"] | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    output_padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    rule: Callable[..., Any] = conv_transpose_map,
+) -> Float[Array, "n *hw c"]:
+    """y = full(dilate(x), rot180(k)) + b: the adjoint of `conv` with the same arguments and kernel.
+
+    Its size is h = (p − 1)·stride + (k − 1)·dilation + 1 − low − high + output_padding; with "SAME"
+    it is p·stride. Backward, with δ = ∂L/∂y: ∂x = δ ⋆ k, ∂k = δ ⋆ dilate(x), ∂b = Σδ.
+    Source: Huang, "Backward pass in general"; Zeiler et al. 2010.
+
+    Args:
+        x: maps with as many channels as the kernel has outputs: d.
+        kernel: window by c/groups by d, as for the convolution that this is the adjoint of.
+        bias: one number per channel of y, or None.
+        stride: of that convolution: y is larger than x by this factor.
+        padding: of that convolution: it crops y. See `conv`.
+        output_padding: elements that the convolution's stride would leave over at the end of y, in
+            [0, stride); they say which of the possible sizes y has.
+        dilation: see `conv`.
+        groups: see `conv`.
+        rule: the map to apply, hand-written (`conv_transpose_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: ranks, channels or sizes do not fit together.
+    """
+    op = "conv_transpose"
+    x = check.maps(op, "x", x)
+    kernel = check.float_array(op, "kernel", kernel, like=("x", x))
+    check.rank(op, "kernel", kernel, x.ndim, "space as x has it, channels in, channels out")
+    groups = check.integer(op, "groups", groups, minimum=1)
+    c, d = kernel.shape[-2] * groups, kernel.shape[-1]
+    check_groups(op, c, kernel.shape[-2], d, groups)
+    if x.shape[-1] != d:
+        raise ValueError(
+            f"{op}: x must have as many channels as the kernel has outputs, "
+            f"got {x.shape[-1]} for a kernel of {kernel.shape}"
+        )
+    if bias is not None:
+        bias = check.float_array(op, "bias", bias, like=("x", x))
+        check.shape(op, "bias", bias, (c,))
+    geometry = _parse_geometry(
+        op, x.shape[1:-1], kernel.shape[:-2], stride, padding, output_padding, dilation, groups
+    )
+    return rule(x, kernel, bias, geometry)
+
+
+def _parse_geometry(
+    op: str,
+    size: Sequence[int],
+    window: Sequence[int],
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Geometry:
+    """The geometry of the convolution whose output has the given size."""
+    axes = len(window)
+    stride = check.per_axis(op, "stride", stride, axes)
+    dilation = check.per_axis(op, "dilation", dilation, axes)
+    extra = check.per_axis(op, "output_padding", output_padding, axes, minimum=0)
+    for o, s in zip(extra, stride, strict=True):
+        if o >= s:
+            raise ValueError(f"{op}: output_padding must be below the stride, got {o} for {s}")
+    extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    if isinstance(padding, str) and padding.upper().startswith("SAME"):
+        large = [p * s for p, s in zip(size, stride, strict=True)]
+    else:
+        # Without padding, and far too large, only to have the amounts parsed.
+        probe = [e + 1 for e in extent]
+        pads = parse_geometry(
+            op, probe, window, stride=1, padding=padding, dilation=dilation, groups=groups
+        ).padding
+        large = [
+            (p - 1) * s + e - low - high
+            for p, s, e, (low, high) in zip(size, stride, extent, pads, strict=True)
+        ]
+    large = [h + o for h, o in zip(large, extra, strict=True)]
+    if min(large) < 1:
+        raise ValueError(
+            f"{op}: padding must leave something of the result, got {padding!r} "
+            f"for a size of {tuple(large)}"
+        )
+    return parse_geometry(
+        op, large, window, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )

@@ -1,0 +1,268 @@
+"""Relatives of the convolution: a flipped kernel, one filter per map, a table of connections."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.ops.conv import conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
+from jaxcnn.ops.shape import rot180_map
+
+Table = tuple[tuple[int, ...], ...]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def true_conv_map(
+    x: Float[Array, "n *hw c"],
+    kernel: Float[Array, "*k c/g d"],
+    bias: Float[Array, " d"] | None,
+    geometry: Geometry,
+) -> Float[Array, "n *pq d"]:
+    """y = x ⋆ rot180(k) + b.  With δ = ∂L/∂y: ∂x = full(dilate(δ), k), ∂k = rot180(x ⋆ dilate(δ)).
+
+    Gwardys: a true convolution has the rotations the other way round.
+    """
+    return conv_map(x, rot180_map(kernel), bias, geometry)
+
+
+def _true_conv_fwd(x, kernel, bias, geometry):
+    return true_conv_map(x, kernel, bias, geometry), (x, kernel, bias)
+
+
+def _true_conv_bwd(geometry, residuals, delta):
+    x, kernel, bias = residuals
+    delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
+    return (
+        conv_input_grad_map(delta, rot180_map(kernel), geometry),
+        rot180_map(conv_kernel_grad_map(x, delta, geometry)),
+        delta_bias,
+    )
+
+
+true_conv_map.defvjp(_true_conv_fwd, _true_conv_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def connect_map(
+    weights: Float[Array, "*k m"], table: Table, channels: int
+) -> Float[Array, "*k c d"]:
+    """k[c, d] = w[m] for connection m = (c, d), else 0.  With κ = ∂L/∂k:  ∂w[m] = κ[c, d].
+
+    Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
+    """
+    sources, targets = _ends(table)
+    kernel = jnp.zeros((*weights.shape[:-1], channels, len(table)), weights.dtype)
+    return kernel.at[..., sources, targets].set(weights)
+
+
+def _connect_fwd(weights, table, channels):
+    return connect_map(weights, table, channels), None
+
+
+def _connect_bwd(table, channels, _, kappa):
+    return (connected_map(kappa, table, channels),)
+
+
+connect_map.defvjp(_connect_fwd, _connect_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def connected_map(
+    kernel: Float[Array, "*k c d"], table: Table, channels: int
+) -> Float[Array, "*k m"]:
+    """w[m] = k[c, d] for connection m = (c, d).  With ω = ∂L/∂w:  ∂k[c, d] = ω[m], else 0.
+
+    The transpose of `connect_map`.
+    """
+    del channels  # the kernel has them; the backward pass needs them as a static value
+    sources, targets = _ends(table)
+    return kernel[..., sources, targets]
+
+
+def _connected_fwd(kernel, table, channels):
+    return connected_map(kernel, table, channels), None
+
+
+def _connected_bwd(table, channels, _, omega):
+    return (connect_map(omega, table, channels),)
+
+
+connected_map.defvjp(_connected_fwd, _connected_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def table_conv_map(
+    x: Float[Array, "n *hw c"],
+    weights: Float[Array, "*k m"],
+    bias: Float[Array, " d"] | None,
+    geometry: Geometry,
+    table: Table,
+) -> Float[Array, "n *pq d"]:
+    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d.  ∂x_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)).
+
+    ∂w_cd = x_c ⋆ dilate(δ_d), ∂b_d = Σδ_d. N_c are the output maps that read input map c.
+    Huang, "Combination of multiple feature maps".
+    """
+    return conv_map(x, connect_map(weights, table, x.shape[-1]), bias, geometry)
+
+
+def _table_conv_fwd(x, weights, bias, geometry, table):
+    return table_conv_map(x, weights, bias, geometry, table), (x, weights, bias)
+
+
+def _table_conv_bwd(geometry, table, residuals, delta):
+    x, weights, bias = residuals
+    channels = x.shape[-1]
+    delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
+    return (
+        conv_input_grad_map(delta, connect_map(weights, table, channels), geometry),
+        connected_map(conv_kernel_grad_map(x, delta, geometry), table, channels),
+        delta_bias,
+    )
+
+
+table_conv_map.defvjp(_table_conv_fwd, _table_conv_bwd)
+
+
+def _ends(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """The input map and the output map of every connection, output by output."""
+    pairs = [(c, d) for d, inputs in enumerate(table) for c in inputs]
+    sources, targets = zip(*pairs, strict=True)
+    return np.array(sources), np.array(targets)
+
+
+def true_conv(
+    x: Float[ArrayLike, "n *hw c"],
+    kernel: Float[ArrayLike, "*k c/g d"],
+    bias: Float[ArrayLike, " d"] | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    input_dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    rule: Callable[..., Any] = true_conv_map,
+) -> Float[Array, "n *pq d"]:
+    """y = x ∗ k + b: the convolution of mathematics, with the kernel flipped; `conv` does not flip.
+
+    Backward, with δ = ∂L/∂y: ∂x = full(dilate(δ), k), ∂k = rot180(x ⋆ dilate(δ)), ∂b = Σδ.
+    Source: Gwardys; Huang, "Forward pass".
+
+    Args:
+        x: see `conv`, as are all others.
+        kernel: see `conv`.
+        bias: see `conv`.
+        stride: see `conv`.
+        padding: see `conv`.
+        dilation: see `conv`.
+        input_dilation: see `conv`.
+        groups: see `conv`.
+        rule: the map to apply, hand-written (`true_conv_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError, ValueError: as `conv` does.
+    """
+    return conv(
+        x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
+        input_dilation=input_dilation, groups=groups, rule=rule,
+    )  # fmt: skip
+
+
+def depthwise_conv(
+    x: Float[ArrayLike, "n *hw c"],
+    kernel: Float[ArrayLike, "*k 1 cm"],
+    bias: Float[ArrayLike, " cm"] | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    rule: Callable[..., Any] = conv_map,
+) -> Float[Array, "n *pq cm"]:
+    """y = x ⋆ k + b with every map by itself: filters c·m to c·m + m − 1 read map c.
+
+    Backward, with δ = ∂L/∂y: ∂x = full(dilate(δ), rot180(k)), ∂k = x ⋆ dilate(δ), ∂b = Σδ, per map.
+    Source: Quan, "Depth-wise convolution".
+
+    Args:
+        x: maps, channels last.
+        kernel: window by 1 by c times the channel multiplier m.
+        bias: one number per filter, or None.
+        stride: see `conv`.
+        padding: see `conv`.
+        dilation: see `conv`.
+        rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError, ValueError: as `conv` does, with as many groups as x has channels.
+    """
+    x = check.maps("depthwise_conv", "x", x)
+    return conv(
+        x, kernel, bias, stride=stride, padding=padding, dilation=dilation, groups=x.shape[-1],
+        rule=rule,
+    )  # fmt: skip
+
+
+def table_conv(
+    x: Float[ArrayLike, "n *hw c"],
+    weights: Float[ArrayLike, "*k m"],
+    bias: Float[ArrayLike, " d"] | None = None,
+    *,
+    table: Sequence[Sequence[int]],
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    rule: Callable[..., Any] = table_conv_map,
+) -> Float[Array, "n *pq d"]:
+    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d: a convolution in which output d reads a selection M_d.
+
+    Backward, with δ = ∂L/∂y: ∂x_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)), ∂w_cd = x_c ⋆ dilate(δ_d),
+    ∂b_d = Σδ_d, where N_c are the outputs that read map c.
+    Source: Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
+
+    Args:
+        x: maps, channels last.
+        weights: window by connections, in the order of the table: the kernels that exist.
+        bias: one number per output map, or None.
+        table: for every output map the input maps that it reads.
+        stride: see `conv`.
+        padding: see `conv`.
+        dilation: see `conv`.
+        rule: the map to apply, hand-written (`table_conv_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: the table does not fit the maps or the weights, or the sizes do not fit.
+    """
+    op = "table_conv"
+    x = check.maps(op, "x", x)
+    weights = check.float_array(op, "weights", weights, like=("x", x))
+    check.rank(op, "weights", weights, x.ndim - 1, "space as x has it, connections")
+    connections = tuple(tuple(check.integer(op, "table", c) for c in inputs) for inputs in table)
+    for d, inputs in enumerate(connections):
+        outside = [c for c in inputs if not 0 <= c < x.shape[-1]]
+        if outside or not inputs or len(set(inputs)) < len(inputs):
+            raise ValueError(
+                f"{op}: table must name for every output different maps in [0, {x.shape[-1]}), "
+                f"got {inputs} for output {d}"
+            )
+    count = sum(map(len, connections))
+    if weights.shape[-1] != count:
+        raise ValueError(
+            f"{op}: weights must have one kernel per connection of the table, {count}, "
+            f"got {weights.shape[-1]}"
+        )
+    if bias is not None:
+        bias = check.float_array(op, "bias", bias, like=("x", x))
+        check.shape(op, "bias", bias, (len(connections),))
+    geometry = parse_geometry(
+        op, x.shape[1:-1], weights.shape[:-1], stride=stride, padding=padding, dilation=dilation
+    )
+    return rule(x, weights, bias, geometry, connections)

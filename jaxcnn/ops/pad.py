@@ -1,0 +1,172 @@
+"""Padding by what is there already: reflected, repeated at the edge, or wrapped around.
+
+Padding is linear: every place of the result shows one place of x. So its transpose adds every
+gradient to the place that was shown: the middle stays, the edges are folded back.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.geometry import Padding, parse_geometry
+from jaxcnn.lowering.precision import widen
+
+# The names of PyTorch, and of NumPy.
+MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+Pads = tuple[tuple[int, int], ...]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def pad_map(
+    x: Float[Array, "n *hw c"], pads: Pads, mode: str, size: tuple[int, ...]
+) -> Float[Array, "n *pq c"]:
+    """y[i] = x[s(i)], s(i) the place shown at i.  With δ = ∂L/∂y:  ∂x[j] = Σ_{i: s(i) = j} δ[i].
+
+    Quan, 7.2: zero padding in the forward pass is zero padding in the backward pass.
+    """
+    if mode == "zeros":
+        return lax.pad(x, jnp.zeros((), x.dtype), _config(pads))
+    for axis, (pair, h) in enumerate(zip(pads, size, strict=True), start=1):
+        if any(pair):
+            x = jnp.take(x, _shown(h, pair, mode), axis)
+    return x
+
+
+def _pad_fwd(x, pads, mode, size):
+    return pad_map(x, pads, mode, size), None
+
+
+def _pad_bwd(pads, mode, size, _, delta):
+    return (fold_back_map(delta, pads, mode, size),)
+
+
+pad_map.defvjp(_pad_fwd, _pad_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def fold_back_map(
+    delta: Float[Array, "n *pq c"], pads: Pads, mode: str, size: tuple[int, ...]
+) -> Float[Array, "n *hw c"]:
+    """z[j] = Σ_{i: s(i) = j} δ[i].  With ζ = ∂L/∂z:  ∂δ[i] = ζ[s(i)].
+
+    The transpose of `pad_map`: the edges are added to the places that they showed.
+    """
+    if mode == "zeros":
+        return lax.pad(delta, jnp.zeros((), delta.dtype), _config(pads, -1))
+    total = widen(delta)
+    for axis, (pair, h) in enumerate(zip(pads, size, strict=True), start=1):
+        if any(pair):
+            total = jnp.moveaxis(total, axis, 0)
+            shown = _shown(h, pair, mode)
+            folded = jnp.zeros((h, *total.shape[1:]), total.dtype).at[shown].add(total)
+            total = jnp.moveaxis(folded, 0, axis)
+    return total.astype(delta.dtype)
+
+
+def _fold_back_fwd(delta, pads, mode, size):
+    return fold_back_map(delta, pads, mode, size), None
+
+
+def _fold_back_bwd(pads, mode, size, _, zeta):
+    return (pad_map(zeta, pads, mode, size),)
+
+
+fold_back_map.defvjp(_fold_back_fwd, _fold_back_bwd)
+
+
+def _shown(size: int, pair: tuple[int, int], mode: str) -> np.ndarray:
+    """Which place of the axis is shown at every place of the padded one."""
+    return np.pad(np.arange(size), pair, mode=MODES[mode])  # type: ignore[call-overload]
+
+
+def _config(pads: Pads, sign: int = 1) -> list[tuple[int, int, int]]:
+    return [(0, 0, 0), *((sign * low, sign * high, 0) for low, high in pads), (0, 0, 0)]
+
+
+def pad(
+    x: Float[ArrayLike, "n *hw c"],
+    padding: Padding,
+    mode: str = "zeros",
+    *,
+    rule: Callable[..., Any] = pad_map,
+) -> Float[Array, "n *pq c"]:
+    """y[i] = x[s(i)]: x with elements added around it in space; s(i) says which one is shown there.
+
+    Backward, with δ = ∂L/∂y: ∂x[j] = Σ_{i: s(i) = j} δ[i]; what was added is folded back.
+    Source: Quan, 7.2 (zero padding); the modes are those of PyTorch.
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        padding: an integer, or one entry per spatial axis, each an integer or a (low, high) pair;
+            in elements.
+        mode: "zeros"; "reflect" without repeating the edge; "replicate" the edge; "circular".
+        rule: the map to apply, hand-written (`pad_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: the mode is none of these, an amount is negative, or larger than the map allows.
+    """
+    op = "pad"
+    x = check.maps(op, "x", x)
+    mode = check.choice(op, "mode", mode, tuple(MODES))
+    if isinstance(padding, str):
+        raise ValueError(f"{op}: padding must be a number of elements, got {padding!r}")
+    size = x.shape[1:-1]
+    window = (1,) * len(size)
+    pads = parse_geometry(op, size, window, stride=1, padding=padding).padding
+    for axis, ((low, high), h) in enumerate(zip(pads, size, strict=True)):
+        most = {"reflect": h - 1, "circular": h}.get(mode, max(low, high))
+        if not (0 <= low <= most and 0 <= high <= most):
+            raise ValueError(
+                f"{op}: padding must be at least 0 and for mode {mode!r} at most {most} "
+                f"on a map of {h}, got {(low, high)} in spatial axis {axis}"
+            )
+    return rule(x, pads, mode, size)
+
+
+def fold_back(
+    delta: Float[ArrayLike, "n *pq c"],
+    padding: Padding,
+    mode: str = "zeros",
+    *,
+    rule: Callable[..., Any] = fold_back_map,
+) -> Float[Array, "n *hw c"]:
+    """z[j] = Σ_{i: s(i) = j} δ[i]: the adjoint of `pad`.
+
+    Backward, with ζ = ∂L/∂z: ∂δ[i] = ζ[s(i)], which is `pad`.
+    Source: the transpose of `pad`.
+
+    Args:
+        delta: of the size of the padded maps.
+        padding: what `pad` was given.
+        mode: what `pad` was given.
+        rule: the map to apply, hand-written (`fold_back_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: delta is no float array.
+        ValueError: the mode is none of pad's, or the padding does not fit the size.
+    """
+    op = "fold_back"
+    delta = check.maps(op, "delta", delta)
+    mode = check.choice(op, "mode", mode, tuple(MODES))
+    if isinstance(padding, str):
+        raise ValueError(f"{op}: padding must be a number of elements, got {padding!r}")
+    window = (1,) * (delta.ndim - 2)
+    pads = parse_geometry(op, delta.shape[1:-1], window, stride=1, padding=padding).padding
+    size = tuple(p - low - high for p, (low, high) in zip(delta.shape[1:-1], pads, strict=True))
+    for axis, ((low, high), h) in enumerate(zip(pads, size, strict=True)):
+        most = {"reflect": h - 1, "circular": h}.get(mode, max(low, high))
+        if h < 1 or not (0 <= low <= most and 0 <= high <= most):
+            raise ValueError(
+                f"{op}: padding must be at least 0 and fit into delta, "
+                f"got {(low, high)} for {h + low + high} in spatial axis {axis}"
+            )
+    return rule(delta, pads, mode, size)
