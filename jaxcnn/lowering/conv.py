@@ -7,26 +7,29 @@ which XLA's CPU backend runs several times slower, and some seventy times slower
 Letters: n batch, c channels in, d channels out, g groups, h/w input, p/q output, k taps.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import accumulator
+from jaxcnn.lowering.sharding import Entries, declared
 
 _SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 
 
 def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """x ⋆ k: n h w c, kh kw c/g d → n p q d."""
-    return _convolution(
-        x,
-        kernel,
+    forward = partial(
+        _convolution,
         stride=geometry.stride,
         padding=geometry.padding,
         dilation=geometry.dilation,
         input_dilation=geometry.input_dilation,
         groups=geometry.groups,
     )
+    return declared(forward, lambda x, k: (x[0], *(None,) * geometry.axes, k[-1]), x, kernel)
 
 
 def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -42,15 +45,23 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
             geometry.dilated_input, geometry.extent, geometry.dilated_output, low, strict=True
         )
     ]
-    return _convolution(
-        delta,
-        _swap_channels(_rot180(kernel, geometry.axes), geometry.groups),
-        stride=geometry.input_dilation,
-        padding=tuple(zip(low, high, strict=True)),
-        dilation=geometry.dilation,
-        input_dilation=geometry.stride,
-        groups=geometry.groups,
-    )
+
+    def backward(delta: Array, kernel: Array) -> Array:
+        return _convolution(
+            delta,
+            _swap_channels(_rot180(kernel, geometry.axes), geometry.groups),
+            stride=geometry.input_dilation,
+            padding=tuple(zip(low, high, strict=True)),
+            dilation=geometry.dilation,
+            input_dilation=geometry.stride,
+            groups=geometry.groups,
+        )
+
+    def result(delta: Entries, kernel: Entries) -> Entries:
+        channels = kernel[-2] if geometry.groups == 1 else None
+        return (delta[0], *(None,) * geometry.axes, channels)
+
+    return declared(backward, result, delta, kernel)
 
 
 def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
@@ -74,21 +85,25 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     ]
     n, c = x.shape[0], x.shape[-1]
     space = tuple(range(1, axes + 1))
-    # n h w (g c/g) → c/g h w (g n)
-    x = x.reshape(*x.shape[:-1], groups, c // groups)
-    x = x.transpose(axes + 2, *space, axes + 1, 0).reshape(c // groups, *geometry.input, groups * n)
-    # n p q d → p q n d
-    delta = delta.transpose(*space, 0, axes + 1)
-    grad = _convolution(
-        x,
-        delta,
-        stride=geometry.dilation,
-        padding=tuple((low, up) for (low, _), up in zip(geometry.padding, high, strict=True)),
-        dilation=geometry.stride,
-        input_dilation=geometry.input_dilation,
-        groups=groups,
-    )
-    return grad.transpose(*space, 0, axes + 1)  # c/g kh kw d → kh kw c/g d
+
+    def correlation(x: Array, delta: Array) -> Array:
+        # n h w (g c/g) → c/g h w (g n)
+        x = x.reshape(*x.shape[:-1], groups, c // groups).transpose(axes + 2, *space, axes + 1, 0)
+        grad = _convolution(
+            x.reshape(c // groups, *geometry.input, groups * n),
+            delta.transpose(*space, 0, axes + 1),  # n p q d → p q n d
+            stride=geometry.dilation,
+            padding=tuple((low, up) for (low, _), up in zip(geometry.padding, high, strict=True)),
+            dilation=geometry.stride,
+            input_dilation=geometry.input_dilation,
+            groups=groups,
+        )
+        return grad.transpose(*space, 0, axes + 1)  # c/g kh kw d → kh kw c/g d
+
+    def result(x: Entries, delta: Entries) -> Entries:
+        return (*(None,) * axes, x[-1] if groups == 1 else None, delta[-1])
+
+    return declared(correlation, result, x, delta)
 
 
 def _convolution(

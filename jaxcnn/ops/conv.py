@@ -23,6 +23,7 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_geometry
 from jaxcnn.lowering import conv as lowering
+from jaxcnn.lowering.sharding import vary_together
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -157,7 +158,7 @@ def conv(
         input_dilation=input_dilation,
         groups=groups,
     )
-    return rule(x, kernel, bias, geometry)
+    return rule(*vary_together(x, kernel, bias), geometry)
 
 
 def conv_input_grad(
@@ -209,7 +210,7 @@ def conv_input_grad(
         groups=groups,
     )
     check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, kernel.shape[-1]))
-    return rule(delta, kernel, geometry)
+    return rule(*vary_together(delta, kernel), geometry)
 
 
 def conv_kernel_grad(
@@ -262,7 +263,7 @@ def conv_kernel_grad(
         groups=groups,
     )
     check.shape(op, "delta", delta, (x.shape[0], *geometry.output, delta.shape[-1]))
-    return rule(x, delta, geometry)
+    return rule(*vary_together(x, delta), geometry)
 
 
 def check_ranks(op: str, name: str, maps: Array, rank: int) -> None:

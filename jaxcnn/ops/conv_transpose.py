@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import check_groups, conv_input_grad_map, conv_kernel_grad_map, conv_map
 
 
@@ -99,7 +100,7 @@ def conv_transpose(
     geometry = _parse_geometry(
         op, x.shape[1:-1], kernel.shape[:-2], stride, padding, output_padding, dilation, groups
     )
-    return rule(x, kernel, bias, geometry)
+    return rule(*vary_together(x, kernel, bias), geometry)
 
 
 def _parse_geometry(

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.ops.shape import rot180_map
 
@@ -265,4 +266,4 @@ def table_conv(
     geometry = parse_geometry(
         op, x.shape[1:-1], weights.shape[:-1], stride=stride, padding=padding, dilation=dilation
     )
-    return rule(x, weights, bias, geometry, connections)
+    return rule(*vary_together(x, weights, bias), geometry, connections)

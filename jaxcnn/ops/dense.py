@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.lowering import dense as lowering
+from jaxcnn.lowering.sharding import vary_together
 
 
 @jax.custom_vjp
@@ -112,7 +113,7 @@ def dense(
     if bias is not None:
         bias = check.float_array(op, "bias", bias, like=("x", x))
         check.shape(op, "bias", bias, weight.shape[-1:])
-    return rule(x, weight, bias)
+    return rule(*vary_together(x, weight, bias))
 
 
 def dense_input_grad(
@@ -144,7 +145,7 @@ def dense_input_grad(
             f"{op}: delta must have as many features as weight has columns, "
             f"got shape {delta.shape} for a weight of {weight.shape}"
         )
-    return rule(delta, weight)
+    return rule(*vary_together(delta, weight))
 
 
 def dense_weight_grad(
@@ -174,4 +175,4 @@ def dense_weight_grad(
         raise ValueError(
             f"{op}: delta must have the leading axes of x, got {delta.shape} for x of {x.shape}"
         )
-    return rule(x, delta)
+    return rule(*vary_together(x, delta))

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
+from jaxcnn.lowering.sharding import vary_together
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -91,7 +92,7 @@ def concatenate(
                 f"got {array.shape} for {first.shape}"
             )
         arrays.append(array)
-    return rule(tuple(arrays), tuple(array.shape[-1] for array in arrays))
+    return rule(vary_together(*arrays), tuple(array.shape[-1] for array in arrays))
 
 
 def split(

@@ -18,6 +18,7 @@ from jaxtyping import Float, Integer, Num
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.activation import log_softmax_map, sigmoid_map
 from jaxcnn.ops.elementary import exp
 
@@ -177,7 +178,7 @@ def softmax_cross_entropy(
         check.concrete_range(op, "targets", targets, 0, logits.shape[-1] - 1)
     else:
         targets = _check_targets(op, targets, logits)
-    return rule(logits, targets, reduction)
+    return rule(*vary_together(logits, targets), reduction)
 
 
 def sigmoid_squared_error(
@@ -205,7 +206,8 @@ def sigmoid_squared_error(
     op = "sigmoid_squared_error"
     logits = _check_logits(op, logits)
     reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
-    return rule(logits, _check_targets(op, targets, logits), reduction)
+    targets = _check_targets(op, targets, logits)
+    return rule(*vary_together(logits, targets), reduction)
 
 
 def sigmoid_binary_cross_entropy(
@@ -235,7 +237,7 @@ def sigmoid_binary_cross_entropy(
     reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
     targets = _check_targets(op, targets, logits)
     check.concrete_range(op, "targets", targets, 0, 1)
-    return rule(logits, targets, reduction)
+    return rule(*vary_together(logits, targets), reduction)
 
 
 def _check_logits(op: str, logits: ArrayLike) -> Array:

@@ -1,0 +1,65 @@
+"""Batches that are spread over devices.
+
+Under Auto axes XLA partitions the maps by itself. Under Explicit axes every type says how an array
+is sharded, and an operation that mixes axes has to be told how its result is: each linear map here
+knows that, so it runs with the axes made automatic and its result declared. Under `shard_map` the
+arguments of a rule must vary over the same axes, or the gradient of a replicated kernel, a sum over
+the devices, would have another type than the kernel.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax import Array, lax
+from jax.sharding import PartitionSpec
+
+Entries = tuple[Any, ...]
+
+
+def entries(x: Array) -> Entries | None:
+    """How each axis of x is sharded, where the axes of the mesh are Explicit; else None."""
+    sharding = jax.typeof(x).sharding
+    if sharding.mesh.empty or not sharding.mesh.explicit_axes:
+        return None
+    return tuple(sharding.spec) + (None,) * (x.ndim - len(sharding.spec))
+
+
+def declared(f: Callable[..., Any], result: Callable[..., Sequence[Any]], *args: Array) -> Any:
+    """f(*args); under Explicit axes its result is sharded as `result(*entries of args)` says."""
+    found = [entries(a) for a in args]
+    if any(e is None for e in found):
+        return f(*args)
+    spec, used = [], set()
+    for entry in result(*found):
+        names = set(entry) if isinstance(entry, tuple) else {entry} - {None}
+        spec.append(None if names & used else entry)  # an axis of the mesh can be used once
+        used |= names
+    return jax.sharding.auto_axes(f, out_sharding=PartitionSpec(*spec))(*args)
+
+
+def like_maps(x: Entries, *_: Any) -> Entries:
+    """A result sharded by batch and channel as the first argument is, whole in space."""
+    return (x[0], *(None,) * (len(x) - 2), x[-1])
+
+
+def vary_together(*arrays: Any) -> tuple[Any, ...]:
+    """The arrays, made to vary over the same manual axes; None stays None.
+
+    The transpose of the cast is the sum over the devices that a replicated parameter's gradient is.
+    """
+    axes = frozenset().union(*(_varying(a) for a in arrays if a is not None))
+    if not axes:
+        return arrays
+    return tuple(
+        a if a is None or axes <= _varying(a) else _cast(a, axes - _varying(a)) for a in arrays
+    )
+
+
+def _varying(x: Array) -> frozenset[Any]:
+    kind = getattr(jax.typeof(x), "manual_axis_type", None)
+    return frozenset(getattr(kind, "varying", ()))
+
+
+def _cast(x: Array, axes: frozenset[Any]) -> Array:
+    return lax.pcast(x, tuple(sorted(axes, key=str)), to="varying")
