@@ -12,6 +12,8 @@ from jaxcnn.ops.activation import relu as relu
 from jaxcnn.ops.activation import sigmoid as sigmoid
 from jaxcnn.ops.activation import softmax as softmax
 from jaxcnn.ops.activation import tanh as tanh
+from jaxcnn.ops.adaptive_pool import adaptive_avg_pool as adaptive_avg_pool
+from jaxcnn.ops.adaptive_pool import adaptive_max_pool as adaptive_max_pool
 from jaxcnn.ops.conv import conv as conv
 from jaxcnn.ops.conv import conv_input_grad as conv_input_grad
 from jaxcnn.ops.conv import conv_kernel_grad as conv_kernel_grad
@@ -19,13 +21,16 @@ from jaxcnn.ops.dense import dense as dense
 from jaxcnn.ops.dense import dense_input_grad as dense_input_grad
 from jaxcnn.ops.dense import dense_weight_grad as dense_weight_grad
 from jaxcnn.ops.dropout import dropout as dropout
+from jaxcnn.ops.global_pool import global_avg_pool as global_avg_pool
+from jaxcnn.ops.global_pool import global_max_pool as global_max_pool
 from jaxcnn.ops.loss import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
 from jaxcnn.ops.loss import sigmoid_squared_error as sigmoid_squared_error
 from jaxcnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
-from jaxcnn.ops.max_pool import gather_at_switches as gather_at_switches
+from jaxcnn.ops.lp_pool import lp_pool as lp_pool
 from jaxcnn.ops.max_pool import max_pool as max_pool
 from jaxcnn.ops.max_pool import max_pool_with_switches as max_pool_with_switches
-from jaxcnn.ops.max_pool import scatter_at_switches as scatter_at_switches
+from jaxcnn.ops.patches import fold as fold
+from jaxcnn.ops.patches import patches as patches
 from jaxcnn.ops.shape import dilate as dilate
 from jaxcnn.ops.shape import flatten as flatten
 from jaxcnn.ops.shape import rot180 as rot180
@@ -35,4 +40,7 @@ from jaxcnn.ops.sum_pool import avg_pool as avg_pool
 from jaxcnn.ops.sum_pool import sum_pool as sum_pool
 from jaxcnn.ops.sum_pool import sum_pool_input_grad as sum_pool_input_grad
 from jaxcnn.ops.sum_pool import upsample as upsample
+from jaxcnn.ops.switches import gather_at_switches as gather_at_switches
+from jaxcnn.ops.switches import max_unpool as max_unpool
+from jaxcnn.ops.switches import scatter_at_switches as scatter_at_switches
 from jaxcnn.twins import autodiff_twin as autodiff_twin
