@@ -48,16 +48,19 @@ def settings_of(window, stride, padding, dilation, ceil_mode):
     }
 
 
-def gradients(ours, theirs, x):
-    """Value and gradient for a random cotangent."""
+def gradients(ours, theirs, x, besides=lambda x: None):
+    """Value and gradient for a random cotangent; what `besides` makes of x in the same program."""
     delta = np.random.default_rng(1).standard_normal(jax.eval_shape(ours, x).shape)
-    y, gradient = jax.jit(lambda x, delta: (ours(x), jax.vjp(ours, x)[1](delta)[0]))(x, delta)
+    y, gradient, more = jax.jit(
+        lambda x, delta: (ours(x), jax.vjp(ours, x)[1](delta)[0], besides(x))
+    )(x, delta)
     tensor = to_torch(x)
     z = theirs(tensor)
     assert y.shape == from_torch(z).shape
     z.backward(to_torch(delta).detach())
     assert np.allclose(y, from_torch(z), rtol=0, atol=1e-12)
     assert np.allclose(gradient, from_torch(tensor.grad), rtol=0, atol=1e-12)
+    return more
 
 
 @pytest.mark.parametrize(
@@ -69,13 +72,13 @@ def test_max_pooling(settings):
     named = settings_of(*rest)
     window, stride, padding, dilation, ceil_mode = rest
     theirs = getattr(F, f"max_pool{len(size)}d")
-    gradients(
+    _, switches = gradients(
         lambda x: jc.max_pool(x, **named),
         lambda x: theirs(x, window, stride, padding, dilation, ceil_mode),
         x,
+        lambda x: jc.max_pool_with_switches(x, **named),
     )
     # Flat places on the map from places in the window.
-    _, switches = jax.jit(lambda x: jc.max_pool_with_switches(x, **named))(x)
     _, indices = theirs(to_torch(x), window, stride, padding, dilation, ceil_mode, True)
     assert np.array_equal(flat_positions(switches, size, **named), from_torch(indices))
 

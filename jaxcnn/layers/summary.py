@@ -7,8 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcnn import check
-from jaxcnn.layers.base import SAME_PLACE, Layer, Leaf, Tree, named
+from jaxcnn.layers.base import SAME_PLACE, Layer, Leaf, Tree, Window, named
 from jaxcnn.layers.combinators import Serial
 
 
@@ -25,26 +24,35 @@ class Row(NamedTuple):
 def rows(net: Layer, input_shape: Sequence[int]) -> list[Row]:
     """Name, kind, output shape, number of parameters and receptive field of every layer.
 
-    The receptive field grows by (extent − 1) · jump, the jump by the stride; paddings do not count.
+    The receptive field is followed back from one output: r neighbours see (r − 1)·stride + extent
+    elements of the layer below. Paddings do not count, and windows that differ, as those behind an
+    upsampling, count with the most that they can see.
     """
-    axes = len(input_shape) - 1
-    seen: tuple[int, ...] | None = (1,) * axes
-    jump = (1,) * axes
+    passed: list[Window] | None = []
     shape = tuple(input_shape)
     found = []
     for name, leaf in _leaves(net):
         with named(name):
             window = leaf.window(shape)
             params, shape = _abstract(leaf, shape)
-        if window is None or seen is None:
-            seen = None
-        elif window != SAME_PLACE:
-            extent, stride = (check.per_axis("summary", "window", w, axes) for w in window)
-            seen = tuple(s + (e - 1) * j for s, e, j in zip(seen, extent, jump, strict=True))
-            jump = tuple(j * s for j, s in zip(jump, stride, strict=True))
+        passed = None if window is None or passed is None else [*passed, window]
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-        found.append(Row(name, leaf.kind, shape, count, seen))
+        found.append(Row(name, leaf.kind, shape, count, _seen(passed, len(input_shape) - 1)))
     return found
+
+
+def _seen(passed: list[Window] | None, axes: int) -> tuple[int, ...] | None:
+    """How much of the input one output sees through these windows, the first one first."""
+    if passed is None:
+        return None
+    seen = (1,) * axes
+    for window in reversed(passed):
+        if window == SAME_PLACE:
+            continue
+        extent, stride = (w if isinstance(w, Sequence) else (w,) * axes for w in window)
+        pairs = zip(seen, extent, stride, strict=True)
+        seen = tuple(math.ceil((r - 1) * s + e) for r, e, s in pairs)
+    return seen
 
 
 def summary(net: Layer, input_shape: Sequence[int]) -> str:
