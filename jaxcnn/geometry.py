@@ -18,7 +18,8 @@ Padding = str | int | Sequence[int | tuple[int, int]]
 class Geometry:
     """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
 
-    The extent of a window of k taps is (k − 1)·dilation + 1. `groups` concerns convolutions only.
+    The extent of a window of k taps is (k − 1)·dilation + 1. `groups` concerns convolutions only,
+    `overhang` poolings: how much of the high padding a rounding up has added, () for none.
     """
 
     input: tuple[int, ...]
@@ -29,6 +30,7 @@ class Geometry:
     dilation: tuple[int, ...]
     input_dilation: tuple[int, ...]
     groups: int = 1
+    overhang: tuple[int, ...] = ()
 
     @classmethod
     def tiles(cls, size: tuple[int, ...], window: tuple[int, ...]) -> "Geometry":
@@ -69,6 +71,19 @@ class Geometry:
         return math.prod(self.window)
 
     @property
+    def counted_padding(self) -> tuple[tuple[int, int], ...]:
+        """The padding that was asked for, without the overhang."""
+        overhang = self.overhang or (0,) * self.axes
+        return tuple(
+            (low, high - over) for (low, high), over in zip(self.padding, overhang, strict=True)
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is one window, and it is the map."""
+        return self.tiling and self.window == self.input
+
+    @property
     def tiling(self) -> bool:
         """Whether the windows neither overlap nor leave gaps nor reach into padding."""
         return (
@@ -88,6 +103,7 @@ def parse_geometry(
     dilation: Any = 1,
     input_dilation: Any = 1,
     groups: int = 1,
+    ceil_mode: bool = False,
     window_name: str = "kernel",
 ) -> Geometry:
     """Parse and check everything that says how a window slides over a map of the given size."""
@@ -98,28 +114,41 @@ def parse_geometry(
     dilated = [(h - 1) * a + 1 for h, a in zip(input_size, input_dilation, strict=True)]
     extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
     pads = _parse_padding(op, padding, dilated, extent, stride)
-    output = []
+    output, overhang = [], []
     for axis, (h, (low, high), e, s) in enumerate(zip(dilated, pads, extent, stride, strict=True)):
-        if h + low + high < e:
+        room = h + low + high - e
+        p = room // s + 1
+        # PyTorch's rule: a last window that overhangs must start on the map or in its low padding.
+        if ceil_mode and room % s and p * s < h + low:
+            p += 1
+        if p < 1:
             raise ValueError(
                 f"{op}: {window_name} must not be larger than the padded map, got an extent of {e} "
                 f"on a map of {h} + {low} + {high} in spatial axis {axis}"
             )
-        output.append((h + low + high - e) // s + 1)
+        output.append(p)
+        overhang.append(max((p - 1) * s - room, 0))
     return Geometry(
         input=tuple(input_size),
         window=tuple(window),
         output=tuple(output),
         stride=stride,
-        padding=pads,
+        padding=tuple((low, high + o) for (low, high), o in zip(pads, overhang, strict=True)),
         dilation=dilation,
         input_dilation=input_dilation,
         groups=groups,
+        overhang=tuple(overhang) if any(overhang) else (),
     )
 
 
 def parse_pool_geometry(
-    op: str, input_size: Sequence[int], window: Any, stride: Any, padding: Any
+    op: str,
+    input_size: Sequence[int],
+    window: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any = 1,
+    ceil_mode: Any = False,
 ) -> Geometry:
     """The geometry of a pooling: the stride is the window's size unless said otherwise.
 
@@ -132,15 +161,56 @@ def parse_pool_geometry(
         window,
         stride=window if stride is None else stride,
         padding=padding,
+        dilation=dilation,
+        ceil_mode=bool(ceil_mode),
         window_name="window",
     )
-    for pair, extent in zip(geometry.padding, geometry.extent, strict=True):
+    for pair, extent in zip(geometry.counted_padding, geometry.extent, strict=True):
         if not all(0 <= pad < extent for pad in pair):
             raise ValueError(
                 f"{op}: padding must be at least 0 and smaller than the window, "
                 f"got {pair} for a window of {extent}"
             )
+    _check_every_window_meets_the_map(op, geometry)
     return geometry
+
+
+def _check_every_window_meets_the_map(op: str, geometry: Geometry) -> None:
+    """Between the taps of a dilated window a small map can disappear."""
+    for axis, d in enumerate(geometry.dilation):
+        h, k, (low, high) = geometry.input[axis], geometry.window[axis], geometry.padding[axis]
+        if d <= h or not low + high:
+            continue
+        for start in range(
+            -low, geometry.stride[axis] * geometry.output[axis] - low, geometry.stride[axis]
+        ):
+            if not any(0 <= start + t * d < h for t in range(k)):
+                raise ValueError(
+                    f"{op}: padding must leave every window an element of the map, "
+                    f"got {(low, high)} for a map of {h} and {k} taps at a distance of {d}"
+                )
+
+
+@dataclass(frozen=True)
+class AdaptiveGeometry:
+    """Windows made to give an output of a certain size: they differ in size and may overlap.
+
+    Window i of p on a map of h reaches from floor(i·h/p) up to but not including ceil((i+1)·h/p).
+    """
+
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+    def windows(self, axis: int) -> list[tuple[int, int]]:
+        """(start, end) of every window along a spatial axis."""
+        h, p = self.input[axis], self.output[axis]
+        return [(i * h // p, -(-(i + 1) * h // p)) for i in range(p)]
+
+    def reached_by(self, axis: int) -> list[tuple[int, int]]:
+        """(first, last + 1) of the windows that hold each element: they follow one another."""
+        windows = list(enumerate(self.windows(axis)))
+        holders = [[i for i, (a, b) in windows if a <= h < b] for h in range(self.input[axis])]
+        return [(held[0], held[-1] + 1) for held in holders]
 
 
 def _parse_padding(

@@ -20,6 +20,12 @@ def _pools(*ops) -> list[Case]:
         ((2, 9, 3), {"window": 3, "stride": 2, "padding": 1}),
         ((1, 4, 3, 5, 2), {"window": 2, "stride": (2, 1, 2), "padding": ((0, 1), (0, 0), (1, 0))}),
         ((1, 4, 4, 1), {"window": 3, "stride": 2, "padding": "FULL"}),
+        (
+            (1, 8, 7, 2),
+            {"window": (2, 3), "stride": 2, "padding": ((1, 2), (2, 0)), "dilation": (3, 2)},
+        ),
+        ((2, 5, 8, 1), {"window": 2, "stride": 3, "padding": (0, 1), "ceil_mode": True}),
+        ((2, 7, 2), {"window": 3, "dilation": 2, "stride": 3, "ceil_mode": True}),
     ]
     return [
         Case(
@@ -55,6 +61,25 @@ CASES: list[Case] = [
         {"switches": switch_array(6, (2, 3, 3, 2))},
     ),
     _linear(
+        jc.gather_at_switches,
+        {"x": (1, 8, 7, 2)},
+        {"window": 2, "stride": 3, "dilation": (3, 2), "padding": 1, "ceil_mode": True},
+        {"switches": switch_array(4, (1, 3, 3, 2))},
+    ),
+    _linear(
+        jc.scatter_at_switches,
+        {"delta": (1, 3, 3, 2)},
+        {
+            "window": 2,
+            "stride": 3,
+            "dilation": (3, 2),
+            "padding": 1,
+            "ceil_mode": True,
+            "input_size": (8, 7),
+        },
+        {"switches": switch_array(4, (1, 3, 3, 2))},
+    ),
+    _linear(
         jc.scatter_at_switches,
         {"delta": (1, 2, 3)},
         {"window": 3, "input_size": (8,)},
@@ -64,6 +89,11 @@ CASES: list[Case] = [
         jc.sum_pool_input_grad,
         {"delta": (2, 3, 3, 2)},
         {"window": 3, "stride": 2, "input_size": (7, 8)},
+    ),
+    _linear(
+        jc.sum_pool_input_grad,
+        {"delta": (2, 3, 2)},
+        {"window": 3, "stride": 3, "dilation": 2, "ceil_mode": True, "input_size": (10,)},
     ),
     _linear(jc.sum_pool_input_grad, {"delta": (1, 2, 2, 1)}, {"window": 2, "input_size": (5, 4)}),
     _linear(jc.upsample, {"x": (2, 3, 2, 2)}, {"size": (2, 3)}),

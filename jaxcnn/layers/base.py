@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -25,10 +26,13 @@ class Parameter(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What a layer looks at: the extent of its window and its stride, one or one per axis."""
+    """What a layer looks at: the extent of its window and its stride, one or one per axis.
 
-    extent: int | Sequence[int]
-    stride: int | Sequence[int]
+    A fraction where windows differ: r neighbours see ⌈(r − 1)·stride + extent⌉ elements at most.
+    """
+
+    extent: int | Sequence[int | Fraction]
+    stride: int | Sequence[int | Fraction]
 
 
 SAME_PLACE = Window(1, 1)

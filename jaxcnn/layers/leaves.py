@@ -13,9 +13,7 @@ from jaxcnn.ops.activation import relu
 from jaxcnn.ops.conv import conv, conv_map
 from jaxcnn.ops.dense import dense, dense_map
 from jaxcnn.ops.dropout import dropout, dropout_map
-from jaxcnn.ops.max_pool import max_pool, max_pool_map
 from jaxcnn.ops.shape import flatten, flatten_map
-from jaxcnn.ops.sum_pool import avg_pool, avg_pool_map
 
 # He et al. 2015: the variance 2/fan_in keeps the scale of the activations through rectifiers.
 he_normal: Initializer = initializers.he_normal()
@@ -63,46 +61,6 @@ class Conv(Leaf):
             padding=self.padding,
             dilation=self.dilation,
             groups=self.groups,
-            rule=rule,
-        )
-
-
-@dataclass(frozen=True)
-class MaxPool(Leaf):
-    """y = the maximum over every window; see `jaxcnn.max_pool`."""
-
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] | None = None
-    padding: Padding = "VALID"
-    rule: Rule = field(default=max_pool_map, kw_only=True)
-
-    def window(self, shape):  # noqa: D102
-        return Window(self.window_size, self.window_size if self.stride is None else self.stride)
-
-    def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return max_pool(x, self.window_size, stride=self.stride, padding=self.padding, rule=rule)
-
-
-@dataclass(frozen=True)
-class AvgPool(Leaf):
-    """y = the average over every window; see `jaxcnn.avg_pool`."""
-
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] | None = None
-    padding: Padding = "VALID"
-    count_include_pad: bool = True
-    rule: Rule = field(default=avg_pool_map, kw_only=True)
-
-    def window(self, shape):  # noqa: D102
-        return Window(self.window_size, self.window_size if self.stride is None else self.stride)
-
-    def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return avg_pool(
-            x,
-            self.window_size,
-            stride=self.stride,
-            padding=self.padding,
-            count_include_pad=self.count_include_pad,
             rule=rule,
         )
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcnn import check
 from jaxcnn.layers.base import SAME_PLACE, Layer, Leaf, Tree, Window, named
 from jaxcnn.layers.combinators import Branches, Serial
 
@@ -22,62 +21,66 @@ class Row(NamedTuple):
     receptive_field: tuple[int, ...] | None
 
 
-class _View(NamedTuple):
-    """What an element sees: its receptive field and the distance between those of neighbours."""
-
-    field: tuple[int, ...] | None
-    jump: tuple[int, ...]
+# The windows between the input and an element; None: it sees everything.
+Passed = tuple[Window, ...] | None
 
 
 def rows(net: Layer, input_shape: Sequence[int]) -> list[Row]:
     """Name, kind, output shape, number of parameters and receptive field of every layer.
 
-    The receptive field grows by (extent − 1) · jump, the jump by the stride; paddings do not count.
-    Where branches meet, the largest field counts.
+    The receptive field is followed back from one output: r neighbours see (r − 1)·stride + extent
+    elements of the layer below. Paddings do not count, and windows that differ, as those behind an
+    upsampling, count with the most that they can see. Where branches meet, the widest counts.
     """
-    ones = (1,) * (len(input_shape) - 1)
     found: list[Row] = []
-    _walk(net, "", tuple(input_shape), _View(ones, ones), found)
+    _walk(net, "", tuple(input_shape), (), len(input_shape) - 1, found)
     return found
 
 
 def _walk(
-    net: Layer, path: str, shape: tuple[int, ...], view: _View, found: list[Row]
-) -> tuple[Any, _View]:
-    """Append the rows of a network; return the shape of its output and what an element sees."""
+    net: Layer, path: str, shape: tuple[int, ...], passed: Passed, axes: int, found: list[Row]
+) -> tuple[Any, Passed]:
+    """Append the rows of a network; return the shape of its output and the windows on the way."""
     match net:
         case Leaf():
             with named(path):
-                view = _see(net.window(shape), shape, view)
+                window = net.window(shape)
                 params, shape = _abstract(net, shape)
+            if window != SAME_PLACE:
+                passed = None if window is None or passed is None else (*passed, window)
             count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-            found.append(Row(path or net.kind, net.kind, shape, count, view.field))
-            return shape, view
+            found.append(Row(path or net.kind, net.kind, shape, count, _seen(passed, axes)))
+            return shape, passed
         case Serial(children):
             for name, layer in children:
-                shape, view = _walk(layer, _join(path, name), shape, view, found)
-            return shape, view
+                shape, passed = _walk(layer, _join(path, name), shape, passed, axes, found)
+            return shape, passed
         case Branches(children):
-            views = [
-                _walk(layer, _join(path, name), shape, view, found)[1] for name, layer in children
+            ways = [
+                _walk(layer, _join(path, name), shape, passed, axes, found)[1]
+                for name, layer in children
             ]
-            fields = [v.field for v in views if v.field is not None]
-            largest = None if len(fields) < len(views) else max(fields)
             with named(path):
                 _, shape = _abstract(net, shape)
-            return shape, _View(largest, views[0].jump)
+            return shape, _widest(ways, axes)
     raise TypeError(f"summary: net must be a layer of jaxcnn.layers, got {net!r}")
 
 
-def _see(window: Window | None, shape: tuple[int, ...], view: _View) -> _View:
-    if window is None or view.field is None:
-        return _View(None, view.jump)
-    if window == SAME_PLACE:
-        return view
-    axes = len(shape) - 1
-    extent, stride = (check.per_axis("summary", "window", size, axes) for size in window)
-    field = tuple(f + (e - 1) * j for f, e, j in zip(view.field, extent, view.jump, strict=True))
-    return _View(field, tuple(j * s for j, s in zip(view.jump, stride, strict=True)))
+def _seen(passed: Passed, axes: int) -> tuple[int, ...] | None:
+    """How much of the input one output sees through these windows, the first one first."""
+    if passed is None:
+        return None
+    seen = (1,) * axes
+    for window in reversed(passed):
+        extent, stride = (w if isinstance(w, Sequence) else (w,) * axes for w in window)
+        pairs = zip(seen, extent, stride, strict=True)
+        seen = tuple(math.ceil((r - 1) * s + e) for r, e, s in pairs)
+    return seen
+
+
+def _widest(ways: Sequence[Passed], axes: int) -> Passed:
+    fields = [_seen(way, axes) for way in ways]
+    return None if None in fields else ways[fields.index(max(f for f in fields if f is not None))]
 
 
 def _join(path: str, name: str) -> str:

@@ -14,12 +14,13 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import accumulator, widen
-
-_NONE = (0, 0, 0)  # an axis that is not padded
+from jaxcnn.lowering.windows import UNPADDED, blocks, fill_remainder, tap, unblock
 
 
 def max_pool(x: Array, geometry: Geometry) -> Array:
     """The maximum of every window, nothing else: what a pass without a gradient needs."""
+    if geometry.whole:
+        return x.max(range(1, x.ndim - 1), keepdims=True)
     return lax.reduce_window(
         x,
         -jnp.inf,
@@ -39,6 +40,8 @@ def max_with_switches(x: Array, geometry: Geometry) -> tuple[Array, Array]:
     kh + kw comparisons instead of kh · kw.
     """
     dtype = switch_dtype(geometry)
+    if geometry.whole:
+        return _max_of_the_whole(x, dtype)
     best, switches = x, jnp.zeros((), dtype)
     taps_below = 1
     for axis in reversed(range(geometry.axes)):
@@ -47,21 +50,35 @@ def max_with_switches(x: Array, geometry: Geometry) -> tuple[Array, Array]:
     return best, switches
 
 
+def _max_of_the_whole(x: Array, dtype: jnp.dtype) -> tuple[Array, Array]:
+    """One window as large as the map: two reductions, and no step per tap in the program.
+
+    The maximum, then the first place that holds it: XLA's own argmax is no vector code on a CPU.
+    """
+    axes = range(1, x.ndim - 1)
+    best = x.max(axes, keepdims=True)
+    held = (x == best) | jnp.isnan(x)
+    taps = math.prod(x.shape[1:-1])
+    number = np.arange(taps, dtype=np.uint32).reshape(1, *x.shape[1:-1], 1)
+    first = jnp.where(held, number, jnp.full(held.shape, taps, jnp.uint32)).min(axes, keepdims=True)
+    return best, first.astype(dtype)
+
+
 def _max_along(
     x: Array, switches: Array, axis: int, geometry: Geometry, taps_below: int
 ) -> tuple[Array, Array]:
     """Slide along one axis: the first maximum, and its tap here besides those of later axes."""
 
-    def at(tap: int) -> tuple[Array, Array, np.ndarray]:
-        part = _tap(x, axis, tap, geometry, fill=-jnp.inf)
-        below = switches if switches.ndim == 0 else _tap(switches, axis, tap, geometry, fill=0)
-        number = below + jnp.array(tap * taps_below, switches.dtype)
-        return part, number, _along(_valid(geometry, axis, tap), axis, geometry)
+    def at(t: int) -> tuple[Array, Array, np.ndarray]:
+        part = tap(x, axis, t, geometry, fill=-jnp.inf)
+        below = switches if switches.ndim == 0 else tap(switches, axis, t, geometry, fill=0)
+        number = below + jnp.array(t * taps_below, switches.dtype)
+        return part, number, _along(_valid(geometry, axis, t), axis, geometry)
 
     best, number, seen = at(0)
     found = jnp.broadcast_to(number, best.shape)
-    for tap in range(1, geometry.window[axis]):
-        part, number, valid = at(tap)
+    for t in range(1, geometry.window[axis]):
+        part, number, valid = at(t)
         # A NaN is the maximum, as in JAX and PyTorch, and the first NaN stays. A padded position
         # is never chosen, even where everything else in the window is −∞ as well.
         better = (part > best) | (jnp.isnan(part) & ~jnp.isnan(best))
@@ -84,15 +101,15 @@ def switch_dtype(geometry: Geometry) -> jnp.dtype:
 def gather_at_switches(x: Array, switches: Array, geometry: Geometry) -> Array:
     """From every window the element that its switch names."""
     if geometry.tiling:
-        blocks = _blocks(x, geometry)
-        chosen = jnp.where(_chosen(switches, geometry), blocks, jnp.zeros_like(blocks))
+        elements = blocks(x, geometry)
+        chosen = jnp.where(_chosen(switches, geometry), elements, jnp.zeros_like(elements))
         # One element per window is left, so the sum is exact in any dtype.
         return chosen.sum(range(2, 2 * geometry.axes + 1, 2), dtype=x.dtype)
     y = jnp.zeros(switches.shape, x.dtype)
-    for number, tap in enumerate(_taps(geometry)):
+    for number, place in enumerate(_taps(geometry)):
         part = x
-        for axis, t in enumerate(tap):
-            part = _tap(part, axis, t, geometry, fill=0)
+        for axis, t in enumerate(place):
+            part = tap(part, axis, t, geometry, fill=0)
         y = jnp.where(switches == jnp.array(number, switches.dtype), part, y)
     return y
 
@@ -107,8 +124,8 @@ def scatter_at_switches(delta: Array, switches: Array, geometry: Geometry) -> Ar
     if geometry.tiling:
         spread = jnp.expand_dims(delta, range(2, 2 * geometry.axes + 1, 2))
         mask = _chosen(switches, geometry)
-        blocks = jnp.where(mask, jnp.broadcast_to(spread, mask.shape), jnp.zeros((), delta.dtype))
-        return _fill_remainder(_unblock(blocks, geometry), geometry)
+        shares = jnp.where(mask, jnp.broadcast_to(spread, mask.shape), jnp.zeros((), delta.dtype))
+        return fill_remainder(unblock(shares, geometry), geometry)
     return _scatter_overlapping(delta, switches, geometry)
 
 
@@ -122,10 +139,12 @@ def _scatter_overlapping(delta: Array, switches: Array, geometry: Geometry) -> A
     ]
     shift = [(e - 1) // s for e, s in zip(geometry.extent, steps, strict=True)]
     pads = [(m, max(c - p, 0), 0) for m, c, p in zip(shift, count, geometry.output, strict=True)]
-    wide = lax.pad(widen(delta), jnp.zeros((), accumulator(delta.dtype)), [_NONE, *pads, _NONE])
-    names = lax.pad(switches, jnp.zeros((), switches.dtype), [_NONE, *pads, _NONE])
-    for number, tap in enumerate(_taps(geometry)):
-        offset = [t * d for t, d in zip(tap, geometry.dilation, strict=True)]
+    wide = lax.pad(
+        widen(delta), jnp.zeros((), accumulator(delta.dtype)), [UNPADDED, *pads, UNPADDED]
+    )
+    names = lax.pad(switches, jnp.zeros((), switches.dtype), [UNPADDED, *pads, UNPADDED])
+    for number, place in enumerate(_taps(geometry)):
+        offset = [t * d for t, d in zip(place, geometry.dilation, strict=True)]
         start = [m - o // s for m, o, s in zip(shift, offset, steps, strict=True)]
         at = (slice(None), *(slice(b, b + c) for b, c in zip(start, count, strict=True)))
         chosen = names[at] == jnp.array(number, switches.dtype)
@@ -147,6 +166,8 @@ def _scatter_overlapping(delta: Array, switches: Array, geometry: Geometry) -> A
 
 def sum_pool(x: Array, geometry: Geometry) -> Array:
     """The sum of every window; padding counts as zero."""
+    if geometry.whole:
+        return widen(x).sum(range(1, x.ndim - 1), keepdims=True).astype(x.dtype)
     total = lax.reduce_window(
         widen(x),
         0.0,
@@ -165,7 +186,7 @@ def sum_pool_input_grad(delta: Array, geometry: Geometry) -> Array:
     The high padding runs up to the size of the input, as for a convolution: a remainder gets zeros.
     """
     if geometry.tiling:
-        return _fill_remainder(upsample(delta, geometry.window), geometry)
+        return fill_remainder(upsample(delta, geometry.window), geometry)
     config = []
     for axis, (low, _) in enumerate(geometry.padding):
         before = geometry.extent[axis] - 1 - low
@@ -184,11 +205,15 @@ def sum_pool_input_grad(delta: Array, geometry: Geometry) -> Array:
     return spread.astype(delta.dtype)
 
 
-def window_counts(geometry: Geometry) -> np.ndarray:
-    """How many elements of each window lie on the map and not in its padding: 1 p q 1."""
+def window_counts(geometry: Geometry, count_padding: bool) -> np.ndarray:
+    """How many elements of each window lie on the map, or in its padding too: 1 p q 1.
+
+    What overhangs the padded map does not count in either case, as in PyTorch.
+    """
     counts = np.ones((1,) * (geometry.axes + 2), np.int64)
     for axis, k in enumerate(geometry.window):
-        along = np.sum([_valid(geometry, axis, tap) for tap in range(k)], axis=0)
+        reach = geometry.counted_padding[axis] if count_padding else (0, 0)
+        along = np.sum([_valid(geometry, axis, t, reach) for t in range(k)], axis=0)
         counts = counts * _along(along, axis, geometry)
     return counts
 
@@ -196,31 +221,6 @@ def window_counts(geometry: Geometry) -> np.ndarray:
 def _taps(geometry: Geometry) -> Iterator[tuple[int, ...]]:
     """The places in a window, in row-major order."""
     return itertools.product(*(range(k) for k in geometry.window))
-
-
-def _tap(x: Array, axis: int, tap: int, geometry: Geometry, *, fill: float) -> Array:
-    """Along one spatial axis, the element at that tap of every window; `fill` in the padding."""
-    low, high = geometry.padding[axis]
-    pads: list[tuple[int, int, int]] = [_NONE] * x.ndim
-    pads[axis + 1] = (low, high, 0)
-    padded = lax.pad(x, jnp.array(fill, x.dtype), pads) if low or high else x
-    start = tap * geometry.dilation[axis]
-    stop = start + geometry.dilated_output[axis]
-    return lax.slice_in_dim(padded, start, stop, geometry.stride[axis], axis + 1)
-
-
-def _blocks(x: Array, geometry: Geometry) -> Array:
-    """n h w c → n p kh q kw c, for windows that tile the map; the remainder is left out."""
-    covered = [p * k for p, k in zip(geometry.output, geometry.window, strict=True)]
-    x = x[(slice(None), *(slice(size) for size in covered))]
-    split = [size for pair in zip(geometry.output, geometry.window, strict=True) for size in pair]
-    return x.reshape(x.shape[0], *split, x.shape[-1])
-
-
-def _unblock(blocks: Array, geometry: Geometry) -> Array:
-    """n p kh q kw c → n h w c."""
-    covered = [p * k for p, k in zip(geometry.output, geometry.window, strict=True)]
-    return blocks.reshape(blocks.shape[0], *covered, blocks.shape[-1])
 
 
 def _chosen(switches: Array, geometry: Geometry) -> Array:
@@ -231,22 +231,16 @@ def _chosen(switches: Array, geometry: Geometry) -> Array:
     return names == jnp.asarray(number, switches.dtype)
 
 
-def _valid(geometry: Geometry, axis: int, tap: int) -> np.ndarray:
-    """For which outputs along the axis the tap lies on the map."""
+def _valid(geometry: Geometry, axis: int, tap: int, reach: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """For which outputs along the axis the tap lies on the map, or as far beyond its two ends."""
     start = tap * geometry.dilation[axis] - geometry.padding[axis][0]
     position = start + geometry.stride[axis] * np.arange(geometry.output[axis])
-    return (position >= 0) & (position < geometry.input[axis])
+    return (position >= -reach[0]) & (position < geometry.input[axis] + reach[1])
 
 
 def _along(values: np.ndarray, axis: int, geometry: Geometry) -> np.ndarray:
     """Values per position of one spatial axis, shaped to broadcast against n p q c."""
     return np.expand_dims(values, [a for a in range(geometry.axes + 2) if a != axis + 1])
-
-
-def _fill_remainder(x: Array, geometry: Geometry) -> Array:
-    """Zeros for the rows and columns at the end that no window reached."""
-    rest = [h - k for h, k in zip(geometry.input, x.shape[1:-1], strict=True)]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((0, r, 0) for r in rest), (0, 0, 0)])
 
 
 def upsample(x: Array, size: tuple[int, ...]) -> Array:

@@ -4,6 +4,8 @@ A rule's backward pass may use sums, products and selections freely; where it ne
 not a polynomial, it calls one of these, so that its own derivative is written by hand as well.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -26,3 +28,51 @@ def _exp_bwd(y, delta):
 
 
 exp.defvjp(_exp_fwd, _exp_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def absolute_power(x: Float[Array, "*n"], exponent: float, signed: bool) -> Float[Array, "*n"]:
+    """y = |x|ᵉ, or sign(x)|x|ᵉ if signed.  With δ = ∂L/∂y:  ∂x = δ e |x|ᵉ⁻¹, signed if y is not.
+
+    At x = 0 a power of negative exponent counts as 0; sign(0) = 0, and unsigned 0⁰ = 1.
+    """
+    size = jnp.abs(x)
+    # An integer exponent is computed by multiplications.
+    y = size ** (int(exponent) if exponent == int(exponent) else exponent)
+    if exponent < 0:
+        y = jnp.where(size == 0, jnp.zeros_like(y), y)
+    return jnp.sign(x) * y if signed else y
+
+
+def _absolute_power_fwd(x, exponent, signed):
+    return absolute_power(x, exponent, signed), x
+
+
+def _absolute_power_bwd(exponent, signed, x, delta):
+    if exponent == 0:
+        return (jnp.zeros_like(delta),)
+    return (delta * (exponent * absolute_power(x, exponent - 1, not signed)),)
+
+
+absolute_power.defvjp(_absolute_power_fwd, _absolute_power_bwd)
+
+
+@jax.custom_vjp
+def ratio(x: Float[Array, "*n"], divisor: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = x / d, and 0 where d = 0.  With δ = ∂L/∂y:  ∂x = δ / d,  ∂d = −y δ / d."""
+    zero = divisor == 0
+    return jnp.where(zero, jnp.zeros_like(x), x / jnp.where(zero, jnp.ones_like(divisor), divisor))
+
+
+def _ratio_fwd(x, divisor):
+    y = ratio(x, divisor)
+    return y, (y, divisor)
+
+
+def _ratio_bwd(residuals, delta):
+    y, divisor = residuals
+    share = ratio(delta, divisor)
+    return share, -(y * share)
+
+
+ratio.defvjp(_ratio_fwd, _ratio_bwd)

@@ -90,9 +90,9 @@ avg_pool_map.defvjp(_avg_pool_fwd, _avg_pool_bwd)
 
 def _window_weight(geometry: Geometry, count_include_pad: bool, like: Array) -> Array:
     """1/size of every window, in the shape of `like`; a window with nothing to count gets 0."""
-    if count_include_pad:
+    counts = lowering.window_counts(geometry, count_include_pad)
+    if (counts == geometry.taps).all():
         return jnp.full(like.shape, 1 / geometry.taps, like.dtype)
-    counts = lowering.window_counts(geometry)
     return jnp.broadcast_to(jnp.asarray((counts > 0) / counts.clip(1), like.dtype), like.shape)
 
 
@@ -122,6 +122,8 @@ def sum_pool(
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
     rule: Callable[..., Any] = sum_pool_map,
 ) -> Float[Array, "n *pq c"]:
     """y = the sum over every window, each channel by itself.
@@ -135,14 +137,20 @@ def sum_pool(
         stride: step of the window, in elements; the window's size by default.
         padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
             each an integer or a (low, high) pair; in elements. It counts as zero.
+        dilation: distance between the taps of the window, in elements.
+        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
+            it starts on the map or in its low padding, as in PyTorch.
         rule: the map to apply, hand-written (`sum_pool_map`) or a twin of the same signature.
 
     Raises:
         TypeError: x is no float array.
         ValueError: the window is larger than the padded map, or the padding not smaller than it.
     """
-    x = check.maps("sum_pool", "x", x)
-    return rule(x, parse_pool_geometry("sum_pool", x.shape[1:-1], window, stride, padding))
+    op = "sum_pool"
+    x = check.maps(op, "x", x)
+    return rule(
+        x, parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
+    )
 
 
 def sum_pool_input_grad(
@@ -152,6 +160,8 @@ def sum_pool_input_grad(
     input_size: Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
     rule: Callable[..., Any] = sum_pool_input_grad_map,
 ) -> Float[Array, "n *hw c"]:
     """z = every δ at each place of its window, overlaps adding up: the adjoint of `sum_pool`.
@@ -161,10 +171,12 @@ def sum_pool_input_grad(
 
     Args:
         delta: one element per window, channels last.
-        window: see `sum_pool`, as are stride and padding.
+        window: see `sum_pool`, as are stride, padding, dilation and ceil_mode.
         input_size: the spatial size of the result, which the strides leave open.
         stride: see `sum_pool`.
         padding: see `sum_pool`.
+        dilation: see `sum_pool`.
+        ceil_mode: see `sum_pool`.
         rule: the map to apply, hand-written (`sum_pool_input_grad_map`) or a twin.
 
     Raises:
@@ -174,7 +186,7 @@ def sum_pool_input_grad(
     op = "sum_pool_input_grad"
     delta = check.maps(op, "delta", delta)
     input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
-    geometry = parse_pool_geometry(op, input_size, window, stride, padding)
+    geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
     check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
     return rule(delta, geometry)
 
@@ -185,6 +197,8 @@ def avg_pool(
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
     rule: Callable[..., Any] = avg_pool_map,
 ) -> Float[Array, "n *pq c"]:
@@ -199,8 +213,11 @@ def avg_pool(
         stride: step of the window, in elements; the window's size by default.
         padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
             each an integer or a (low, high) pair; in elements. It counts as zero.
+        dilation: distance between the taps of the window, in elements.
+        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
+            it starts on the map or in its low padding, as in PyTorch.
         count_include_pad: whether size counts the padding in the window (the default, as in
-            PyTorch) or only the elements on the map.
+            PyTorch) or only the elements on the map. What overhangs the padding never counts.
         rule: the map to apply, hand-written (`avg_pool_map`) or a twin of the same signature.
 
     Raises:
@@ -208,7 +225,9 @@ def avg_pool(
         ValueError: the window is larger than the padded map, or the padding not smaller than it.
     """
     x = check.maps("avg_pool", "x", x)
-    geometry = parse_pool_geometry("avg_pool", x.shape[1:-1], window, stride, padding)
+    geometry = parse_pool_geometry(
+        "avg_pool", x.shape[1:-1], window, stride, padding, dilation, ceil_mode
+    )
     return rule(x, geometry, bool(count_include_pad))
 
 

@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 from jaxcnn.ops import rule_of
-from jaxcnn.twins import activation, conv, dense, dropout, loss, pool, shape
+from jaxcnn.twins import activation, adaptive_pool, conv, dense, dropout, loss, pool, shape
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **conv.TWINS,
     **shape.TWINS,
     **pool.TWINS,
+    **adaptive_pool.TWINS,
     **dense.TWINS,
     **activation.TWINS,
     **dropout.TWINS,

@@ -2,8 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxcnn.ops import activation, elementary
+
+
+def _absolute_power(x: Array, exponent: float, signed: bool) -> Array:
+    y = jnp.abs(x) ** exponent
+    return jnp.sign(x) * y if signed else y
+
 
 TWINS = {
     activation.relu_map: jax.nn.relu,
@@ -12,4 +19,6 @@ TWINS = {
     activation.softmax_map: jax.nn.softmax,
     activation.log_softmax_map: jax.nn.log_softmax,
     elementary.exp: jnp.exp,
+    elementary.absolute_power: _absolute_power,
+    elementary.ratio: jnp.divide,
 }

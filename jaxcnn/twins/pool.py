@@ -1,6 +1,7 @@
 """Plain twins of the poolings and their adjoints."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.ops import max_pool
+from jaxcnn.ops import lp_pool, max_pool, patches, switches
 from jaxcnn.ops import sum_pool as sums
 
 
@@ -23,13 +24,15 @@ def _window_arguments(geometry: Geometry) -> dict[str, Any]:
 
 
 def _max_pool(x: Array, geometry: Geometry) -> Array:
+    if set(geometry.dilation) != {1}:  # JAX has no gradient for it
+        return _max_pool_with_switches(x, geometry)[0]
     return lax.reduce_window(x, -jnp.inf, lax.max, **_window_arguments(geometry))
 
 
 def _windows(x: Array, geometry: Geometry, fill: float) -> Array:
     """Every window's elements, by indexing: n h w c → n p q c taps."""
-    pads = [(0, 0), *geometry.padding, (0, 0)]
-    padded = jnp.pad(x, pads, constant_values=fill)
+    pads = [(0, 0, 0), *((low, high, 0) for low, high in geometry.padding), (0, 0, 0)]
+    padded = lax.pad(x, jnp.array(fill, x.dtype), pads)
     columns = []
     for tap in itertools.product(*(range(k) for k in geometry.window)):
         places = [
@@ -68,10 +71,30 @@ def _sum_pool_input_grad(delta: Array, geometry: Geometry) -> Array:
 
 
 def _avg_pool(x: Array, geometry: Geometry, count_include_pad: bool) -> Array:
-    total = _sum_pool(x, geometry)
+    ones = jnp.ones_like(x)
     if count_include_pad:
-        return total / geometry.taps
-    return total / _sum_pool(jnp.ones_like(x), geometry)
+        pads = [(0, 0), *geometry.counted_padding, (0, 0)]
+        ones = jnp.pad(ones, pads, constant_values=1)
+        over = [(0, over) for over in geometry.overhang or (0,) * geometry.axes]
+        geometry_of_ones = replace(geometry, padding=tuple(over))
+        return _sum_pool(x, geometry) / _sum_pool(ones, geometry_of_ones)
+    return _sum_pool(x, geometry) / _sum_pool(ones, geometry)
+
+
+def _lp_pool(x: Array, geometry: Geometry, p: float) -> Array:
+    return _sum_pool(jnp.abs(x) ** p, geometry) ** (1 / p)
+
+
+def _patches(x: Array, geometry: Geometry) -> Array:
+    # n p q c taps → n p q taps·c
+    elements = jnp.moveaxis(_windows(x, geometry, 0), -1, -2)
+    return elements.reshape(*elements.shape[:-2], -1)
+
+
+def _fold(delta: Array, geometry: Geometry) -> Array:
+    c = delta.shape[-1] // geometry.taps
+    x = jnp.zeros((delta.shape[0], *geometry.input, c), delta.dtype)
+    return jax.vjp(lambda x: _patches(x, geometry), x)[1](delta)[0]
 
 
 def _upsample(x: Array, size: tuple[int, ...]) -> Array:
@@ -83,10 +106,13 @@ def _upsample(x: Array, size: tuple[int, ...]) -> Array:
 TWINS = {
     max_pool.max_pool_map: _max_pool,
     max_pool.max_pool_with_switches_map: _max_pool_with_switches,
-    max_pool.gather_at_switches_map: _gather_at_switches,
-    max_pool.scatter_at_switches_map: _scatter_at_switches,
+    switches.gather_at_switches_map: _gather_at_switches,
+    switches.scatter_at_switches_map: _scatter_at_switches,
     sums.avg_pool_map: _avg_pool,
     sums.sum_pool_map: _sum_pool,
     sums.sum_pool_input_grad_map: _sum_pool_input_grad,
     sums.upsample_map: _upsample,
+    lp_pool.lp_pool_map: _lp_pool,
+    patches.patches_map: _patches,
+    patches.fold_map: _fold,
 }

@@ -1,0 +1,73 @@
+"""The elements of every window, and the way back: moves of elements that the poolings are made of.
+
+One axis after the other, so that a program grows with kh + kw and not with kh · kw.
+"""
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.precision import widen
+
+UNPADDED = (0, 0, 0)  # an axis that is not padded
+
+
+def windows(x: Array, geometry: Geometry) -> Array:
+    """n h w c → n p kh q kw c: every window's elements, zeros in the padding."""
+    if geometry.tiling:
+        return blocks(x, geometry)
+    for axis in reversed(range(geometry.axes)):
+        taps = [tap(x, axis, t, geometry, fill=0) for t in range(geometry.window[axis])]
+        x = jnp.stack(taps, axis + 2)
+    return x
+
+
+def fold(elements: Array, geometry: Geometry) -> Array:
+    """n p kh q kw c → n h w c: every element to its place on the map; where windows overlap, they
+    add up, and what lies in the padding is dropped.
+    """
+    if geometry.tiling:
+        return fill_remainder(unblock(elements, geometry), geometry)
+    total = widen(elements)
+    for axis, (low, _) in enumerate(geometry.padding):
+        parts = []
+        for t in range(geometry.window[axis]):
+            part = lax.index_in_dim(total, t, axis + 2, keepdims=False)
+            before = t * geometry.dilation[axis] - low
+            after = geometry.input[axis] - before - geometry.dilated_output[axis]
+            config = [UNPADDED] * part.ndim
+            config[axis + 1] = (before, after, geometry.stride[axis] - 1)
+            parts.append(lax.pad(part, jnp.zeros((), part.dtype), config))
+        total = sum(parts[1:], parts[0])
+    return total.astype(elements.dtype)
+
+
+def tap(x: Array, axis: int, number: int, geometry: Geometry, *, fill: float) -> Array:
+    """Along one spatial axis, the element at that tap of every window; `fill` in the padding."""
+    low, high = geometry.padding[axis]
+    pads: list[tuple[int, int, int]] = [UNPADDED] * x.ndim
+    pads[axis + 1] = (low, high, 0)
+    padded = lax.pad(x, jnp.array(fill, x.dtype), pads) if low or high else x
+    start = number * geometry.dilation[axis]
+    stop = start + geometry.dilated_output[axis]
+    return lax.slice_in_dim(padded, start, stop, geometry.stride[axis], axis + 1)
+
+
+def blocks(x: Array, geometry: Geometry) -> Array:
+    """n h w c → n p kh q kw c, for windows that tile the map; the remainder is left out."""
+    covered = [p * k for p, k in zip(geometry.output, geometry.window, strict=True)]
+    x = x[(slice(None), *(slice(size) for size in covered))]
+    split = [size for pair in zip(geometry.output, geometry.window, strict=True) for size in pair]
+    return x.reshape(x.shape[0], *split, x.shape[-1])
+
+
+def unblock(blocks: Array, geometry: Geometry) -> Array:
+    """n p kh q kw c → n h w c."""
+    covered = [p * k for p, k in zip(geometry.output, geometry.window, strict=True)]
+    return blocks.reshape(blocks.shape[0], *covered, blocks.shape[-1])
+
+
+def fill_remainder(x: Array, geometry: Geometry) -> Array:
+    """Zeros for the rows and columns at the end that no window reached."""
+    rest = [h - k for h, k in zip(geometry.input, x.shape[1:-1], strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((0, r, 0) for r in rest), (0, 0, 0)])

@@ -1,0 +1,216 @@
+"""Adaptive pooling: windows made to give an output of a certain size, whatever the input's.
+
+Window i of p on a map of h reaches from floor(i·h/p) up to but not including ceil((i+1)·h/p), as in
+PyTorch: windows differ in size and may overlap. The average is linear and has an adjoint with a
+name. The maximum chooses *positions* on the map, since there is no common window to count taps in;
+once they are fixed, it is linear too: gather and scatter at the positions.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Int
+
+from jaxcnn import check
+from jaxcnn.geometry import AdaptiveGeometry
+from jaxcnn.lowering import adaptive as lowering
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def adaptive_avg_pool_map(
+    x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
+) -> Float[Array, "n *pq c"]:
+    """y = Σ over the window / its size.  With δ = ∂L/∂y:  ∂x = Σ δ / size over the windows with x.
+
+    Huang, "Average pooling layer", with windows of several sizes.
+    """
+    return lowering.avg(x, geometry)
+
+
+def _adaptive_avg_pool_fwd(x, geometry):
+    return adaptive_avg_pool_map(x, geometry), None
+
+
+def _adaptive_avg_pool_bwd(geometry, _, delta):
+    return (adaptive_avg_pool_input_grad_map(delta, geometry),)
+
+
+adaptive_avg_pool_map.defvjp(_adaptive_avg_pool_fwd, _adaptive_avg_pool_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def adaptive_avg_pool_input_grad_map(
+    delta: Float[Array, "n *pq c"], geometry: AdaptiveGeometry
+) -> Float[Array, "n *hw c"]:
+    """z = δ / size at each place of its window, adding up.  With ζ = ∂L/∂z:  ∂δ = Σ ζ / size.
+
+    The transpose of the average.
+    """
+    return lowering.avg_input_grad(delta, geometry)
+
+
+def _adaptive_avg_pool_input_grad_fwd(delta, geometry):
+    return adaptive_avg_pool_input_grad_map(delta, geometry), None
+
+
+def _adaptive_avg_pool_input_grad_bwd(geometry, _, zeta):
+    return (adaptive_avg_pool_map(zeta, geometry),)
+
+
+adaptive_avg_pool_input_grad_map.defvjp(
+    _adaptive_avg_pool_input_grad_fwd, _adaptive_avg_pool_input_grad_bwd
+)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def adaptive_max_pool_map(
+    x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
+) -> Float[Array, "n *pq c"]:
+    """y = max over the window.  With δ = ∂L/∂y:  ∂x = Σ δ over the windows whose maximum x is.
+
+    Huang, "Max pooling layer"; Quan, 7.3 ("+=").
+    """
+    return lowering.max_with_positions(x, geometry)[0]
+
+
+def _adaptive_max_pool_fwd(x, geometry):
+    y_and_positions: tuple[Array, Array] = adaptive_max_pool_with_positions_map(x, geometry)
+    return y_and_positions
+
+
+def _adaptive_max_pool_bwd(geometry, positions, delta):
+    return (scatter_at_positions_map(delta, positions, geometry),)
+
+
+adaptive_max_pool_map.defvjp(_adaptive_max_pool_fwd, _adaptive_max_pool_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def adaptive_max_pool_with_positions_map(
+    x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
+) -> tuple[Float[Array, "n *pq c"], Int[Array, "n *pq c"]]:
+    """y, s = max over the window and where it lies.  With δ = ∂L/∂y:  ∂x = scatter(δ); s has none.
+
+    Quan, 7.3 (keeping track of the location of the max).
+    """
+    return lowering.max_with_positions(x, geometry)
+
+
+def _adaptive_max_pool_with_positions_fwd(x, geometry):
+    y_and_positions: tuple[Array, Array] = adaptive_max_pool_with_positions_map(x, geometry)
+    return y_and_positions, y_and_positions[1]
+
+
+def _adaptive_max_pool_with_positions_bwd(geometry, positions, deltas):
+    delta, _ = deltas
+    return (scatter_at_positions_map(delta, positions, geometry),)
+
+
+adaptive_max_pool_with_positions_map.defvjp(
+    _adaptive_max_pool_with_positions_fwd, _adaptive_max_pool_with_positions_bwd
+)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def gather_at_positions_map(
+    x: Float[Array, "n *hw c"], positions: Int[Array, "n *pq c"], geometry: AdaptiveGeometry
+) -> Float[Array, "n *pq c"]:
+    """y = the element of the map at each position.  With δ = ∂L/∂y:  ∂x = scatter(δ).
+
+    Linear in x. Quan, 7.3.
+    """
+    return lowering.gather_at_positions(x, positions)
+
+
+def _gather_at_positions_fwd(x, positions, geometry):
+    return gather_at_positions_map(x, positions, geometry), positions
+
+
+def _gather_at_positions_bwd(geometry, positions, delta):
+    return scatter_at_positions_map(delta, positions, geometry), None
+
+
+gather_at_positions_map.defvjp(_gather_at_positions_fwd, _gather_at_positions_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def scatter_at_positions_map(
+    delta: Float[Array, "n *pq c"], positions: Int[Array, "n *pq c"], geometry: AdaptiveGeometry
+) -> Float[Array, "n *hw c"]:
+    """z = every δ at its position, adding up.  With ζ = ∂L/∂z:  ∂δ = gather(ζ).
+
+    Linear in δ, the transpose of the gather. Each position lies in the window of its δ.
+    """
+    return lowering.scatter_at_positions(delta, positions, geometry)
+
+
+def _scatter_at_positions_fwd(delta, positions, geometry):
+    return scatter_at_positions_map(delta, positions, geometry), positions
+
+
+def _scatter_at_positions_bwd(geometry, positions, zeta):
+    return gather_at_positions_map(zeta, positions, geometry), None
+
+
+scatter_at_positions_map.defvjp(_scatter_at_positions_fwd, _scatter_at_positions_bwd)
+
+
+def adaptive_avg_pool(
+    x: Float[ArrayLike, "n *hw c"],
+    output_size: int | Sequence[int],
+    *,
+    rule: Callable[..., Any] = adaptive_avg_pool_map,
+) -> Float[Array, "n *pq c"]:
+    """y = Σ over the window / its size, with windows chosen to give an output of the given size.
+
+    Backward, with δ = ∂L/∂y: ∂x = Σ δ / size over the windows that hold x.
+    Source: Huang, "Average pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
+    appendix A (the windows).
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        output_size: p of the result; one for all spatial axes or one per axis. Window i reaches
+            from floor(i·h/p) up to but not including ceil((i+1)·h/p).
+        rule: the map to apply, hand-written (`adaptive_avg_pool_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, output_size no integer.
+        ValueError: output_size is below 1 or has another number of axes than x.
+    """
+    return rule(*_parse("adaptive_avg_pool", x, output_size))
+
+
+def adaptive_max_pool(
+    x: Float[ArrayLike, "n *hw c"],
+    output_size: int | Sequence[int],
+    *,
+    rule: Callable[..., Any] = adaptive_max_pool_map,
+) -> Float[Array, "n *pq c"]:
+    """y = the maximum over the window, with windows chosen to give an output of the given size.
+
+    Backward, with δ = ∂L/∂y: ∂x = Σ δ over the windows whose first maximum, in row-major order, x
+    is; a NaN is the maximum.
+    Source: Huang, "Max pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
+    appendix A (the windows).
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        output_size: p of the result; one for all spatial axes or one per axis. Window i reaches
+            from floor(i·h/p) up to but not including ceil((i+1)·h/p).
+        rule: the map to apply, hand-written (`adaptive_max_pool_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, output_size no integer.
+        ValueError: output_size is below 1 or has another number of axes than x.
+    """
+    return rule(*_parse("adaptive_max_pool", x, output_size))
+
+
+def _parse(op: str, x: ArrayLike, output_size: Any) -> tuple[Array, AdaptiveGeometry]:
+    array = check.maps(op, "x", x)
+    size = check.per_axis(op, "output_size", output_size, array.ndim - 2)
+    return array, AdaptiveGeometry(array.shape[1:-1], size)

@@ -1,0 +1,70 @@
+"""Global pooling: a pooling whose window is the map, by the same rules.
+
+The window covers every element once, so the lowering reduces whole axes and no program grows with
+the size of the map.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.geometry import Geometry
+from jaxcnn.ops.max_pool import max_pool_map
+from jaxcnn.ops.sum_pool import avg_pool_map
+
+
+def global_max_pool(
+    x: Float[ArrayLike, "n *hw c"],
+    *,
+    keepdims: bool = False,
+    rule: Callable[..., Any] = max_pool_map,
+) -> Float[Array, "n *one c"]:
+    """y = the maximum of the whole map, each channel by itself; also called max over time.
+
+    Backward, with δ = ∂L/∂y: ∂x = M(x) δ, M one at the first maximum in row-major order, which is
+    a NaN where there is one.
+    Source: Huang and Quan, 7.3 (max pooling), on a window as large as the map.
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        keepdims: whether y keeps the axes of space, with one element each.
+        rule: the map to apply, hand-written (`max_pool_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: x has no axis of space.
+    """
+    x = check.maps("global_max_pool", "x", x)
+    size = x.shape[1:-1]
+    y = rule(x, Geometry.tiles(size, size))
+    return y if keepdims else y.reshape(x.shape[0], x.shape[-1])
+
+
+def global_avg_pool(
+    x: Float[ArrayLike, "n *hw c"],
+    *,
+    keepdims: bool = False,
+    rule: Callable[..., Any] = avg_pool_map,
+) -> Float[Array, "n *one c"]:
+    """y = Σ over the whole map / its size, each channel by itself.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ / size at every place.
+    Source: Lin, Chen & Yan 2014, "Network In Network", 3.2; Huang, "Average pooling layer".
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        keepdims: whether y keeps the axes of space, with one element each.
+        rule: the map to apply, hand-written (`avg_pool_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: x has no axis of space.
+    """
+    x = check.maps("global_avg_pool", "x", x)
+    size = x.shape[1:-1]
+    y = rule(x, Geometry.tiles(size, size), True)
+    return y if keepdims else y.reshape(x.shape[0], x.shape[-1])

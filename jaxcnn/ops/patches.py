@@ -1,0 +1,156 @@
+"""Patches and their folding: every window's elements in a row, and every row back to its place.
+
+Two linear maps that only move elements, each the other's adjoint. A convolution is a matrix product
+of the patches with the kernel; the adjoint of that is how its input gradient adds up overlaps.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.lowering import windows as lowering
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def patches_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq kc"]:
+    """y = the elements of every window.  With δ = ∂L/∂y:  ∂x = fold(δ), overlaps adding up.
+
+    Ray, "Derivation of δK" (the windows that the kernel meets).
+    """
+    axes = geometry.axes
+    elements = lowering.windows(x, geometry)
+    # n p kh q kw c → n p q kh kw c
+    order = (0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2), 2 * axes + 1)
+    return elements.transpose(order).reshape(x.shape[0], *geometry.output, -1)
+
+
+def _patches_fwd(x, geometry):
+    return patches_map(x, geometry), None
+
+
+def _patches_bwd(geometry, _, delta):
+    return (fold_map(delta, geometry),)
+
+
+patches_map.defvjp(_patches_fwd, _patches_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def fold_map(delta: Float[Array, "n *pq kc"], geometry: Geometry) -> Float[Array, "n *hw c"]:
+    """z = every element at its place, overlaps adding up.  With ζ = ∂L/∂z:  ∂δ = patches(ζ).
+
+    The transpose of the patches. Quan, 7.2 ("+=" where windows overlap).
+    """
+    axes = geometry.axes
+    elements = delta.reshape(*delta.shape[:-1], *geometry.window, delta.shape[-1] // geometry.taps)
+    # n p q kh kw c → n p kh q kw c
+    pairs = [a for axis in range(axes) for a in (1 + axis, 1 + axes + axis)]
+    return lowering.fold(elements.transpose(0, *pairs, 2 * axes + 1), geometry)
+
+
+def _fold_fwd(delta, geometry):
+    return fold_map(delta, geometry), None
+
+
+def _fold_bwd(geometry, _, zeta):
+    return (patches_map(zeta, geometry),)
+
+
+fold_map.defvjp(_fold_fwd, _fold_bwd)
+
+
+def patches(
+    x: Float[ArrayLike, "n *hw c"],
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    rule: Callable[..., Any] = patches_map,
+) -> Float[Array, "n *pq kc"]:
+    """y = the elements of every window in a row, in the order kh kw c; unfold, im2col.
+
+    So conv(x, kernel) is patches(x) times the kernel reshaped to (kh·kw·c) × d. PyTorch's unfold
+    and JAX's conv_general_dilated_patches order by channel first: c kh kw.
+
+    Backward, with δ = ∂L/∂y: ∂x = fold(δ), overlaps adding up.
+    Source: Chellapilla, Puri & Simard 2006, "High Performance Convolutional Neural Networks for
+    Document Processing" (unrolling).
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        window: size of the window, in elements; one for all spatial axes or one per axis.
+        stride: step of the window, in elements.
+        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
+            each an integer or a (low, high) pair; in elements, negative ones crop. It holds zeros.
+        dilation: distance between the taps of the window, in elements.
+        rule: the map to apply, hand-written (`patches_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: the window is larger than the padded map.
+    """
+    x = check.maps("patches", "x", x)
+    return rule(x, _parse("patches", x.shape[1:-1], window, stride, padding, dilation))
+
+
+def fold(
+    delta: Float[ArrayLike, "n *pq kc"],
+    window: int | Sequence[int],
+    *,
+    input_size: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    rule: Callable[..., Any] = fold_map,
+) -> Float[Array, "n *hw c"]:
+    """z = every element of every row at its place on the map, overlaps adding up: col2im.
+
+    Backward, with ζ = ∂L/∂z: ∂δ = patches(ζ).
+    Source: the transpose of `patches`; Quan, 7.2 ("+=" where windows overlap).
+
+    Args:
+        delta: one row per window, in the order kh kw c.
+        window: see `patches`, as are stride, padding and dilation.
+        input_size: the spatial size of the result, which the strides leave open.
+        stride: see `patches`.
+        padding: see `patches`.
+        dilation: see `patches`.
+        rule: the map to apply, hand-written (`fold_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: delta is no float array.
+        ValueError: the sizes do not fit together.
+    """
+    op = "fold"
+    delta = check.maps(op, "delta", delta)
+    input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
+    geometry = _parse(op, input_size, window, stride, padding, dilation)
+    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
+    if delta.shape[-1] % geometry.taps:
+        raise ValueError(
+            f"{op}: delta must have rows of whole windows, "
+            f"got {delta.shape[-1]} elements for a window of {geometry.taps}"
+        )
+    return rule(delta, geometry)
+
+
+def _parse(
+    op: str, size: Sequence[int], window: Any, stride: Any, padding: Any, dilation: Any
+) -> Geometry:
+    return parse_geometry(
+        op,
+        size,
+        check.per_axis(op, "window", window, len(size)),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        window_name="window",
+    )

@@ -1,0 +1,206 @@
+"""Once the choice of a maximum is fixed, pooling is linear: two maps, each the other's adjoint.
+
+y = gather(x) at the switches, ∂x = M • upsample(δ) = scatter(δ) at the switches; M has exactly one
+1 per window. Where windows overlap, the shares of an element add up. The scatter, run forward, is
+unpooling.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Integer, UInt
+
+from jaxcnn import check
+from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
+from jaxcnn.lowering import pool as lowering
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def gather_at_switches_map(
+    x: Float[Array, "n *hw c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
+) -> Float[Array, "n *pq c"]:
+    """y = the element of each window that its switch names.  With δ = ∂L/∂y:  ∂x = scatter(δ).
+
+    Linear in x. Quan, 7.3: y(l, m, x, y) = y(l−1, m, P(l, m, x, y)).
+    """
+    return lowering.gather_at_switches(x, switches, geometry)
+
+
+def _gather_at_switches_fwd(x, switches, geometry):
+    return gather_at_switches_map(x, switches, geometry), switches
+
+
+def _gather_at_switches_bwd(geometry, switches, delta):
+    return scatter_at_switches_map(delta, switches, geometry), None
+
+
+gather_at_switches_map.defvjp(_gather_at_switches_fwd, _gather_at_switches_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def scatter_at_switches_map(
+    delta: Float[Array, "n *pq c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
+) -> Float[Array, "n *hw c"]:
+    """z = M • upsample(δ), overlaps adding up.  With ζ = ∂L/∂z:  ∂δ = gather(ζ).
+
+    Linear in δ, the transpose of the gather. Huang, "Max pooling layer"; Quan, 7.3 ("+=").
+    """
+    return lowering.scatter_at_switches(delta, switches, geometry)
+
+
+def _scatter_at_switches_fwd(delta, switches, geometry):
+    return scatter_at_switches_map(delta, switches, geometry), switches
+
+
+def _scatter_at_switches_bwd(geometry, switches, zeta):
+    return gather_at_switches_map(zeta, switches, geometry), None
+
+
+scatter_at_switches_map.defvjp(_scatter_at_switches_fwd, _scatter_at_switches_bwd)
+
+
+def gather_at_switches(
+    x: Float[ArrayLike, "n *hw c"],
+    switches: Integer[ArrayLike, "n *pq c"],
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    rule: Callable[..., Any] = gather_at_switches_map,
+) -> Float[Array, "n *pq c"]:
+    """y = from every window of x the element that its switch names; linear in x.
+
+    Backward, with δ = ∂L/∂y: ∂x = scatter(δ) at the same switches; the switches have no gradient.
+    Source: Quan, 7.3, y(l, m, x, y) = y(l−1, m, P(l, m, x, y)).
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        switches: places in the windows, as `max_pool_with_switches` returns them.
+        window: size of the window, in elements; one for all spatial axes or one per axis.
+        stride: step of the window, in elements; the window's size by default.
+        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
+            each an integer or a (low, high) pair; in elements. It holds zeros.
+        dilation: distance between the taps of the window, in elements.
+        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
+            it starts on the map or in its low padding, as in PyTorch.
+        rule: the map to apply, hand-written (`gather_at_switches_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, or switches no integer array.
+        ValueError: the sizes do not fit together.
+    """
+    op = "gather_at_switches"
+    x = check.maps(op, "x", x)
+    switches = check.integer_array(op, "switches", switches)
+    geometry = parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
+    check.shape(op, "switches", switches, (x.shape[0], *geometry.output, x.shape[-1]))
+    return rule(x, switches, geometry)
+
+
+def scatter_at_switches(
+    delta: Float[ArrayLike, "n *pq c"],
+    switches: Integer[ArrayLike, "n *pq c"],
+    window: int | Sequence[int],
+    *,
+    input_size: Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    rule: Callable[..., Any] = scatter_at_switches_map,
+) -> Float[Array, "n *hw c"]:
+    """z = M • upsample(δ): every δ at the place its switch names; overlaps add up. Also unpooling.
+
+    Backward, with ζ = ∂L/∂z: ∂δ = gather(ζ) at the same switches; the switches have no gradient.
+    Source: Huang, "Max pooling layer"; Quan, "Derivative of Max Pooling layer" ("+=").
+
+    Args:
+        delta: one element per window, channels last.
+        switches: places in the windows, as `max_pool_with_switches` returns them.
+        window: see `max_pool`, as are stride, padding, dilation and ceil_mode.
+        input_size: the spatial size of the result, which the strides leave open.
+        stride: see `max_pool`.
+        padding: see `max_pool`.
+        dilation: see `max_pool`.
+        ceil_mode: see `max_pool`.
+        rule: the map to apply, hand-written (`scatter_at_switches_map`) or a twin.
+
+    Raises:
+        TypeError: delta is no float array, or switches no integer array.
+        ValueError: the sizes do not fit together.
+    """
+    op = "scatter_at_switches"
+    delta = check.maps(op, "delta", delta)
+    switches = check.integer_array(op, "switches", switches)
+    input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
+    geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
+    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
+    check.shape(op, "switches", switches, delta.shape)
+    return rule(delta, switches, geometry)
+
+
+def max_unpool(
+    x: Float[ArrayLike, "n *pq c"],
+    switches: Integer[ArrayLike, "n *pq c"],
+    window: int | Sequence[int],
+    *,
+    input_size: Sequence[int] | None = None,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    rule: Callable[..., Any] = scatter_at_switches_map,
+) -> Float[Array, "n *hw c"]:
+    """y = every x at the place that its switch names, zeros elsewhere: `max_pool` undone.
+
+    Backward, with δ = ∂L/∂y: ∂x = gather(δ) at the same switches, which have no gradient. Where
+    windows overlap and chose the same element, their x add up; PyTorch keeps any one of them.
+    Source: Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", 2.1.
+
+    Args:
+        x: one element per window, channels last.
+        switches: places in the windows, as `max_pool_with_switches` returns them.
+        window: see `max_pool`, as are stride, padding, dilation and ceil_mode.
+        input_size: the spatial size of the result, that of the pooling's input; by default the
+            smallest that the windows fit into, (p − 1)·stride + extent − low − high.
+        stride: see `max_pool`.
+        padding: see `max_pool`.
+        dilation: see `max_pool`.
+        ceil_mode: see `max_pool`; input_size must be given with it.
+        rule: the map to apply, hand-written (`scatter_at_switches_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, or switches no integer array.
+        ValueError: the sizes do not fit together, or input_size is needed and missing.
+    """
+    op = "max_unpool"
+    x = check.maps(op, "x", x)
+    switches = check.integer_array(op, "switches", switches)
+    check.shape(op, "switches", switches, x.shape)
+    axes = x.ndim - 2
+    if input_size is None:
+        if ceil_mode or (isinstance(padding, str) and padding.upper().startswith("SAME")):
+            raise ValueError(
+                f"{op}: input_size must be given with ceil_mode or padding that depends on it, "
+                f"got None with ceil_mode={ceil_mode} and padding={padding!r}"
+            )
+        # The geometry of one window on a map of its own size has the padding and the extent.
+        steps = check.per_axis(op, "stride", window if stride is None else stride, axes)
+        taps = check.per_axis(op, "window", window, axes)
+        apart = check.per_axis(op, "dilation", dilation, axes)
+        extent = [(k - 1) * d + 1 for k, d in zip(taps, apart, strict=True)]
+        pads = parse_pool_geometry(op, extent, taps, steps, padding, apart).padding
+        input_size = [
+            (p - 1) * s + e - low - high
+            for p, s, e, (low, high) in zip(x.shape[1:-1], steps, extent, pads, strict=True)
+        ]
+    input_size = check.per_axis(op, "input_size", input_size, axes)
+    geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
+    check.shape(op, "x", x, (x.shape[0], *geometry.output, x.shape[-1]))
+    return rule(x, switches, geometry)
