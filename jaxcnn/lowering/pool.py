@@ -14,9 +14,11 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import accumulator, widen
+from jaxcnn.lowering.sharding import by_batch
 from jaxcnn.lowering.windows import UNPADDED, blocks, fill_remainder, tap, unblock
 
 
+@by_batch
 def max_pool(x: Array, geometry: Geometry) -> Array:
     """The maximum of every window, nothing else: what a pass without a gradient needs."""
     if geometry.whole:
@@ -32,6 +34,7 @@ def max_pool(x: Array, geometry: Geometry) -> Array:
     )
 
 
+@by_batch
 def max_with_switches(x: Array, geometry: Geometry) -> tuple[Array, Array]:
     """The maximum of every window and the tap that holds it; the first one wins a tie.
 
@@ -98,6 +101,7 @@ def switch_dtype(geometry: Geometry) -> jnp.dtype:
     raise ValueError(f"max_pool: window must have fewer than 2^32 elements, got {geometry.window}")
 
 
+@by_batch
 def gather_at_switches(x: Array, switches: Array, geometry: Geometry) -> Array:
     """From every window the element that its switch names."""
     if geometry.tiling:
@@ -114,6 +118,7 @@ def gather_at_switches(x: Array, switches: Array, geometry: Geometry) -> Array:
     return y
 
 
+@by_batch
 def scatter_at_switches(delta: Array, switches: Array, geometry: Geometry) -> Array:
     """M • upsample(δ): every δ at the place its switch names; overlaps add up.
 
@@ -164,6 +169,7 @@ def _scatter_overlapping(delta: Array, switches: Array, geometry: Geometry) -> A
     return merged[at].astype(delta.dtype)
 
 
+@by_batch
 def sum_pool(x: Array, geometry: Geometry) -> Array:
     """The sum of every window; padding counts as zero."""
     if geometry.whole:
@@ -180,6 +186,7 @@ def sum_pool(x: Array, geometry: Geometry) -> Array:
     return total.astype(x.dtype)
 
 
+@by_batch
 def sum_pool_input_grad(delta: Array, geometry: Geometry) -> Array:
     """full(dilate(δ), ones): every δ at each place of its window; where windows overlap, they add.
 
@@ -243,6 +250,7 @@ def _along(values: np.ndarray, axis: int, geometry: Geometry) -> np.ndarray:
     return np.expand_dims(values, [a for a in range(geometry.axes + 2) if a != axis + 1])
 
 
+@by_batch
 def upsample(x: Array, size: tuple[int, ...]) -> Array:
     """Every element replicated over a window of the given size."""
     n, c = x.shape[0], x.shape[-1]

@@ -8,13 +8,15 @@ the devices, would have another type than the kernel.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 from jax import Array, lax
 from jax.sharding import PartitionSpec
 
 Entries = tuple[Any, ...]
+P, R = ParamSpec("P"), TypeVar("R")
 
 
 def entries(x: Array) -> Entries | None:
@@ -41,6 +43,18 @@ def declared(f: Callable[..., Any], result: Callable[..., Sequence[Any]], *args:
 def like_maps(x: Entries, *_: Any) -> Entries:
     """A result sharded by batch and channel as the first argument is, whole in space."""
     return (x[0], *(None,) * (len(x) - 2), x[-1])
+
+
+def by_batch(f: Callable[P, R]) -> Callable[P, R]:
+    """Let f(maps, …, settings) run on sharded maps; its results are sharded as the first maps are."""
+
+    @wraps(f)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        arrays = [a for a in args if isinstance(a, Array)]
+        settings = [a for a in args if not isinstance(a, Array)]
+        return declared(lambda *maps: f(*maps, *settings, **kwargs), like_maps, *arrays)  # type: ignore[arg-type]
+
+    return run
 
 
 def vary_together(*arrays: Any) -> tuple[Any, ...]:
