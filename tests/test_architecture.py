@@ -103,8 +103,9 @@ def test_every_family_of_rules_has_many_mutants():
     import test_mutants_conv
     import test_mutants_other
     import test_mutants_pool
+    import test_mutants_windows
 
-    modules = (test_mutants_conv, test_mutants_other, test_mutants_pool)
+    modules = (test_mutants_conv, test_mutants_other, test_mutants_pool, test_mutants_windows)
     mutants = [mutant for module in modules for mutant in module.MUTANTS]
     assert len({mutant.name for mutant in mutants}) == len(mutants) >= 60
 

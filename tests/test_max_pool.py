@@ -69,7 +69,7 @@ def test_a_nan_is_the_maximum_and_takes_the_gradient(settings: dict[str, Any]):
 
 def test_padding_is_never_chosen_even_among_infinities():
     x = jnp.full((1, 4, 4, 1), -jnp.inf)
-    settings = {"window": 3, "stride": 2, "padding": 1}
+    settings: dict[str, Any] = {"window": 3, "stride": 2, "padding": 1}
     y, _ = jc.max_pool_with_switches(x, **settings)
     assert np.isneginf(y).all()
     assert gradient(x, **settings).sum() == y.size
