@@ -111,6 +111,13 @@ def axis(op: str, array: Array, value: Any) -> int:
     return number % array.ndim
 
 
+def boolean(op: str, name: str, value: Any) -> bool:
+    """True or False, and not merely something that counts as one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def choice(op: str, name: str, value: Any, choices: Sequence[str]) -> str:
     """One of a few words."""
     if value not in choices:

@@ -162,7 +162,7 @@ def parse_pool_geometry(
         stride=window if stride is None else stride,
         padding=padding,
         dilation=dilation,
-        ceil_mode=bool(ceil_mode),
+        ceil_mode=check.boolean(op, "ceil_mode", ceil_mode),
         window_name="window",
     )
     for pair, extent in zip(geometry.counted_padding, geometry.extent, strict=True):

@@ -35,7 +35,7 @@ def fold(elements: Array, geometry: Geometry) -> Array:
             part = lax.index_in_dim(total, t, axis + 2, keepdims=False)
             before = t * geometry.dilation[axis] - low
             after = geometry.input[axis] - before - geometry.dilated_output[axis]
-            config = [UNPADDED] * part.ndim
+            config: list[tuple[int, int, int]] = [UNPADDED] * part.ndim
             config[axis + 1] = (before, after, geometry.stride[axis] - 1)
             parts.append(lax.pad(part, jnp.zeros((), part.dtype), config))
         total = sum(parts[1:], parts[0])

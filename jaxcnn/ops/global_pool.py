@@ -35,10 +35,11 @@ def global_max_pool(
         rule: the map to apply, hand-written (`max_pool_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: x is no float array.
+        TypeError: x is no float array, or keepdims no bool.
         ValueError: x has no axis of space.
     """
     x = check.maps("global_max_pool", "x", x)
+    keepdims = check.boolean("global_max_pool", "keepdims", keepdims)
     size = x.shape[1:-1]
     y = rule(x, Geometry.tiles(size, size))
     return y if keepdims else y.reshape(x.shape[0], x.shape[-1])
@@ -61,10 +62,11 @@ def global_avg_pool(
         rule: the map to apply, hand-written (`avg_pool_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: x is no float array.
+        TypeError: x is no float array, or keepdims no bool.
         ValueError: x has no axis of space.
     """
     x = check.maps("global_avg_pool", "x", x)
+    keepdims = check.boolean("global_avg_pool", "keepdims", keepdims)
     size = x.shape[1:-1]
     y = rule(x, Geometry.tiles(size, size), True)
     return y if keepdims else y.reshape(x.shape[0], x.shape[-1])

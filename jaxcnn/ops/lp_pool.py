@@ -44,16 +44,17 @@ def _lp_pool_fwd(x, geometry, p):
 
 def _lp_pool_bwd(geometry, p, residuals, delta):
     x, y = residuals
-    rows = patches_map(widen(x), geometry)
+    rows: Array = patches_map(widen(x), geometry)
     shape = (*y.shape[:-1], geometry.taps, y.shape[-1])
 
     def on_every_tap(a):
         return jnp.broadcast_to(jnp.expand_dims(widen(a), -2), shape)
 
     # |x|ᵖ⁻¹ y¹⁻ᵖ = (|x| / y)ᵖ⁻¹, of numbers between 0 and 1; each window has a y of its own.
-    share = absolute_power(ratio(rows.reshape(shape), on_every_tap(y)), p - 1, True)
+    share: Array = absolute_power(ratio(rows.reshape(shape), on_every_tap(y)), p - 1, True)
     shares = (on_every_tap(delta) * share).reshape(rows.shape)
-    return (fold_map(shares, geometry).astype(x.dtype),)
+    delta_x: Array = fold_map(shares, geometry)
+    return (delta_x.astype(x.dtype),)
 
 
 lp_pool_map.defvjp(_lp_pool_fwd, _lp_pool_bwd)
@@ -91,7 +92,7 @@ def lp_pool(
         rule: the map to apply, hand-written (`lp_pool_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: x is no float array, p no number.
+        TypeError: x is no float array, p no number, or ceil_mode no bool.
         ValueError: p is below 1 or infinite; the window is larger than the padded map, or the
             padding not smaller than it.
     """

@@ -93,7 +93,7 @@ def max_pool(
         rule: the map to apply, hand-written (`max_pool_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: x is no float array.
+        TypeError: x is no float array, or ceil_mode no bool.
         ValueError: the window is larger than the padded map, or the padding not smaller than it.
     """
     x = check.maps("max_pool", "x", x)
@@ -130,7 +130,7 @@ def max_pool_with_switches(
         rule: the map to apply, hand-written (`max_pool_with_switches_map`) or a twin.
 
     Raises:
-        TypeError: x is no float array.
+        TypeError: x is no float array, or ceil_mode no bool.
         ValueError: the window is larger than the padded map, or the padding not smaller than it.
     """
     op = "max_pool_with_switches"

@@ -143,7 +143,7 @@ def sum_pool(
         rule: the map to apply, hand-written (`sum_pool_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: x is no float array.
+        TypeError: x is no float array, or ceil_mode no bool.
         ValueError: the window is larger than the padded map, or the padding not smaller than it.
     """
     op = "sum_pool"
@@ -180,7 +180,7 @@ def sum_pool_input_grad(
         rule: the map to apply, hand-written (`sum_pool_input_grad_map`) or a twin.
 
     Raises:
-        TypeError: delta is no float array.
+        TypeError: delta is no float array, or ceil_mode no bool.
         ValueError: the sizes do not fit together.
     """
     op = "sum_pool_input_grad"
@@ -221,7 +221,7 @@ def avg_pool(
         rule: the map to apply, hand-written (`avg_pool_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: x is no float array.
+        TypeError: x is no float array, or ceil_mode no bool.
         ValueError: the window is larger than the padded map, or the padding not smaller than it.
     """
     x = check.maps("avg_pool", "x", x)

@@ -92,7 +92,7 @@ def gather_at_switches(
         rule: the map to apply, hand-written (`gather_at_switches_map`) or a twin.
 
     Raises:
-        TypeError: x is no float array, or switches no integer array.
+        TypeError: x is no float array, switches no integer array, or ceil_mode no bool.
         ValueError: the sizes do not fit together.
     """
     op = "gather_at_switches"
@@ -132,7 +132,7 @@ def scatter_at_switches(
         rule: the map to apply, hand-written (`scatter_at_switches_map`) or a twin.
 
     Raises:
-        TypeError: delta is no float array, or switches no integer array.
+        TypeError: delta is no float array, switches no integer array, or ceil_mode no bool.
         ValueError: the sizes do not fit together.
     """
     op = "scatter_at_switches"
@@ -176,7 +176,7 @@ def max_unpool(
         rule: the map to apply, hand-written (`scatter_at_switches_map`) or a twin.
 
     Raises:
-        TypeError: x is no float array, or switches no integer array.
+        TypeError: x is no float array, switches no integer array, or ceil_mode no bool.
         ValueError: the sizes do not fit together, or input_size is needed and missing.
     """
     op = "max_unpool"
@@ -191,8 +191,8 @@ def max_unpool(
                 f"got None with ceil_mode={ceil_mode} and padding={padding!r}"
             )
         # The geometry of one window on a map of its own size has the padding and the extent.
-        steps = check.per_axis(op, "stride", window if stride is None else stride, axes)
         taps = check.per_axis(op, "window", window, axes)
+        steps = check.per_axis(op, "stride", window if stride is None else stride, axes)
         apart = check.per_axis(op, "dilation", dilation, axes)
         extent = [(k - 1) * d + 1 for k, d in zip(taps, apart, strict=True)]
         pads = parse_pool_geometry(op, extent, taps, steps, padding, apart).padding

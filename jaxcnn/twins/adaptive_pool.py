@@ -30,7 +30,12 @@ def _avg_input_grad(delta: Array, geometry: AdaptiveGeometry) -> Array:
 
 
 def _max(x: Array, geometry: AdaptiveGeometry) -> Array:
-    return _by_window(x, geometry, lambda part: part.max(range(1, part.ndim - 1)))
+    def first_maximum(part: Array) -> Array:  # jnp.max would split the gradient among ties
+        elements = part.reshape(part.shape[0], -1, part.shape[-1])
+        index = jnp.argmax(elements, 1, keepdims=True)
+        return jnp.take_along_axis(elements, index, 1)[:, 0]
+
+    return _by_window(x, geometry, first_maximum)
 
 
 def _max_with_positions(x: Array, geometry: AdaptiveGeometry) -> tuple[Array, Array]:
