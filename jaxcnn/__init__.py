@@ -12,6 +12,8 @@ from jaxcnn.ops.activation import relu as relu
 from jaxcnn.ops.activation import sigmoid as sigmoid
 from jaxcnn.ops.activation import softmax as softmax
 from jaxcnn.ops.activation import tanh as tanh
+from jaxcnn.ops.batch_norm import batch_norm as batch_norm
+from jaxcnn.ops.batch_norm import batch_norm_inference as batch_norm_inference
 from jaxcnn.ops.conv import conv as conv
 from jaxcnn.ops.conv import conv_input_grad as conv_input_grad
 from jaxcnn.ops.conv import conv_kernel_grad as conv_kernel_grad
@@ -19,6 +21,7 @@ from jaxcnn.ops.dense import dense as dense
 from jaxcnn.ops.dense import dense_input_grad as dense_input_grad
 from jaxcnn.ops.dense import dense_weight_grad as dense_weight_grad
 from jaxcnn.ops.dropout import dropout as dropout
+from jaxcnn.ops.local_response import local_response_norm as local_response_norm
 from jaxcnn.ops.loss import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
 from jaxcnn.ops.loss import sigmoid_squared_error as sigmoid_squared_error
 from jaxcnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
@@ -26,6 +29,10 @@ from jaxcnn.ops.max_pool import gather_at_switches as gather_at_switches
 from jaxcnn.ops.max_pool import max_pool as max_pool
 from jaxcnn.ops.max_pool import max_pool_with_switches as max_pool_with_switches
 from jaxcnn.ops.max_pool import scatter_at_switches as scatter_at_switches
+from jaxcnn.ops.norm import group_norm as group_norm
+from jaxcnn.ops.norm import instance_norm as instance_norm
+from jaxcnn.ops.norm import layer_norm as layer_norm
+from jaxcnn.ops.rms_norm import rms_norm as rms_norm
 from jaxcnn.ops.shape import dilate as dilate
 from jaxcnn.ops.shape import flatten as flatten
 from jaxcnn.ops.shape import rot180 as rot180

@@ -20,6 +20,12 @@ from jaxcnn.layers.leaves import Dense as Dense
 from jaxcnn.layers.leaves import Dropout as Dropout
 from jaxcnn.layers.leaves import Flatten as Flatten
 from jaxcnn.layers.leaves import MaxPool as MaxPool
+from jaxcnn.layers.norm import BatchNorm as BatchNorm
+from jaxcnn.layers.norm import GroupNorm as GroupNorm
+from jaxcnn.layers.norm import InstanceNorm as InstanceNorm
+from jaxcnn.layers.norm import LayerNorm as LayerNorm
+from jaxcnn.layers.norm import LocalResponseNorm as LocalResponseNorm
+from jaxcnn.layers.norm import RMSNorm as RMSNorm
 from jaxcnn.layers.summary import Row as Row
 from jaxcnn.layers.summary import rows as rows
 from jaxcnn.layers.summary import summary as summary

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from jaxcnn.ops import rule_of
-from jaxcnn.twins import activation, conv, dense, dropout, loss, pool, shape
+from jaxcnn.twins import activation, conv, dense, dropout, loss, norm, pool, shape
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **conv.TWINS,
@@ -18,6 +18,7 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **pool.TWINS,
     **dense.TWINS,
     **activation.TWINS,
+    **norm.TWINS,
     **dropout.TWINS,
     **loss.TWINS,
 }
