@@ -44,6 +44,13 @@ from jaxcnn.ops.activation import sigmoid as sigmoid
 from jaxcnn.ops.activation import tanh as tanh
 from jaxcnn.ops.activation import softmax as softmax
 from jaxcnn.ops.activation import log_softmax as log_softmax
+from jaxcnn.ops.batch_norm import batch_norm as batch_norm
+from jaxcnn.ops.batch_norm import batch_norm_inference as batch_norm_inference
+from jaxcnn.ops.norm import layer_norm as layer_norm
+from jaxcnn.ops.norm import group_norm as group_norm
+from jaxcnn.ops.norm import instance_norm as instance_norm
+from jaxcnn.ops.rms_norm import rms_norm as rms_norm
+from jaxcnn.ops.local_response import local_response_norm as local_response_norm
 from jaxcnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
 from jaxcnn.ops.loss import sigmoid_squared_error as sigmoid_squared_error
 from jaxcnn.ops.loss import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy

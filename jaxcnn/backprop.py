@@ -49,7 +49,11 @@ class _Call(NamedTuple):
         """The rule's backward pass: a gradient for every argument that has one."""
         if isinstance(self.output, tuple):
             # What a rule returns besides y (switches, statistics) takes no part in the loss.
-            delta = (delta, *(jnp.zeros_like(other) for other in self.output[1:]))
+            y, *others = self.output
+            delta = (delta.reshape(y.shape), *map(jnp.zeros_like, others))
+        else:
+            # An operation may drop axes of size one from what its rule returns.
+            delta = delta.reshape(self.output.shape)
         static = [self.arguments[i] for i in self.rule.nondiff_argnums]
         return self.rule.bwd(*static, self.residuals, delta)
 
@@ -116,7 +120,7 @@ def _forward(
         case Leaf():
             kept: list[_Call] = []
             y, state = net.run(
-                params, state, x, key=key, train=train, rule=_keeping(net.rule, kept)
+                params, state, x, key=key, train=train, rule=_keeping(net.rule_for(train), kept)
             )
             return y, state, kept
         case Serial(children):

@@ -118,11 +118,33 @@ def boolean(op: str, name: str, value: Any) -> bool:
     return bool(value)
 
 
+def last_axes(op: str, size: Sequence[int], value: Any) -> tuple[int, ...]:
+    """The last axis of an array of that shape, or the last ones, counted from the front."""
+    entries = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    numbers = [integer(op, "axes", entry) for entry in entries]
+    axes = tuple(sorted(number + len(size) if number < 0 else number for number in numbers))
+    if not axes or axes != tuple(range(len(size) - len(axes), len(size))):
+        raise ValueError(
+            f"{op}: axes must be the last ones, as -1 or (-2, -1), "
+            f"got {value} for shape {tuple(size)}"
+        )
+    return axes
+
+
 def choice(op: str, name: str, value: Any, choices: Sequence[str]) -> str:
     """One of a few words."""
     if value not in choices:
         raise ValueError(f"{op}: {name} must be one of {', '.join(choices)}, got {value!r}")
     return value
+
+
+def positive(op: str, name: str, value: Any) -> float:
+    """A finite number above 0."""
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    if not 0 < float(value) < np.inf:
+        raise ValueError(f"{op}: {name} must be finite and above 0, got {value}")
+    return float(value)
 
 
 def probability(op: str, name: str, value: Any) -> float:

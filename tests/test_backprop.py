@@ -11,22 +11,34 @@ from jaxcnn.backprop import backprop
 from jaxcnn.gradcheck import relative_error
 from jaxcnn.layers import (
     Activation,
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
     AvgPool,
+    BatchNorm,
     Conv,
     ConvTranspose,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    GroupNorm,
     Identity,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    LpPool,
     MaxPool,
     Pad,
+    RMSNorm,
     TableConv,
+    Upsample,
     concatenated,
     heads,
     residual,
     separable_conv,
     serial,
-)
+)  # fmt: skip
 from jaxcnn.ops import rule_of
 
 KEY = jax.random.key(0)
@@ -71,6 +83,35 @@ NETWORKS = {
             Dense(4),
         ),
         (7, 8, 3),
+    ),
+    "normalised": (
+        serial(
+            Conv(4, 3, use_bias=False),
+            BatchNorm(),
+            Activation(jc.relu),
+            GroupNorm(2),
+            Conv(6, 2),
+            InstanceNorm(use_scale=False),
+            LocalResponseNorm(),
+            AvgPool(2),
+            Flatten(),
+            LayerNorm(),
+            RMSNorm(),
+            Dense(4),
+        ),
+        (7, 8, 3),
+    ),
+    "poolings": (
+        serial(
+            Conv(4, 3),
+            MaxPool(3, 2, ceil_mode=True),
+            LpPool(2, p=3, stride=1),
+            concatenated(AdaptiveAvgPool(2), AdaptiveMaxPool(2)),
+            Upsample(2),
+            concatenated(GlobalAvgPool(), GlobalMaxPool()),
+            Dense(4),
+        ),
+        (9, 8, 2),
     ),
     "one layer": (Dense(4), (5,)),
 }

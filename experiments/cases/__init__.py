@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.case import Case
-from experiments.cases import activation, conv, dense, dropout, loss, pool, shape, windows
+from experiments.cases import activation, conv, dense, dropout, loss, norm, pool, shape, windows
 
-FAMILIES = (conv, shape, pool, windows, dense, activation, loss, dropout)
+FAMILIES = (conv, shape, pool, windows, dense, activation, norm, loss, dropout)
 
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
 

@@ -28,6 +28,12 @@ from jaxcnn.layers.leaves import Conv as Conv
 from jaxcnn.layers.leaves import Dense as Dense
 from jaxcnn.layers.leaves import Dropout as Dropout
 from jaxcnn.layers.leaves import Flatten as Flatten
+from jaxcnn.layers.norm import BatchNorm as BatchNorm
+from jaxcnn.layers.norm import GroupNorm as GroupNorm
+from jaxcnn.layers.norm import InstanceNorm as InstanceNorm
+from jaxcnn.layers.norm import LayerNorm as LayerNorm
+from jaxcnn.layers.norm import LocalResponseNorm as LocalResponseNorm
+from jaxcnn.layers.norm import RMSNorm as RMSNorm
 from jaxcnn.layers.pool import AdaptiveAvgPool as AdaptiveAvgPool
 from jaxcnn.layers.pool import AdaptiveMaxPool as AdaptiveMaxPool
 from jaxcnn.layers.pool import AvgPool as AvgPool

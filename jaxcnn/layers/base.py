@@ -12,6 +12,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxcnn import check
+from jaxcnn.lowering.precision import accumulator
 
 Tree = dict[str, Any]
 Initializer = Callable[..., Array]
@@ -19,7 +20,7 @@ Rule = Callable[..., Any]
 
 
 class Parameter(NamedTuple):
-    """What `init` needs to draw one parameter."""
+    """What `init` needs to draw one parameter, or one entry of the state."""
 
     shape: tuple[int, ...]
     initializer: Initializer
@@ -85,7 +86,9 @@ class Leaf(Layer):
     """A layer that applies one operation. Subclasses name the operation and its static settings.
 
     A rule's arguments are the input, then the layer's parameters in the order of
-    `parameter_names` (None for one that the layer does without), then whatever else it needs.
+    `parameter_names` (None for one that the layer does without), then whatever else it needs. One
+    without state says in `call` what it does; one with state names it in `states` and says in
+    `run` what it does and how the state goes on.
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
@@ -102,6 +105,19 @@ class Leaf(Layer):
         del shape
         return {}
 
+    def states(self, shape: tuple[int, ...]) -> dict[str, Parameter]:
+        """The state for inputs of the given shape; none unless a subclass says otherwise.
+
+        State holds sums and averages: where parameters are in half precision it is in float32.
+        """
+        del shape
+        return {}
+
+    def rule_for(self, train: bool) -> Rule:
+        """The rule that a pass applies, in training or not."""
+        del train
+        return self.rule
+
     def window(self, shape: tuple[int, ...]) -> Window | None:
         """What one output element looks at in an input of that shape; None is everything."""
         del shape
@@ -114,25 +130,29 @@ class Leaf(Layer):
     def run(
         self, params: Tree, state: Tree, x: Array, *, key: Array | None, train: bool, rule: Rule
     ) -> tuple[Array, Tree]:
-        """Apply the operation with the given rule; a layer with state returns the new one."""
+        """Apply the operation with the given rule: the output and the new state."""
         return self.call(params, x, key=key, train=train, rule=rule), state
 
     def apply(
         self, params: Tree, state: Tree, x: Array, *, key: Array | None = None, train: bool = False
     ) -> tuple[Array, Tree]:
-        """Apply the operation: see `Layer.apply`."""
-        return self.run(params, state, x, key=key, train=train, rule=self.rule)
+        """Run the operation: see `Layer.apply`."""
+        return self.run(params, state, x, key=key, train=train, rule=self.rule_for(train))
 
     def _build(self, key, shape, dtype):
-        wanted = self.parameters(shape)
-        keys = jax.random.split(key, max(len(wanted), 1))
-        params = {
-            name: parameter.initializer(k, parameter.shape, dtype)
-            for k, (name, parameter) in zip(keys, wanted.items(), strict=False)
-        }
+        params = _draw(key, self.parameters(shape), dtype)
+        state = _draw(jax.random.fold_in(key, 1), self.states(shape), accumulator(dtype))
         x = jax.ShapeDtypeStruct((1, *shape), dtype)
-        y, state = jax.eval_shape(lambda params, x: self.apply(params, {}, x), params, x)
+        y, _ = jax.eval_shape(self.apply, params, state, x)
         return params, state, y.shape[1:]
+
+
+def _draw(key: Array, wanted: dict[str, Parameter], dtype: DTypeLike) -> Tree:
+    keys = jax.random.split(key, max(len(wanted), 1))
+    return {
+        name: parameter.initializer(k, parameter.shape, dtype)
+        for k, (name, parameter) in zip(keys, wanted.items(), strict=False)
+    }
 
 
 @contextmanager
@@ -145,11 +165,11 @@ def named(name: str) -> Iterator[None]:
         raise
 
 
-def take(params: Tree, name: str) -> Array:
-    """The parameter of that name."""
-    if name not in params:
+def take(tree: Tree, name: str, what: str = "params") -> Array:
+    """The parameter of that name, or the entry of the state."""
+    if name not in tree:
         raise ValueError(
-            f"apply: params must hold what init returned for this network, "
-            f"got no {name!r} among {sorted(params)}"
+            f"apply: {what} must hold what init returned for this network, "
+            f"got no {name!r} among {sorted(tree)}"
         )
-    return params[name]
+    return tree[name]

@@ -16,7 +16,8 @@ from jax import Array, lax
 from jax.sharding import PartitionSpec
 
 Entries = tuple[Any, ...]
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def entries(x: Array) -> Entries | None:
@@ -46,7 +47,7 @@ def like_maps(x: Entries, *_: Any) -> Entries:
 
 
 def by_batch(f: Callable[P, R]) -> Callable[P, R]:
-    """Let f(maps, …, settings) run on sharded maps; its results are sharded as the first maps are."""
+    """Let f(maps, …, settings) run on sharded maps; results are sharded as the first maps are."""
 
     @wraps(f)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

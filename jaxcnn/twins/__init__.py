@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from jaxcnn.ops import rule_of
-from jaxcnn.twins import activation, adaptive_pool, conv, dense, dropout, loss, pool, shape
+from jaxcnn.twins import activation, adaptive_pool, conv, dense, dropout, loss, norm, pool, shape
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **conv.TWINS,
@@ -19,6 +19,7 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **adaptive_pool.TWINS,
     **dense.TWINS,
     **activation.TWINS,
+    **norm.TWINS,
     **dropout.TWINS,
     **loss.TWINS,
 }

@@ -1,0 +1,181 @@
+"""Batch norm: in training with the statistics of the batch, in evaluation with given ones."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import accumulator, widen
+from jaxcnn.ops.across import AxisName, vary_like, varying_axes
+from jaxcnn.ops.elementary import power
+from jaxcnn.ops.norm import normalise_map
+from jaxcnn.ops.sharing import Sharing, check_parameter
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(5,))
+def batch_norm_inference_map(
+    x: Float[Array, "*n c"],
+    scale: Float[Array, " c"] | None,
+    bias: Float[Array, " c"] | None,
+    mean: Float[Array, " c"],
+    variance: Float[Array, " c"],
+    epsilon: float,
+) -> Float[Array, "*n c"]:
+    """y = γx̂ + β, x̂ = (x − μ)r, r = 1/√(σ² + ε).  With δ = ∂L/∂y:  ∂x = γrδ, ∂γ = Σδx̂, ∂β = Σδ.
+
+    μ and σ² are constants: they have no gradient. Ioffe and Szegedy 2015, algorithm 2; Quan, 7.4.
+    """
+    y = _normalised(x, mean, power(variance + epsilon, -0.5))
+    y = y if scale is None else y * _along(scale, y)
+    y = y if bias is None else y + _along(bias, y)
+    return y.astype(x.dtype)
+
+
+def _batch_norm_inference_fwd(x, scale, bias, mean, variance, epsilon):
+    y = batch_norm_inference_map(x, scale, bias, mean, variance, epsilon)
+    return y, (x, scale, bias, mean, power(variance + epsilon, -0.5))
+
+
+def _batch_norm_inference_bwd(epsilon, residuals, delta):
+    x, scale, bias, mean, r = residuals
+    dtype, batch = x.dtype, range(x.ndim - 1)
+    delta = widen(delta)
+    g = delta if scale is None else delta * _along(scale, delta)
+    delta_x = g * _along(r, g)
+    delta_scale = None
+    if scale is not None:
+        delta_scale = (delta * _normalised(x, mean, r)).sum(batch).astype(dtype)
+    delta_bias = None if bias is None else delta.sum(batch).astype(dtype)
+    return delta_x.astype(dtype), delta_scale, delta_bias, None, None
+
+
+batch_norm_inference_map.defvjp(_batch_norm_inference_fwd, _batch_norm_inference_bwd)
+
+
+def _along(parameter: Array, x: Array) -> Array:
+    """A number per channel at every element of x."""
+    return jnp.broadcast_to(widen(parameter), x.shape)
+
+
+def _normalised(x: Array, mean: Array, r: Array) -> Array:
+    wide = widen(x)
+    return (wide - _along(mean, wide)) * _along(r, wide)
+
+
+def batch_norm(
+    x: Float[ArrayLike, "*n c"],
+    scale: Float[ArrayLike, " c"] | None = None,
+    bias: Float[ArrayLike, " c"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+    axis_name: AxisName | None = None,
+    rule: Callable[..., Any] = normalise_map,
+) -> tuple[Float[Array, "*n c"], Float[Array, " c"], Float[Array, " c"]]:
+    """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε); and μ, σ² of each channel over batch and space.
+
+    Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
+    over batch and space; ∂γ = Σδx̂, ∂β = Σδ. The statistics returned are for running averages: they
+    carry no gradient. σ² is the biased one, divided by the number of elements; both are in float32
+    at least.
+    Source: Ioffe and Szegedy 2015, section 3; Quan, 7.4.
+
+    Args:
+        x: examples, channels last; any number of axes of space.
+        scale: γ, one per channel, or None for 1.
+        bias: β, one per channel, or None for 0.
+        epsilon: ε, added to the variance.
+        axis_name: a mapped axis, or several, of `jax.vmap` or `jax.shard_map`: the statistics, and
+            the means of the backward pass, are then those over all its places together. Gradients
+            are those of the sum of the losses at all places. Under `jax.vmap` take the gradient
+            inside: JAX does not find the axis in a backward pass outside.
+        rule: the map to apply, hand-written (`normalise_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: a shape does not fit, epsilon is not above 0, or there is no axis of that name.
+    """
+    op = "batch_norm"
+    x = _check_examples(op, x)
+    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
+    bias = check_parameter(op, "bias", bias, x, x.shape[-1:])
+    axis_name = _check_axis_name(op, axis_name)
+    axes = tuple(range(x.ndim - 1))
+    sharing = Sharing(axes, check.positive(op, "epsilon", epsilon), axis_name=axis_name)
+    y, *statistics = rule(x, scale, bias, sharing)
+    mean, variance = (lax.stop_gradient(s).reshape(x.shape[-1]) for s in statistics)
+    if axis_name is not None and varying_axes(mean):
+        # The same numbers at every place already; only JAX's types do not know it.
+        mean, variance = lax.pmean((mean, variance), axis_name)
+    return y, mean, variance
+
+
+def batch_norm_inference(
+    x: Float[ArrayLike, "*n c"],
+    scale: Float[ArrayLike, " c"] | None,
+    bias: Float[ArrayLike, " c"] | None,
+    mean: Float[ArrayLike, " c"],
+    variance: Float[ArrayLike, " c"],
+    *,
+    epsilon: float = 1e-5,
+    rule: Callable[..., Any] = batch_norm_inference_map,
+) -> Float[Array, "*n c"]:
+    """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε), with given μ and σ²: batch norm in evaluation.
+
+    Backward, with δ = ∂L/∂y, r = 1/√(σ² + ε): ∂x = γrδ, ∂γ = Σδx̂, ∂β = Σδ. The statistics are
+    constants, as PyTorch's buffers: they have no gradient.
+    Source: Ioffe and Szegedy 2015, algorithm 2; Quan, 7.4.
+
+    Args:
+        x: examples, channels last; any number of axes of space.
+        scale: γ, one per channel, or None for 1.
+        bias: β, one per channel, or None for 0.
+        mean: μ, one per channel, of any float dtype.
+        variance: σ², one per channel, of any float dtype.
+        epsilon: ε, added to the variance.
+        rule: the map to apply, hand-written (`batch_norm_inference_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes of x, scale and bias differ.
+        ValueError: a shape does not fit, or epsilon is not above 0.
+    """
+    op = "batch_norm_inference"
+    x = _check_examples(op, x)
+    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
+    bias = check_parameter(op, "bias", bias, x, x.shape[-1:])
+    constants = []
+    for name, value in (("mean", mean), ("variance", variance)):
+        array = check.float_array(op, name, value)
+        check.shape(op, name, array, x.shape[-1:])
+        constants.append(vary_like(array.astype(accumulator(x.dtype)), x))
+    return rule(x, scale, bias, *constants, check.positive(op, "epsilon", epsilon))
+
+
+def _check_examples(op: str, x: ArrayLike) -> Array:
+    array = check.float_array(op, "x", x)
+    if array.ndim < 2:
+        raise ValueError(f"{op}: x must have a batch axis and channels, got shape {array.shape}")
+    return array
+
+
+def _check_axis_name(op: str, axis_name: Any) -> AxisName | None:
+    if axis_name is None or isinstance(axis_name, str):
+        names = axis_name
+    elif isinstance(axis_name, Sequence) and all(isinstance(name, str) for name in axis_name):
+        names = tuple(axis_name)
+    else:
+        raise TypeError(f"{op}: axis_name must be a name or several, got {axis_name!r}")
+    if names:
+        try:
+            lax.axis_size(names)
+        except NameError:
+            raise ValueError(
+                f"{op}: axis_name must name a mapped axis, of jax.vmap or jax.shard_map around it, "
+                f"got {axis_name!r}"
+            ) from None
+    return names or None

@@ -1,0 +1,188 @@
+"""Normalisation over any axes: one rule for batch, layer, group and instance norm.
+
+x̂ = (x − μ)r with r = 1/√(σ² + ε), y = γx̂ + β. The members of the family differ in the elements
+that share a mean μ and a variance σ², and in the shape of γ and β; all have the backward pass
+
+    ∂β = Σδ,   ∂γ = Σδx̂,   g = γ•δ,   ∂x = r·(g − mean(g) − x̂·mean(g x̂)),
+
+means over the elements that share their statistics. γ stays inside the means: only where it is
+constant over them, as in batch and instance norm, could it be taken out. Statistics are formed in
+float32 at least. Batch norm, which returns them, is in `jaxcnn.ops.batch_norm`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.ops.elementary import power
+from jaxcnn.ops.sharing import Sharing, check_parameter
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def normalise_map(
+    x: Float[Array, "*n"],
+    scale: Float[Array, "*c"] | None,
+    bias: Float[Array, "*c"] | None,
+    sharing: Sharing,
+) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"]]:
+    """y = γx̂ + β with x̂ = (x − μ)r, r = 1/√(σ² + ε); and μ, σ².  With δ = ∂L/∂y and g = γ•δ:
+    ∂x = r·(g − mean(g) − x̂·mean(g x̂)),  ∂γ = Σδx̂,  ∂β = Σδ.
+
+    With cotangents of μ and σ², which derivatives of higher order send, besides: ∂x = μ′/N and
+    2(x − μ)σ²′/N. Ioffe and Szegedy 2015, section 3; Ba et al. 2016; Wu and He 2018; Quan, 7.4.
+    """
+    wide = sharing.split(x)
+    mean = sharing.mean(wide)
+    rest = wide - mean
+    # The rounding of a long sum of large numbers is left in the mean: what remains is removed too.
+    left = sharing.mean(rest)
+    variance = jnp.maximum(sharing.mean(rest * rest) - left * left, 0)
+    r: Array = power(variance + sharing.epsilon, -0.5)
+    y = (rest - left) * r
+    y = y if scale is None else y * sharing.along(scale, y)
+    y = y if bias is None else y + sharing.along(bias, y)
+    return y.reshape(x.shape).astype(x.dtype), mean + left, variance
+
+
+def _normalise_fwd(x, scale, bias, sharing):
+    y_and_statistics: tuple[Array, Array, Array] = normalise_map(x, scale, bias, sharing)
+    _, mean, variance = y_and_statistics
+    return y_and_statistics, (x, mean, variance, scale, bias)
+
+
+def _normalise_bwd(sharing, residuals, deltas):
+    x, mean, variance, scale, bias = residuals
+    delta, delta_mean, delta_variance = deltas
+    r = power(variance + sharing.epsilon, -0.5)
+    centred, delta = sharing.split(x) - mean, sharing.split(delta)
+    normalised = centred * r
+    g = delta if scale is None else delta * sharing.along(scale, delta)
+    delta_x = r * (g - sharing.mean(g) - normalised * sharing.mean(g * normalised))
+    delta_x += sharing.share(delta_mean, g) + 2 * centred * sharing.share(delta_variance, g)
+    return (
+        delta_x.reshape(x.shape).astype(x.dtype),
+        sharing.parameter_grad(delta * normalised, scale),
+        sharing.parameter_grad(delta, bias),
+    )
+
+
+normalise_map.defvjp(_normalise_fwd, _normalise_bwd)
+
+
+def layer_norm(
+    x: Float[ArrayLike, "*n"],
+    scale: Float[ArrayLike, "*c"] | None = None,
+    bias: Float[ArrayLike, "*c"] | None = None,
+    *,
+    axes: int | Sequence[int] = -1,
+    epsilon: float = 1e-5,
+    rule: Callable[..., Any] = normalise_map,
+) -> Float[Array, "*n"]:
+    """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each example has its own μ and σ², over its last axes.
+
+    Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
+    over those axes; ∂γ = Σδx̂ and ∂β = Σδ, over the other axes.
+    Source: Ba, Kiros and Hinton 2016; Quan, 7.4.
+
+    Args:
+        x: of any shape.
+        scale: γ, of the shape of those axes, or None for 1.
+        bias: β, of the same shape, or None for 0.
+        axes: the last axis, or the last ones, as (-3, -2, -1) for whole maps.
+        epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
+        rule: the map to apply, hand-written (`normalise_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: axes are not the last ones, a shape does not fit, or epsilon is not above 0.
+    """
+    op = "layer_norm"
+    x = check.float_array(op, "x", x)
+    axes = check.last_axes(op, x.shape, axes)
+    shape = x.shape[axes[0] :]
+    scale = check_parameter(op, "scale", scale, x, shape)
+    bias = check_parameter(op, "bias", bias, x, shape)
+    sharing = Sharing(axes, check.positive(op, "epsilon", epsilon))
+    return rule(x, scale, bias, sharing)[0]
+
+
+def group_norm(
+    x: Float[ArrayLike, "n *hw c"],
+    scale: Float[ArrayLike, " c"] | None = None,
+    bias: Float[ArrayLike, " c"] | None = None,
+    *,
+    groups: int,
+    epsilon: float = 1e-5,
+    rule: Callable[..., Any] = normalise_map,
+) -> Float[Array, "n *hw c"]:
+    """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each group of channels of an example has its own μ, σ².
+
+    Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
+    over space and the channels of a group; ∂γ = Σδx̂ and ∂β = Σδ, over batch and space.
+    Source: Wu and He 2018; Quan, 7.4.
+
+    Args:
+        x: examples, channels last; any number of axes of space.
+        scale: γ, one per channel, or None for 1.
+        bias: β, one per channel, or None for 0.
+        groups: into how many groups of neighbours the channels fall; 1 is layer norm with a γ per
+            channel, one group per channel is instance norm.
+        epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
+        rule: the map to apply, hand-written (`normalise_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: groups do not divide the channels, a shape does not fit, or epsilon is not
+            above 0.
+    """
+    op = "group_norm"
+    x = check.float_array(op, "x", x)
+    if x.ndim < 2:
+        raise ValueError(f"{op}: x must have a batch axis and channels, got shape {x.shape}")
+    groups = check.integer(op, "groups", groups, minimum=1)
+    if x.shape[-1] % groups:
+        raise ValueError(f"{op}: groups must divide the channels, got {groups} for {x.shape[-1]}")
+    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
+    bias = check_parameter(op, "bias", bias, x, x.shape[-1:])
+    axes = (*range(1, x.ndim - 1), x.ndim)
+    return rule(x, scale, bias, Sharing(axes, check.positive(op, "epsilon", epsilon), groups))[0]
+
+
+def instance_norm(
+    x: Float[ArrayLike, "n *hw c"],
+    scale: Float[ArrayLike, " c"] | None = None,
+    bias: Float[ArrayLike, " c"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+    rule: Callable[..., Any] = normalise_map,
+) -> Float[Array, "n *hw c"]:
+    """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each map, a channel of an example, has its own μ and σ².
+
+    Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
+    over space; ∂γ = Σδx̂ and ∂β = Σδ, over batch and space.
+    Source: Ulyanov, Vedaldi and Lempitsky 2016; Quan, 7.4.
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        scale: γ, one per channel, or None for 1.
+        bias: β, one per channel, or None for 0.
+        epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
+        rule: the map to apply, hand-written (`normalise_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: x has no axis of space, a shape does not fit, or epsilon is not above 0.
+    """
+    op = "instance_norm"
+    x = check.maps(op, "x", x)
+    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
+    bias = check_parameter(op, "bias", bias, x, x.shape[-1:])
+    sharing = Sharing(tuple(range(1, x.ndim - 1)), check.positive(op, "epsilon", epsilon))
+    return rule(x, scale, bias, sharing)[0]

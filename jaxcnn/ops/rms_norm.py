@@ -1,0 +1,86 @@
+"""RMS norm: layer norm without the mean, so that one term of its backward pass falls away."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.ops.elementary import power
+from jaxcnn.ops.sharing import Sharing, check_parameter
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def rms_norm_map(
+    x: Float[Array, "*n"], scale: Float[Array, "*c"] | None, sharing: Sharing
+) -> tuple[Float[Array, "*n"], Float[Array, "*s"]]:
+    """y = γx̂ with x̂ = x r, r = 1/√(mean(x²) + ε); and mean(x²).  With δ = ∂L/∂y and g = γ•δ:
+    ∂x = r·(g − x̂·mean(g x̂)),  ∂γ = Σδx̂.
+
+    With a cotangent s′ of the mean square, besides: ∂x = 2x s′/N. Zhang and Sennrich 2019.
+    """
+    wide = sharing.split(x)
+    mean_square = sharing.mean(wide * wide)
+    r: Array = power(mean_square + sharing.epsilon, -0.5)
+    y = wide * r
+    y = y if scale is None else y * sharing.along(scale, y)
+    return y.reshape(x.shape).astype(x.dtype), mean_square
+
+
+def _rms_norm_fwd(x, scale, sharing):
+    y_and_square: tuple[Array, Array] = rms_norm_map(x, scale, sharing)
+    return y_and_square, (x, y_and_square[1], scale)
+
+
+def _rms_norm_bwd(sharing, residuals, deltas):
+    x, mean_square, scale = residuals
+    delta, delta_square = deltas
+    r = power(mean_square + sharing.epsilon, -0.5)
+    wide, delta = sharing.split(x), sharing.split(delta)
+    normalised = wide * r
+    g = delta if scale is None else delta * sharing.along(scale, delta)
+    delta_x = r * (g - normalised * sharing.mean(g * normalised))
+    delta_x += 2 * wide * sharing.share(delta_square, g)
+    return (
+        delta_x.reshape(x.shape).astype(x.dtype),
+        sharing.parameter_grad(delta * normalised, scale),
+    )
+
+
+rms_norm_map.defvjp(_rms_norm_fwd, _rms_norm_bwd)
+
+
+def rms_norm(
+    x: Float[ArrayLike, "*n"],
+    scale: Float[ArrayLike, "*c"] | None = None,
+    *,
+    axes: int | Sequence[int] = -1,
+    epsilon: float = 1e-6,
+    rule: Callable[..., Any] = rms_norm_map,
+) -> Float[Array, "*n"]:
+    """y = γx̂, x̂ = x/√(mean(x²) + ε): each example has its own root mean square, over its last axes.
+
+    Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(mean(x²) + ε): ∂x = r·(g − x̂·mean(g x̂)), means over
+    those axes; ∂γ = Σδx̂, over the other axes.
+    Source: Zhang and Sennrich 2019.
+
+    Args:
+        x: of any shape.
+        scale: γ, of the shape of those axes, or None for 1.
+        axes: the last axis, or the last ones, as (-3, -2, -1) for whole maps.
+        epsilon: ε, added to the mean square. Flax's default; PyTorch's depends on the dtype.
+        rule: the map to apply, hand-written (`rms_norm_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: axes are not the last ones, a shape does not fit, or epsilon is not above 0.
+    """
+    op = "rms_norm"
+    x = check.float_array(op, "x", x)
+    axes = check.last_axes(op, x.shape, axes)
+    scale = check_parameter(op, "scale", scale, x, x.shape[axes[0] :])
+    return rule(x, scale, Sharing(axes, check.positive(op, "epsilon", epsilon)))[0]

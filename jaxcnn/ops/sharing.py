@@ -1,0 +1,64 @@
+"""What shares a mean and a variance: the static setting in which the norms differ."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import widen
+from jaxcnn.ops.across import AxisName, mean_across_map, vary_like
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Which elements of x share a mean and a variance.
+
+    Those along `axes`, which count after the channels have been split into groups, if they are; and
+    those at all places of the mapped axis `axis_name`. γ and β run along the last axes of x.
+    """
+
+    axes: tuple[int, ...]
+    epsilon: float
+    groups: int | None = None
+    axis_name: AxisName | None = None
+
+    def split(self, x: Array) -> Array:
+        """… c → … g c/g where there are groups, in the dtype of sums."""
+        wide = widen(x)
+        if self.groups is None:
+            return wide
+        return wide.reshape(*x.shape[:-1], self.groups, x.shape[-1] // self.groups)
+
+    def mean(self, x: Array) -> Array:
+        """The mean over the elements that share it; the axes stay, with one element each."""
+        return self.share(x.sum(self.axes, keepdims=True), x)
+
+    def share(self, total: Array, x: Array) -> Array:
+        """A sum over such elements of x, divided by their number; over all places alike."""
+        mean = total * (1 / math.prod(x.shape[axis] for axis in self.axes))
+        return mean if self.axis_name is None else mean_across_map(mean, self.axis_name)
+
+    def along(self, parameter: Array, x: Array) -> Array:
+        """γ or β at every element of x, which is split."""
+        return jnp.broadcast_to(self.split(parameter), x.shape)
+
+    def parameter_grad(self, delta: Array, parameter: Array | None) -> Array | None:
+        """Σδ over the elements that share an element of the parameter: the transpose of `along`."""
+        if parameter is None:
+            return None
+        kept = parameter.ndim if self.groups is None else parameter.ndim + 1
+        total = delta.sum(range(delta.ndim - kept))
+        return total.reshape(parameter.shape).astype(parameter.dtype)
+
+
+def check_parameter(op: str, name: str, value: Any, x: Array, shape: Sequence[int]) -> Array | None:
+    """γ or β as an array of that shape and of x's dtype, or None as it is."""
+    if value is None:
+        return None
+    array = check.float_array(op, name, value, like=("x", x))
+    check.shape(op, name, array, shape)
+    return vary_like(array, x)

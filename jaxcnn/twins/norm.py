@@ -1,0 +1,90 @@
+"""Plain twins of the norms."""
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxcnn.lowering.precision import accumulator
+from jaxcnn.ops import across, batch_norm, elementary, local_response, norm, rms_norm
+from jaxcnn.ops.sharing import Sharing
+
+
+def _split(x: Array, sharing: Sharing) -> Array:
+    groups = sharing.groups
+    shape = x.shape if groups is None else (*x.shape[:-1], groups, x.shape[-1] // groups)
+    return x.astype(accumulator(x.dtype)).reshape(shape)
+
+
+def _affine(y: Array, x: Array, scale: Array | None, bias: Array | None) -> Array:
+    y = y.reshape(x.shape).astype(x.dtype)
+    if scale is not None:
+        y = y * jnp.broadcast_to(scale, y.shape)
+    return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
+
+
+def _normalise(
+    x: Array, scale: Array | None, bias: Array | None, sharing: Sharing
+) -> tuple[Array, Array, Array]:
+    z = _split(x, sharing)
+    mean = jnp.mean(z, sharing.axes, keepdims=True)
+    if sharing.axis_name is None:
+        variance = jnp.var(z, sharing.axes, keepdims=True)
+    else:
+        mean = lax.pmean(mean, sharing.axis_name)
+        square = jnp.mean((z - mean) ** 2, sharing.axes, keepdims=True)
+        variance = lax.pmean(square, sharing.axis_name)
+    y = (z - mean) / jnp.sqrt(variance + sharing.epsilon)
+    return _affine(y, x, scale, bias), mean, variance
+
+
+def _rms_norm(x: Array, scale: Array | None, sharing: Sharing) -> tuple[Array, Array]:
+    z = _split(x, sharing)
+    mean_square = jnp.mean(z**2, sharing.axes, keepdims=True)
+    return _affine(z / jnp.sqrt(mean_square + sharing.epsilon), x, scale, None), mean_square
+
+
+def _batch_norm_inference(
+    x: Array,
+    scale: Array | None,
+    bias: Array | None,
+    mean: Array,
+    variance: Array,
+    epsilon: float,
+) -> Array:
+    z = x.astype(accumulator(x.dtype))
+    mean = jnp.broadcast_to(lax.stop_gradient(mean), z.shape)
+    variance = jnp.broadcast_to(lax.stop_gradient(variance), z.shape)
+    return _affine((z - mean) / jnp.sqrt(variance + epsilon), x, scale, bias)
+
+
+def _channel_sum(x: Array, below: int, above: int) -> Array:
+    c = x.shape[-1]
+    padded = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(below, above)])
+    return jnp.stack([padded[..., i : i + below + above + 1].sum(-1) for i in range(c)], -1)
+
+
+def _local_response_norm(x: Array, size: int, k: float, alpha: float, beta: float) -> Array:
+    z = x.astype(accumulator(x.dtype))
+    total = lax.reduce_window(
+        z**2,
+        0.0,
+        lax.add,
+        window_dimensions=(1,) * (x.ndim - 1) + (size,),
+        window_strides=(1,) * x.ndim,
+        padding=[(0, 0)] * (x.ndim - 1) + [(size // 2, (size - 1) // 2)],
+    )
+    return (z / (k + alpha * total) ** beta).astype(x.dtype)
+
+
+def _power(x: Array, exponent: float) -> Array:
+    return x**exponent
+
+
+TWINS = {
+    norm.normalise_map: _normalise,
+    rms_norm.rms_norm_map: _rms_norm,
+    batch_norm.batch_norm_inference_map: _batch_norm_inference,
+    local_response.local_response_norm_map: _local_response_norm,
+    local_response.channel_sum_map: _channel_sum,
+    across.mean_across_map: lax.pmean,
+    elementary.power: _power,
+}
