@@ -1,9 +1,9 @@
-"""Plain twins of the activations and of the elementary functions."""
+"""Plain twins of the activations."""
 
 import jax
 import jax.numpy as jnp
 
-from jaxcnn.ops import activation, elementary
+from jaxcnn.ops import activation
 
 TWINS = {
     activation.relu_map: jax.nn.relu,
@@ -11,5 +11,4 @@ TWINS = {
     activation.tanh_map: jnp.tanh,
     activation.softmax_map: jax.nn.softmax,
     activation.log_softmax_map: jax.nn.log_softmax,
-    elementary.exp: jnp.exp,
 }
