@@ -156,6 +156,28 @@ def probability(op: str, name: str, value: Any) -> float:
     return float(value)
 
 
+def number(
+    op: str, name: str, value: Any, *, minimum: float | None = None, positive: bool = False
+) -> float:
+    """A finite number, at least `minimum` or above zero."""
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"{op}: {name} must be finite, got {value}")
+    if minimum is not None and value < minimum:
+        raise ValueError(f"{op}: {name} must be at least {minimum:g}, got {value}")
+    if positive and value <= 0:
+        raise ValueError(f"{op}: {name} must be positive, got {value}")
+    return float(value)
+
+
+def flag(op: str, name: str, value: Any) -> bool:
+    """True or False, and nothing that is merely like one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def key(op: str, name: str, value: Any) -> None:
     """Raise unless the value is one key of jax.random, of the new or the old kind."""
     dtype, size = getattr(value, "dtype", None), getattr(value, "shape", None)

@@ -1,7 +1,18 @@
 """Activations."""
 
+import numpy as np
+
 import jaxcnn as jc
-from experiments.case import Case
+from experiments.case import Case, apart
+
+
+def stretched(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers in (−7.4, 7.4), no two alike, and of 24 none near 0, ±1, ±3 or 6."""
+    return 3.7 * apart(generator, shape)
+
+
+SMOOTH = (jc.softplus, jc.silu, jc.mish)
+PIECES = (jc.relu6, jc.hard_sigmoid, jc.hard_tanh, jc.hard_swish, jc.selu)
 
 CASES: list[Case] = [
     Case(jc.relu, {"x": (3, 4, 2)}, kinked=True),
@@ -11,9 +22,24 @@ CASES: list[Case] = [
     Case(jc.softmax, {"x": (2, 4, 3)}, {"axis": 1}),
     Case(jc.log_softmax, {"x": (3, 5)}),
     Case(jc.log_softmax, {"x": (4, 2, 3)}, {"axis": 0}),
+    *(Case(op, {"x": (3, 4, 2)}, draw={"x": stretched}) for op in PIECES),
+    *(Case(jc.leaky_relu, {"x": (3, 4)}, {"slope": s}, kinked=True) for s in (0.01, -0.5)),
+    *(Case(jc.elu, {"x": (3, 4)}, {"alpha": alpha}, kinked=True) for alpha in (1.0, 0.3)),
+    *(Case(op, {"x": (3, 4, 2)}, draw={"x": stretched}) for op in SMOOTH),
+    *(
+        Case(jc.gelu, {"x": (3, 4, 2)}, {"approximate": approximate}, draw={"x": stretched})
+        for approximate in (True, False)
+    ),
+    Case(jc.maxout, {"x": (3, 6)}, {"pieces": 2}, kinked=True),
+    Case(jc.maxout, {"x": (1, 2, 3, 5)}, {"pieces": 5}, kinked=True),
+    Case(jc.maxout, {"x": (2, 3)}, {"pieces": 1}, kinked=True),
 ]
 
 LARGE: list[Case] = [
-    *(Case(op, {"x": (64, 16, 16, 64)}) for op in (jc.relu, jc.sigmoid, jc.tanh)),
+    *(
+        Case(op, {"x": (64, 16, 16, 64)})
+        for op in (jc.relu, jc.sigmoid, jc.tanh, *PIECES, jc.leaky_relu, jc.elu, *SMOOTH, jc.gelu)
+    ),
     *(Case(op, {"x": (1024, 100)}) for op in (jc.softmax, jc.log_softmax)),
+    Case(jc.maxout, {"x": (64, 16, 16, 64)}, {"pieces": 4}),
 ]

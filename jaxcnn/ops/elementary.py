@@ -4,6 +4,7 @@ A rule's backward pass may use sums, products and selections freely; where it ne
 not a polynomial, it calls one of these, so that its own derivative is written by hand as well.
 """
 
+import math
 from functools import partial
 
 import jax
@@ -11,10 +12,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
+from jaxcnn.lowering.precision import widen
+
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def power(x: Float[Array, "*n"], exponent: float) -> Float[Array, "*n"]:
-    """y = xᵖ for x > 0 and a fixed p.  With δ = ∂L/∂y:  ∂x = δ p xᵖ⁻¹."""
+    """y = xᵖ, p a constant.  With δ = ∂L/∂y:  ∂x = δ p xᵖ⁻¹, and 0 everywhere for p = 0."""
     return lax.rsqrt(x) if exponent == -0.5 else jnp.power(x, exponent)
 
 
@@ -23,6 +26,8 @@ def _power_fwd(x, exponent):
 
 
 def _power_bwd(exponent, x, delta):
+    if exponent == 0:  # at x = 0 the formula reads 0 · ∞
+        return (jnp.zeros_like(delta),)
     return (delta * (exponent * power(x, exponent - 1)),)
 
 
@@ -93,3 +98,76 @@ def _ratio_bwd(residuals, delta):
 
 
 ratio.defvjp(_ratio_fwd, _ratio_bwd)
+
+
+@jax.custom_vjp
+def log(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = ln x.  With δ = ∂L/∂y:  ∂x = δ / x."""
+    return jnp.log(x)
+
+
+def _log_fwd(x):
+    return log(x), x
+
+
+def _log_bwd(x, delta):
+    return (delta * reciprocal(x),)
+
+
+log.defvjp(_log_fwd, _log_bwd)
+
+
+@jax.custom_vjp
+def reciprocal(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = 1 / x.  With δ = ∂L/∂y:  ∂x = −δ y²."""
+    return 1 / x
+
+
+def _reciprocal_fwd(x):
+    y = reciprocal(x)
+    return y, y
+
+
+def _reciprocal_bwd(y, delta):
+    return (-delta * y * y,)
+
+
+reciprocal.defvjp(_reciprocal_fwd, _reciprocal_bwd)
+
+
+@jax.custom_vjp
+def normal_cdf(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = Φ(x), the standard normal's distribution.  With δ = ∂L/∂y:  ∂x = δ φ(x)."""
+    # By erfc, which is precise in the left tail, where 1 + erf cancels.
+    return 0.5 * lax.erfc(x * -math.sqrt(0.5))
+
+
+def _normal_cdf_fwd(x):
+    return normal_cdf(x), x
+
+
+def _normal_cdf_bwd(x, delta):
+    return (delta * normal_pdf(x),)
+
+
+normal_cdf.defvjp(_normal_cdf_fwd, _normal_cdf_bwd)
+
+
+@jax.custom_vjp
+def normal_pdf(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = φ(x) = e^(−x²/2) / √2π, the standard normal's density.  With δ = ∂L/∂y:  ∂x = −δ x y."""
+    wide = widen(x)  # x² overflows in float16 from 256 on
+    return (jnp.exp(-0.5 * wide * wide) * (1 / math.sqrt(2 * math.pi))).astype(x.dtype)
+
+
+def _normal_pdf_fwd(x):
+    y = normal_pdf(x)
+    return y, (x, y)
+
+
+def _normal_pdf_bwd(residuals, delta):
+    x, y = residuals
+    return (-delta * (x * y),)
+
+
+normal_pdf.defvjp(_normal_pdf_fwd, _normal_pdf_bwd)

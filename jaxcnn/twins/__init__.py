@@ -10,7 +10,18 @@ from functools import partial
 from typing import Any
 
 from jaxcnn.ops import rule_of
-from jaxcnn.twins import activation, adaptive_pool, conv, dense, dropout, loss, norm, pool, shape
+from jaxcnn.twins import (
+    activation,
+    adaptive_pool,
+    conv,
+    dense,
+    dropout,
+    elementary,
+    loss,
+    norm,
+    pool,
+    shape,
+)
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **conv.TWINS,
@@ -18,6 +29,7 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **pool.TWINS,
     **adaptive_pool.TWINS,
     **dense.TWINS,
+    **elementary.TWINS,
     **activation.TWINS,
     **norm.TWINS,
     **dropout.TWINS,

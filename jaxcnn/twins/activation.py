@@ -1,15 +1,21 @@
-"""Plain twins of the activations and of the elementary functions."""
+"""Plain twins of the activations."""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.ops import activation, elementary
+from jaxcnn.ops import activation, maxout, rectifiers, smooth
 
 
-def _absolute_power(x: Array, exponent: float, signed: bool) -> Array:
-    y = jnp.abs(x) ** exponent
-    return jnp.sign(x) * y if signed else y
+def _maxout_choice(x: Array, pieces: int) -> Array:
+    split = x.reshape(*x.shape[:-1], -1, pieces)
+    return jnp.argmax(split, -1).astype(jnp.uint8 if pieces <= 256 else jnp.int32)
+
+
+def _maxout(x: Array, pieces: int) -> Array:
+    # By indexing: JAX's own maximum shares the gradient among equals.
+    split = x.reshape(*x.shape[:-1], -1, pieces)
+    return jnp.take_along_axis(split, jnp.argmax(split, -1)[..., None], -1)[..., 0]
 
 
 TWINS = {
@@ -18,7 +24,17 @@ TWINS = {
     activation.tanh_map: jnp.tanh,
     activation.softmax_map: jax.nn.softmax,
     activation.log_softmax_map: jax.nn.log_softmax,
-    elementary.exp: jnp.exp,
-    elementary.absolute_power: _absolute_power,
-    elementary.ratio: jnp.divide,
+    rectifiers.relu6_map: jax.nn.relu6,
+    rectifiers.leaky_relu_map: jax.nn.leaky_relu,
+    rectifiers.elu_map: jax.nn.elu,
+    rectifiers.selu_map: jax.nn.selu,
+    rectifiers.hard_sigmoid_map: jax.nn.hard_sigmoid,
+    rectifiers.hard_tanh_map: jax.nn.hard_tanh,
+    rectifiers.hard_swish_map: jax.nn.hard_silu,
+    smooth.softplus_map: jax.nn.softplus,
+    smooth.silu_map: jax.nn.silu,
+    smooth.mish_map: jax.nn.mish,
+    smooth.gelu_map: jax.nn.gelu,
+    maxout.maxout_map: _maxout,
+    maxout.maxout_choice: _maxout_choice,
 }

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.lowering.precision import accumulator
-from jaxcnn.ops import across, batch_norm, elementary, local_response, norm, rms_norm
+from jaxcnn.ops import across, batch_norm, local_response, norm, rms_norm
 from jaxcnn.ops.sharing import Sharing
 
 
@@ -75,10 +75,6 @@ def _local_response_norm(x: Array, size: int, k: float, alpha: float, beta: floa
     return (z / (k + alpha * total) ** beta).astype(x.dtype)
 
 
-def _power(x: Array, exponent: float) -> Array:
-    return x**exponent
-
-
 TWINS = {
     norm.normalise_map: _normalise,
     rms_norm.rms_norm_map: _rms_norm,
@@ -86,5 +82,4 @@ TWINS = {
     local_response.local_response_norm_map: _local_response_norm,
     local_response.channel_sum_map: _channel_sum,
     across.mean_across_map: lax.pmean,
-    elementary.power: _power,
 }

@@ -1,0 +1,86 @@
+"""Maxout: the largest of a few pieces; once the choice is fixed, a selection of channels."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Integer
+
+from jaxcnn import check
+from jaxcnn.ops.gate import gate_map
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def maxout_map(x: Float[Array, "*n dk"], pieces: int) -> Float[Array, "*n d"]:
+    """y_j = max_k x_jk.  With δ = ∂L/∂y:  ∂x_jk = δ_j for the first k that reaches it, else 0.
+
+    Goodfellow et al. 2013, "Maxout Networks", section 3.
+    """
+    return _split(x, pieces).max(-1)
+
+
+def _maxout_fwd(x, pieces):
+    return maxout_map(x, pieces), maxout_choice(x, pieces)
+
+
+def _maxout_bwd(pieces, choice, delta):
+    shape = (*choice.shape, pieces)
+    places = jax.lax.broadcasted_iota(choice.dtype, shape, choice.ndim)
+    chosen = places == jnp.broadcast_to(choice[..., None], shape)
+    spread = gate_map(jnp.broadcast_to(delta[..., None], shape), chosen)
+    return (spread.reshape(*choice.shape[:-1], choice.shape[-1] * pieces),)
+
+
+maxout_map.defvjp(_maxout_fwd, _maxout_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def maxout_choice(x: Float[Array, "*n dk"], pieces: int) -> Integer[Array, "*n d"]:
+    """k = argmax_k x_jk, the first of equals; a NaN is the maximum. It has no gradient."""
+    return jnp.argmax(_split(x, pieces), -1).astype(jnp.uint8 if pieces <= 256 else jnp.int32)
+
+
+def _maxout_choice_fwd(x, pieces):
+    return maxout_choice(x, pieces), None
+
+
+def _maxout_choice_bwd(pieces, _, delta):
+    return (None,)
+
+
+maxout_choice.defvjp(_maxout_choice_fwd, _maxout_choice_bwd)
+
+
+def _split(x: Array, pieces: int) -> Array:
+    return x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces)
+
+
+def maxout(
+    x: Float[ArrayLike, "*n dk"], pieces: int, *, rule: Callable[..., Any] = maxout_map
+) -> Float[Array, "*n d"]:
+    """y_j = max_k x_jk: the channels fall into features of so many neighbouring pieces each.
+
+    Backward, with δ = ∂L/∂y: ∂x_jk = δ_j for the first maximal piece k of feature j, else 0.
+    Source: Goodfellow et al. 2013, "Maxout Networks", section 3.
+
+    Args:
+        x: channels last; channel j · pieces + k is piece k of feature j.
+        pieces: how many pieces a feature has; it divides the channels.
+        rule: the map to apply, hand-written (`maxout_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array, or pieces no integer.
+        ValueError: x has no axis, pieces is below 1 or does not divide the channels.
+    """
+    x = check.float_array("maxout", "x", x)
+    pieces = check.integer("maxout", "pieces", pieces, minimum=1)
+    channels = x.shape[-1] if x.ndim else 0
+    if not channels or channels % pieces:
+        raise ValueError(
+            f"maxout: pieces must divide the channels of x, got {pieces} for shape {x.shape}"
+        )
+    return rule(x, pieces)

@@ -1,0 +1,190 @@
+"""Smooth activations: δ = ∂E/∂y • f′(u), with f′ made of sigmoid, tanh and the normal distribution.
+
+Each keeps its input. Far out every factor that decays is exactly 0 before it meets one that grows,
+so that values and gradients stay finite; halves are computed in float32. 1 − sigmoid(x) cancels for
+large x and is written sigmoid(−x): in float32 the errors of a difference, times x or the square of
+the slope, would be seen from the second derivative on.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import widen
+from jaxcnn.ops.activation import sigmoid_map, tanh_map
+from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal
+
+_GELU_SCALE = math.sqrt(2 / math.pi)
+_GELU_CUBIC = 0.044715
+
+
+@jax.custom_vjp
+def softplus_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = ln(1 + eˣ).  With δ = ∂L/∂y:  ∂x = δ sigmoid(x).  Dugas et al. 2001."""
+    wide = widen(x)  # max(x, 0) + ln(1 + e^−|x|): nothing overflows
+    y = jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide)))
+    return y.astype(x.dtype)
+
+
+def _softplus_fwd(x):
+    return softplus_map(x), x
+
+
+def _softplus_bwd(x, delta):
+    return (delta * sigmoid_map(x),)
+
+
+softplus_map.defvjp(_softplus_fwd, _softplus_bwd)
+
+
+@jax.custom_vjp
+def silu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = x s, s = sigmoid(x).  With δ = ∂L/∂y:  ∂x = δ s (1 + x (1 − s)).
+
+    Hendrycks, Gimpel 2016; Ramachandran, Zoph, Le 2017, "Searching for Activation Functions".
+    """
+    wide = widen(x)
+    return (wide * sigmoid_map(wide)).astype(x.dtype)
+
+
+def _silu_fwd(x):
+    return silu_map(x), x
+
+
+def _silu_bwd(x, delta):
+    wide = widen(x)
+    slope = sigmoid_map(wide) * (1 + wide * sigmoid_map(-wide))
+    return ((widen(delta) * slope).astype(x.dtype),)
+
+
+silu_map.defvjp(_silu_fwd, _silu_bwd)
+
+
+@jax.custom_vjp
+def mish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = x t, t = tanh(softplus(x)).  With δ = ∂L/∂y:  ∂x = δ (t + x (1 − t²) sigmoid(x)).
+
+    With s = sigmoid(x) and r = 1 − s: t = s (1 + r) / (1 + r²), and 1 − t² = 4 r² / (1 + r²)².
+    Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
+    """
+    wide = widen(x)
+    return (wide * tanh_map(softplus_map(wide))).astype(x.dtype)
+
+
+def _mish_fwd(x):
+    return mish_map(x), x
+
+
+def _mish_bwd(x, delta):
+    wide = widen(x)
+    s, r = sigmoid_map(wide), sigmoid_map(-wide)
+    q = reciprocal(1 + r * r)
+    slope = s * q * ((1 + r) + 4 * wide * (r * r * q))
+    return ((widen(delta) * slope).astype(x.dtype),)
+
+
+mish_map.defvjp(_mish_fwd, _mish_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def gelu_map(x: Float[Array, "*n"], approximate: bool) -> Float[Array, "*n"]:
+    """y = x Φ(x).  With δ = ∂L/∂y:  ∂x = δ (Φ(x) + x φ(x)).  Approximately Φ = ½ (1 + tanh v).
+
+    There v = √(2/π) (x + 0.044715 x³), and ½ (1 + tanh v) = sigmoid(2v), so φ = Φ (1 − Φ) 2v′.
+    Hendrycks, Gimpel 2016, "Gaussian Error Linear Units (GELUs)".
+    """
+    wide = widen(x)
+    cdf, _ = _gelu_cdf(wide, approximate)
+    return (wide * cdf).astype(x.dtype)
+
+
+def _gelu_fwd(x, approximate):
+    return gelu_map(x, approximate), x
+
+
+def _gelu_bwd(approximate, x, delta):
+    wide = widen(x)
+    cdf, pdf = _gelu_cdf(wide, approximate)
+    return ((widen(delta) * (cdf + wide * pdf)).astype(x.dtype),)
+
+
+gelu_map.defvjp(_gelu_fwd, _gelu_bwd)
+
+
+def _gelu_cdf(x: Array, approximate: bool) -> tuple[Array, Array]:
+    """Φ(x) and its derivative, exactly or approximately."""
+    if not approximate:
+        return normal_cdf(x), normal_pdf(x)
+    square = x * x
+    v = 2 * _GELU_SCALE * (x + _GELU_CUBIC * square * x)
+    slope = 2 * _GELU_SCALE * (1 + 3 * _GELU_CUBIC * square)
+    cdf = sigmoid_map(v)
+    return cdf, cdf * sigmoid_map(-v) * slope
+
+
+def softplus(
+    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = softplus_map
+) -> Float[Array, "*n"]:
+    """y = ln(1 + eˣ), element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ sigmoid(x).
+    Source: Dugas, Bengio, Bélisle, Nadeau, Garcia 2001, "Incorporating Second-Order Functional
+    Knowledge for Better Option Pricing".
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("softplus", "x", x))
+
+
+def silu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = silu_map) -> Float[Array, "*n"]:
+    """y = x sigmoid(x), element by element; also called swish.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ s (1 + x (1 − s)), s = sigmoid(x).
+    Source: Hendrycks, Gimpel 2016; Ramachandran, Zoph, Le 2017.
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("silu", "x", x))
+
+
+def mish(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = mish_map) -> Float[Array, "*n"]:
+    """y = x tanh(softplus(x)), element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ (t + x (1 − t²) sigmoid(x)), t = tanh(softplus(x)).
+    Source: Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("mish", "x", x))
+
+
+def gelu(
+    x: Float[ArrayLike, "*n"], approximate: bool = True, *, rule: Callable[..., Any] = gelu_map
+) -> Float[Array, "*n"]:
+    """y = x Φ(x), Φ the standard normal's distribution, element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ (Φ(x) + x φ(x)), φ its density.
+    Source: Hendrycks, Gimpel 2016, "Gaussian Error Linear Units (GELUs)", section 2.
+
+    Args:
+        x: of any shape.
+        approximate: whether Φ(x) is ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), the default as in
+            `jax.nn`, and φ its derivative; PyTorch's default is the exact Φ.
+        rule: the map to apply, hand-written (`gelu_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array, or approximate neither True nor False.
+    """
+    x = check.float_array("gelu", "x", x)
+    return rule(x, check.flag("gelu", "approximate", approximate))

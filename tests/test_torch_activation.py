@@ -1,0 +1,83 @@
+"""PyTorch's activations as an oracle of their own, away from the kinks where conventions differ."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcnn as jc
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+from test_against_torch import compare, normal  # noqa: E402
+
+F = torch.nn.functional
+
+PAIRS = {
+    "relu6": (jc.relu6, F.relu6),
+    "leaky relu": (lambda x: jc.leaky_relu(x, 0.2), lambda x: F.leaky_relu(x, 0.2)),
+    "elu": (lambda x: jc.elu(x, 0.7), lambda x: F.elu(x, 0.7)),
+    "selu": (jc.selu, F.selu),
+    "gelu": (jc.gelu, lambda x: F.gelu(x, approximate="tanh")),
+    "exact gelu": (lambda x: jc.gelu(x, False), F.gelu),
+    "silu": (jc.silu, F.silu),
+    "mish": (jc.mish, F.mish),
+    "softplus": (jc.softplus, F.softplus),
+    "hard tanh": (jc.hard_tanh, F.hardtanh),
+    "hard swish": (jc.hard_swish, F.hardswish),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_activations(name):
+    ours, theirs = PAIRS[name]
+    # PyTorch's softplus is straight from 20 on: normal numbers stay below.
+    compare(ours, theirs, [4 * normal(0, (5, 8))], ["plain"])
+
+
+def test_hard_sigmoid_whose_sixth_is_rounded_to_float32_in_pytorchs_backward_pass():
+    x = 4 * normal(0, (5, 8))
+    delta = normal(1, x.shape)
+    t = torch.tensor(np.asarray(x), requires_grad=True)
+    z = F.hardsigmoid(t)
+    z.backward(torch.tensor(np.asarray(delta)))
+    y, pull = jax.vjp(jc.hard_sigmoid, x)
+    assert np.allclose(y, z.detach(), rtol=0, atol=1e-12)
+    rounded = float(np.float32(1 / 6)) * 6
+    assert np.allclose(pull(delta)[0] * rounded, t.grad, rtol=0, atol=1e-12)
+
+
+KINKS = {
+    "relu6": (jc.relu6, F.relu6, [0.0, 6.0]),
+    "elu": (jc.elu, F.elu, [0.0]),
+    "selu": (jc.selu, F.selu, [0.0]),
+    "hard sigmoid": (jc.hard_sigmoid, F.hardsigmoid, [-3.0, 3.0]),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_kinks_where_the_conventions_agree(name):
+    ours, theirs, places = KINKS[name]
+    compare(ours, theirs, [jnp.array(places)], ["plain"])
+
+
+def test_maxout():
+    def theirs(x):
+        split = x.reshape(3, 4, 2)
+        return split.gather(-1, split.argmax(-1, keepdim=True))[..., 0]
+
+    compare(lambda x: jc.maxout(x, 2), theirs, [normal(0, (3, 8))], ["plain"])
+
+
+def test_the_documented_differences_are_there():
+    """PyTorch's conventions at the kinks where ours are those of jax.nn."""
+    differences = {
+        "leaky relu": (0.0, 1.0, 0.2),
+        "hard tanh": (1.0, 1.0, 0.0),
+    }
+    for name, (place, ours, theirs) in differences.items():
+        f, g = PAIRS[name]
+        x = torch.tensor(place, dtype=torch.float64, requires_grad=True)
+        g(x).backward()
+        assert np.isclose(float(x.grad), theirs)
+        delta = float(jc.gradcheck.jacobian(f, [jnp.array([place])])[0][0, 0])
+        assert np.isclose(delta, ours)
