@@ -101,10 +101,11 @@ def test_public_docstrings_give_equation_backward_source_and_errors(op):
 def test_every_family_of_rules_has_many_mutants():
     """Every public operation is the case of at least one deliberately wrong rule; 60 in all."""
     import test_mutants_conv
+    import test_mutants_norm
     import test_mutants_other
     import test_mutants_pool
 
-    modules = (test_mutants_conv, test_mutants_other, test_mutants_pool)
+    modules = (test_mutants_conv, test_mutants_norm, test_mutants_other, test_mutants_pool)
     mutants = [mutant for module in modules for mutant in module.MUTANTS]
     assert len({mutant.name for mutant in mutants}) == len(mutants) >= 60
 
