@@ -123,7 +123,8 @@ def last_axes(op: str, size: Sequence[int], value: Any) -> tuple[int, ...]:
     entries = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
     numbers = [integer(op, "axes", entry) for entry in entries]
     axes = tuple(sorted(number + len(size) if number < 0 else number for number in numbers))
-    if not axes or axes != tuple(range(len(size) - len(axes), len(size))):
+    first = len(size) - len(axes)
+    if not axes or first < 0 or axes != tuple(range(first, len(size))):
         raise ValueError(
             f"{op}: axes must be the last ones, as -1 or (-2, -1), "
             f"got {value} for shape {tuple(size)}"

@@ -161,9 +161,8 @@ class RMSNorm(Leaf):
     rule: Rule = field(default=rms_norm_map, kw_only=True)
 
     def parameters(self, shape):  # noqa: D102
-        if not self.use_scale:
-            return {}
-        return {"scale": Parameter(_last_axes("RMSNorm", shape, self.axes), self.scale_init)}
+        size = _last_axes("RMSNorm", shape, self.axes)
+        return {"scale": Parameter(size, self.scale_init)} if self.use_scale else {}
 
     def window(self, shape):  # noqa: D102
         return SAME_PLACE if len(_last_axes("RMSNorm", shape, self.axes)) == 1 else None

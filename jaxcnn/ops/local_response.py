@@ -61,9 +61,10 @@ def _local_response_norm_bwd(size, k, alpha, beta, x, delta):
     below, above = _neighbours(size)
     x, delta, dtype = widen(x), widen(delta), x.dtype
     s = _bracket(x, size, k, alpha)
+    root: Array = power(s, -beta)
     steeper: Array = power(s, -beta - 1)
     shared: Array = channel_sum_map(delta * x * steeper, above, below)
-    return ((delta * (steeper * s) - (2 * alpha * beta) * x * shared).astype(dtype),)
+    return ((delta * root - (2 * alpha * beta) * x * shared).astype(dtype),)
 
 
 local_response_norm_map.defvjp(_local_response_norm_fwd, _local_response_norm_bwd)
