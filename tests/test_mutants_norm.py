@@ -162,7 +162,9 @@ STATISTICS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "case", "which", "factor"), STATISTICS, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(
+    ("name", "case", "which", "factor"), STATISTICS, ids=[row[0] for row in STATISTICS]
+)
 def test_a_wrong_derivative_of_the_statistics_is_caught_at_order_2(name, case, which, factor):
     right = case.rule
 
