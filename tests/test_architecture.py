@@ -102,12 +102,14 @@ def test_every_family_of_rules_has_many_mutants():
     """Every public operation is the case of at least one deliberately wrong rule; 60 in all."""
     import test_mutants_activation
     import test_mutants_conv
+    import test_mutants_loss
     import test_mutants_other
     import test_mutants_pool
 
     modules = (
         test_mutants_activation,
         test_mutants_conv,
+        test_mutants_loss,
         test_mutants_other,
         test_mutants_pool,
     )
