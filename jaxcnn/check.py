@@ -150,8 +150,7 @@ def positive(op: str, name: str, value: Any) -> float:
 
 def probability(op: str, name: str, value: Any) -> float:
     """A number in [0, 1]."""
-    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
-        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    _plain_number(op, name, value)
     if not 0 <= float(value) <= 1:
         raise ValueError(f"{op}: {name} must lie in [0, 1], got {value}")
     return float(value)
@@ -161,8 +160,7 @@ def number(
     op: str, name: str, value: Any, *, minimum: float | None = None, positive: bool = False
 ) -> float:
     """A finite number, at least `minimum` or above zero."""
-    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
-        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    _plain_number(op, name, value)
     if not np.isfinite(value):
         raise ValueError(f"{op}: {name} must be finite, got {value}")
     if minimum is not None and value < minimum:
@@ -170,6 +168,12 @@ def number(
     if positive and value <= 0:
         raise ValueError(f"{op}: {name} must be positive, got {value}")
     return float(value)
+
+
+def _plain_number(op: str, name: str, value: Any) -> None:
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
+        shown = type(value).__name__ if hasattr(value, "shape") else repr(value)
+        raise TypeError(f"{op}: {name} must be a number, got {shown}")
 
 
 def flag(op: str, name: str, value: Any) -> bool:

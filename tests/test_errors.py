@@ -16,7 +16,9 @@ X = jnp.ones((2, 6, 6, 4), jnp.float32)
 K = jnp.ones((3, 3, 4, 8), jnp.float32)
 B = jnp.ones((8,), jnp.float32)
 LOGITS = jnp.ones((3, 5), jnp.float32)
+LABELS = jnp.array([0, 1, 2])
 KEY = jax.random.key(0)
+REGRESSIONS = (jc.squared_error, jc.absolute_error, jc.huber, jc.smooth_l1, jc.kl_divergence)
 
 TABLE = [
     # wrong kind
@@ -180,6 +182,31 @@ TABLE = [
     (lambda: jc.softmax_cross_entropy(LOGITS, LOGITS[:, :4]), ValueError, "targets must have shape (3, 5), got (3, 4)"),
     (lambda: jc.softmax_cross_entropy(LOGITS[0], jnp.array(1)), ValueError, "logits must have a batch axis and one for the outputs, got shape (5,)"),
     (lambda: jc.softmax_cross_entropy(LOGITS, jnp.array([0, 1, 2]), reduction="max"), ValueError, "reduction must be one of mean, sum, none, got 'max'"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, jnp.array([0, 5, 7]), ignore_index=7), ValueError, "targets must lie in [0, 4], got 5 at index (1,)"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, LOGITS, ignore_index=2), ValueError, "softmax_cross_entropy: ignore_index must be None for float targets, got 2"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, LABELS, ignore_index=0.5), TypeError, "softmax_cross_entropy: ignore_index must be an integer, got 0.5"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, LABELS.astype(jnp.uint8), ignore_index=-100), ValueError, "softmax_cross_entropy: ignore_index must be a number that targets can hold, uint8, got -100"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, LABELS, label_smoothing=1.5), ValueError, "softmax_cross_entropy: label_smoothing must lie in [0, 1], got 1.5"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, LABELS, label_smoothing=None), TypeError, "softmax_cross_entropy: label_smoothing must be a number, got None"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, LABELS, class_weights=LOGITS[0, :4]), ValueError, "softmax_cross_entropy: class_weights must have shape (5,), got (4,)"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, LABELS, class_weights=[1.0] * 5), TypeError, "softmax_cross_entropy: class_weights must be an array, got list"),
+    (lambda: jc.softmax_cross_entropy(LOGITS, LABELS, class_weights=jnp.ones(5)), TypeError, "softmax_cross_entropy: class_weights must have the dtype of logits, float32, got float64"),
+    *((lambda op=op: op(LOGITS, LOGITS[:2]), ValueError, f"{op.__name__}: targets must have shape (3, 5), got (2, 5)") for op in REGRESSIONS),
+    *((lambda op=op: op(LOGITS, LABELS), TypeError, f"{op.__name__}: targets must hold floating-point numbers, got dtype int64") for op in REGRESSIONS),
+    *((lambda op=op: op(LOGITS, LOGITS, reduction="batchmean"), ValueError, f"{op.__name__}: reduction must be one of mean, sum, none, got 'batchmean'") for op in REGRESSIONS),
+    (lambda: jc.squared_error(LOGITS[0], LOGITS[0]), ValueError, "squared_error: predictions must have a batch axis and one for the outputs, got shape (5,)"),
+    (lambda: jc.huber(LOGITS, LOGITS, delta=0), ValueError, "huber: delta must be positive, got 0"),
+    (lambda: jc.huber(LOGITS, LOGITS, delta="1"), TypeError, "huber: delta must be a number, got '1'"),
+    (lambda: jc.smooth_l1(LOGITS, LOGITS, beta=0.0), ValueError, "smooth_l1: beta must be positive, got 0.0"),
+    (lambda: jc.smooth_l1(LOGITS, LOGITS, beta=float("inf")), ValueError, "smooth_l1: beta must be finite, got inf"),
+    (lambda: jc.kl_divergence(LOGITS, -LOGITS), ValueError, "kl_divergence: targets must lie in [0, inf], got -1.0 at index (0, 0)"),
+    (lambda: jc.weight_decay({"a": LOGITS}, -1), ValueError, "weight_decay: strength must be at least 0, got -1"),
+    (lambda: jc.weight_decay({"a": LOGITS}, LOGITS), TypeError, "weight_decay: strength must be a number"),
+    (lambda: jc.weight_decay({"a": LABELS}, 1), TypeError, "weight_decay: params['a'] must hold floating-point numbers, got dtype int64"),
+    (lambda: jc.weight_decay({}, 1), ValueError, "weight_decay: params must hold an array that the mask lets through, got none"),
+    (lambda: jc.weight_decay({"a": LOGITS}, 1, {"a": False}), ValueError, "weight_decay: params must hold an array that the mask lets through, got none"),
+    (lambda: jc.weight_decay({"a": LOGITS}, 1, {"b": True}), ValueError, "weight_decay: mask must be a tree that params begin with"),
+    (lambda: jc.weight_decay({"a": LOGITS}, 1, 1.0), TypeError, "weight_decay: mask must be True or False, got 1.0"),
     (lambda: jc.sigmoid_binary_cross_entropy(LOGITS, 2 * LOGITS), ValueError, "targets must lie in [0, 1], got 2.0 at index (0, 0)"),
     (lambda: jc.sigmoid_squared_error(LOGITS, LOGITS > 0), TypeError, "targets must hold floating-point numbers, got dtype bool"),
     (lambda: jc.dropout(X, KEY, 1.5), ValueError, "rate must lie in [0, 1], got 1.5"),

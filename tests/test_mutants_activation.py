@@ -5,6 +5,7 @@
 # pyright: reportOptionalCall=false
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from mutation import Mutant, assert_caught, changed, frozen
 
@@ -26,7 +27,7 @@ def ties(generator, size):
 
 def at(*places):
     """Only these places, for what happens at a kink."""
-    return lambda generator, size: jnp.resize(jnp.array(places, float), size)
+    return lambda generator, size: np.resize(np.array(places, float), size)
 
 
 RELU6, LEAKY, ELU, SELU = (

@@ -188,7 +188,8 @@ def leaky_relu(
     """y = x where x ≥ 0, else s x, element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ where x ≥ 0, else s δ; at the kink 1, where PyTorch has s.
-    Source: Maas, Hannun, Ng 2013; Quan, 7.4 (other activations).
+    Source: Maas, Hannun, Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic
+    Models", section 2.
 
     Args:
         x: of any shape.

@@ -1,0 +1,287 @@
+"""Cross-entropies: y − t at the logits of a softmax, and of sigmoids.
+
+The softmax's knows class weights, label smoothing and labels to be left out, as PyTorch means them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Integer, Num
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.ops.activation import log_softmax_map, sigmoid_map
+from jaxcnn.ops.elementary import exp, reciprocal
+from jaxcnn.ops.gate import gate_map
+from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, per_example, reduced
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How the examples of a cross-entropy count."""
+
+    reduction: str = "mean"
+    label_smoothing: float = 0.0
+    ignore_index: int | None = None
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def softmax_cross_entropy_map(
+    logits: Float[Array, "*n k"],
+    targets: Float[Array, "*n k"] | Integer[Array, "*n"],
+    class_weights: Float[Array, " k"] | None,
+    weighing: Weighing,
+) -> Float[Array, "*n"]:
+    """E = −Σ s ln y, s = w • t, y = softmax(u).  ∂u = y Σs − s,  ∂t = −w ln y,  ∂w = −Σₙ t ln y.
+
+    Integer targets are labels: t is their one-hot code, and they have no gradient. Smoothing by ε
+    puts (1 − ε) t + ε/k for t. Where the mean divides by W, the sum of the labels' weights, every
+    gradient does, and ∂w has −E/W more for each label. Huang, "Output layer"; Gormley, "Softmax
+    Layer".
+    """
+    log_y = _log_softmax(logits, targets, weighing)
+    s = _weighted(_distribution(targets, log_y, weighing), class_weights)
+    losses = -_times_log(s, log_y).sum(-1)
+    divisor = _divisor(targets, class_weights, log_y, weighing)
+    if divisor is None:
+        return reduced(losses, weighing.reduction).astype(logits.dtype)
+    return (losses.sum() / divisor).astype(logits.dtype)
+
+
+def _softmax_cross_entropy_fwd(logits, targets, class_weights, weighing):
+    # The logarithm is computed once: under jit, XLA merges the two identical calls.
+    log_y = _log_softmax(logits, targets, weighing)
+    loss = softmax_cross_entropy_map(logits, targets, class_weights, weighing)
+    return loss, (log_y, targets, class_weights)
+
+
+def _softmax_cross_entropy_bwd(weighing, residuals, g):
+    log_y, targets, class_weights = residuals
+    t = _distribution(targets, log_y, weighing)
+    s = _weighted(t, class_weights)
+    divisor = _divisor(targets, class_weights, log_y, weighing)
+    g = widen(g) if divisor is None else widen(g) * reciprocal(divisor)
+    rows = _per_row(g, targets, log_y, weighing, divided=divisor is not None)
+    delta = rows * (exp(widen(log_y)) * s.sum(-1, keepdims=True) - s)
+
+    delta_targets = delta_weights = None
+    if not _labelled(targets):
+        delta_targets = _weighted(-rows * widen(log_y), class_weights)
+        delta_targets = (delta_targets * (1 - weighing.label_smoothing)).astype(targets.dtype)
+    if class_weights is not None:
+        each = -rows * _times_log(t, log_y)
+        if divisor is not None:
+            loss = -_times_log(s, log_y).sum() * reciprocal(divisor)
+            rows = _per_row(g * loss, targets, log_y, weighing, divided=True)
+            each = each - rows * _one_hot(targets, log_y, weighing)
+        delta_weights = each.sum(range(each.ndim - 1)).astype(class_weights.dtype)
+    return delta.astype(log_y.dtype), delta_targets, delta_weights
+
+
+softmax_cross_entropy_map.defvjp(_softmax_cross_entropy_fwd, _softmax_cross_entropy_bwd)
+
+
+def _labelled(targets: Array) -> bool:
+    return jnp.issubdtype(targets.dtype, jnp.integer)
+
+
+def _counted(targets: Array, shape: tuple[int, ...], weighing: Weighing) -> Array:
+    """Whether an example counts, for each of its outputs."""
+    counted = (targets != weighing.ignore_index).reshape(*targets.shape, 1)
+    return jnp.broadcast_to(counted, shape)
+
+
+def _log_softmax(logits: Array, targets: Array, weighing: Weighing) -> Array:
+    """ln y; of what is left out as if its logits were 0, so that no ∞ or NaN comes from there."""
+    if weighing.ignore_index is not None:
+        logits = gate_map(logits, _counted(targets, logits.shape, weighing))
+    return log_softmax_map(logits, logits.ndim - 1)
+
+
+def _one_hot(labels: Array, like: Array, weighing: Weighing) -> Array:
+    """Labels as numbers per class. One outside gives a row of NaN, one left out a row of 0."""
+    zeros = jnp.zeros_like(widen(like))
+    classes = jax.lax.broadcasted_iota(labels.dtype, like.shape, like.ndim - 1)
+    here = labels[..., None]
+    inside = (here >= 0) & (here < like.shape[-1])
+    t = jnp.where(classes == here, zeros + 1, jnp.where(inside, zeros, zeros + jnp.nan))
+    if weighing.ignore_index is not None:
+        t = gate_map(t, _counted(labels, like.shape, weighing))
+    return t
+
+
+def _distribution(targets: Array, like: Array, weighing: Weighing) -> Array:
+    """The targets as numbers per class, smoothed."""
+    t = _one_hot(targets, like, weighing) if _labelled(targets) else widen(targets)
+    if weighing.label_smoothing:
+        t = t * (1 - weighing.label_smoothing) + weighing.label_smoothing / like.shape[-1]
+        if weighing.ignore_index is not None:
+            t = gate_map(t, _counted(targets, like.shape, weighing))
+    return t
+
+
+def _weighted(t: Array, class_weights: Array | None) -> Array:
+    return t if class_weights is None else t * jnp.broadcast_to(widen(class_weights), t.shape)
+
+
+def _times_log(t: Array, log_y: Array) -> Array:
+    """t ln y. 0 · ln 0 = 0: a class that cannot occur and does not occur costs nothing."""
+    return jnp.where(t == 0, jnp.zeros_like(t), t * widen(log_y))
+
+
+def _divisor(
+    targets: Array, class_weights: Array | None, like: Array, weighing: Weighing
+) -> Array | None:
+    """What a mean divides by: the labels' weights; None if it is just the number of examples."""
+    even = class_weights is None and weighing.ignore_index is None
+    if weighing.reduction != "mean" or not _labelled(targets) or even:
+        return None
+    return _weighted(_one_hot(targets, like, weighing), class_weights).sum()
+
+
+def _per_row(g: Array, targets: Array, like: Array, weighing: Weighing, *, divided: bool) -> Array:
+    """The incoming gradient, one number per example; 0 for one that is left out."""
+    rows = per_example(g, like.shape[:-1], "sum" if divided else weighing.reduction)[..., None]
+    if weighing.ignore_index is not None:
+        rows = gate_map(rows, _counted(targets, rows.shape, weighing))
+    return rows
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def sigmoid_binary_cross_entropy_map(
+    logits: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
+) -> Float[Array, "*n"]:
+    """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u).  ∂u = y − t,  ∂t = −u.
+
+    Gormley, "Case 1: Logistic Regression" (there J = −E).
+    """
+    # ln(1 + e^u) − t u, without overflow for large |u|.
+    wide = widen(logits)
+    losses = jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide))) - widen(targets) * wide
+    return reduced(losses.sum(-1), reduction).astype(logits.dtype)
+
+
+def _sigmoid_binary_cross_entropy_fwd(logits, targets, reduction):
+    return sigmoid_binary_cross_entropy_map(logits, targets, reduction), (logits, targets)
+
+
+def _sigmoid_binary_cross_entropy_bwd(reduction, residuals, g):
+    logits, t = residuals
+    g = per_example(g, logits.shape[:-1], reduction)[..., None]
+    return g * (sigmoid_map(logits) - t), -g * logits
+
+
+sigmoid_binary_cross_entropy_map.defvjp(
+    _sigmoid_binary_cross_entropy_fwd, _sigmoid_binary_cross_entropy_bwd
+)
+
+
+def softmax_cross_entropy(
+    logits: Float[ArrayLike, "*n k"],
+    targets: Num[ArrayLike, "*n k"] | Integer[ArrayLike, "*n"],
+    *,
+    class_weights: Float[ArrayLike, " k"] | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
+    rule: Callable[..., Any] = softmax_cross_entropy_map,
+) -> Float[Array, "*n"]:
+    """E = −Σ w t ln y, y = softmax(u): one loss per example, averaged over the batch by default.
+
+    Backward, with δ = ∂E/∂u and s = w • t: δ = y Σs − s, which is y − t where the targets sum to
+    one and there are no weights; ∂t = −w ln y; ∂w = −Σ t ln y.
+    Source: Huang, "Output layer"; Gormley, "Softmax Layer"; label smoothing: Szegedy et al. 2016.
+
+    Args:
+        logits: the classes last.
+        targets: integers, one label per example, or floats of the shape of the logits: one-hot or
+            any others, as they are.
+        class_weights: one per class, or None for ones. With labels the mean divides by the sum of
+            the labels' weights, with float targets by the number of examples, as in PyTorch.
+        label_smoothing: the part ε in [0, 1] of a target that is spread evenly over the classes.
+        ignore_index: the label of examples that do not count: no loss, no gradient, whatever their
+            logits, and not in the mean. The mean over no example is NaN, its gradient 0.
+        reduction: "mean" over the examples, "sum", or "none".
+        rule: the map to apply, hand-written (`softmax_cross_entropy_map`) or a twin.
+
+    Raises:
+        TypeError: logits are no float array, targets neither integers nor of the same dtype,
+            class_weights not of that dtype, or a number is none.
+        ValueError: the shapes do not fit, ignore_index is given for float targets, or a concrete
+            label is outside [0, classes). A label that is only traced cannot be looked at: outside
+            the range it makes loss and gradient NaN.
+    """
+    op = "softmax_cross_entropy"
+    logits = check_outputs(op, "logits", logits)
+    weighing = Weighing(
+        check.choice(op, "reduction", reduction, REDUCTIONS),
+        check.probability(op, "label_smoothing", label_smoothing),
+        None if ignore_index is None else check.integer(op, "ignore_index", ignore_index),
+    )
+    if class_weights is not None:
+        class_weights = check.float_array(
+            op, "class_weights", class_weights, like=("logits", logits)
+        )
+        check.shape(op, "class_weights", class_weights, logits.shape[-1:])
+    if jnp.issubdtype(getattr(targets, "dtype", float), jnp.integer):
+        targets = _check_labels(op, targets, logits, weighing.ignore_index)
+    else:
+        targets = check_targets(op, targets, ("logits", logits))
+        if ignore_index is not None:
+            raise ValueError(
+                f"{op}: ignore_index must be None for float targets, got {ignore_index}"
+            )
+    return rule(*vary_together(logits, targets, class_weights), weighing)
+
+
+def sigmoid_binary_cross_entropy(
+    logits: Float[ArrayLike, "*n k"],
+    targets: Float[ArrayLike, "*n k"],
+    *,
+    reduction: str = "mean",
+    rule: Callable[..., Any] = sigmoid_binary_cross_entropy_map,
+) -> Float[Array, "*n"]:
+    """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u); averaged over the batch by default.
+
+    Backward, with δ = ∂E/∂u: δ = y − t; ∂t = −u.
+    Source: Gormley, "Case 1: Logistic Regression" (his J is −E).
+
+    Args:
+        logits: the outputs of an example last; their losses are added up.
+        targets: of the shape of the logits, in [0, 1].
+        reduction: "mean" over the examples, "sum", or "none".
+        rule: the map to apply, hand-written (`sigmoid_binary_cross_entropy_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: the shapes differ, or a concrete target is outside [0, 1].
+    """
+    op = "sigmoid_binary_cross_entropy"
+    logits = check_outputs(op, "logits", logits)
+    reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
+    targets = check_targets(op, targets, ("logits", logits))
+    check.concrete_range(op, "targets", targets, 0, 1)
+    return rule(*vary_together(logits, targets), reduction)
+
+
+def _check_labels(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:
+    labels = check.integer_array(op, "targets", targets)
+    check.shape(op, "targets", labels, logits.shape[:-1])
+    judged = labels
+    if ignore_index is not None:
+        limits = jnp.iinfo(labels.dtype)
+        if not limits.min <= ignore_index <= limits.max:
+            raise ValueError(
+                f"{op}: ignore_index must be a number that targets can hold, {labels.dtype}, "
+                f"got {ignore_index}"
+            )
+        judged = jnp.where(labels == ignore_index, jnp.zeros_like(labels), labels)
+    check.concrete_range(op, "targets", judged, 0, logits.shape[-1] - 1)
+    return labels

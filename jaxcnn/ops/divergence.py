@@ -1,0 +1,84 @@
+"""The Kullback-Leibler divergence, from log-probabilities."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.ops.elementary import log
+from jaxcnn.ops.gate import gate_map
+from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, per_example, reduced
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def kl_divergence_map(
+    log_predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
+) -> Float[Array, "*n"]:
+    """E = Σ t (ln t − ℓ), ℓ = ln y.  ∂ℓ = −t,  ∂t = ln t − ℓ + 1.
+
+    Terms with t = 0 are 0, and so is their ∂t. Kullback, Leibler 1951.
+    """
+    t = widen(targets)
+    losses = (t * _log_ratio(widen(log_predictions), t)).sum(-1)
+    return reduced(losses, reduction).astype(log_predictions.dtype)
+
+
+def _kl_divergence_fwd(log_predictions, targets, reduction):
+    loss = kl_divergence_map(log_predictions, targets, reduction)
+    return loss, (log_predictions, targets)
+
+
+def _kl_divergence_bwd(reduction, residuals, g):
+    log_predictions, targets = residuals
+    t = widen(targets)
+    g = per_example(widen(g), t.shape[:-1], reduction)[..., None]
+    slope = gate_map(_log_ratio(widen(log_predictions), t) + 1, t != 0)
+    return (-g * t).astype(log_predictions.dtype), (g * slope).astype(targets.dtype)
+
+
+kl_divergence_map.defvjp(_kl_divergence_fwd, _kl_divergence_bwd)
+
+
+def _log_ratio(log_y: Array, t: Array) -> Array:
+    """ln t − ln y, and 0 where t = 0, whatever y: no ∞ comes from there, at no order."""
+    occurs = t != 0
+    return log(jnp.where(occurs, t, jnp.ones_like(t))) - gate_map(log_y, occurs)
+
+
+def kl_divergence(
+    log_predictions: Float[ArrayLike, "*n k"],
+    targets: Float[ArrayLike, "*n k"],
+    *,
+    reduction: str = "mean",
+    rule: Callable[..., Any] = kl_divergence_map,
+) -> Float[Array, "*n"]:
+    """E = Σ t (ln t − ln y) = KL(t‖y) from ln y, averaged over the batch by default; 0 ln 0 = 0.
+
+    Backward, with ℓ = ln y: ∂ℓ = −t; ∂t = ln t − ℓ + 1, and 0 where t = 0 (there PyTorch has NaN).
+    Source: Kullback, Leibler 1951, "On Information and Sufficiency", section 2.
+
+    Args:
+        log_predictions: ln y, the classes last, as `log_softmax` makes them.
+        targets: probabilities t of the same shape, no negative ones; PyTorch's `kl_div` has the
+            same order and meaning, and calls this mean "batchmean".
+        reduction: "mean" over the examples, "sum", or "none".
+        rule: the map to apply, hand-written (`kl_divergence_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: the shapes differ, or a concrete target is negative.
+    """
+    op = "kl_divergence"
+    log_predictions = check_outputs(op, "log_predictions", log_predictions)
+    targets = check_targets(op, targets, ("log_predictions", log_predictions))
+    check.concrete_range(op, "targets", targets, 0, float("inf"))
+    reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
+    return rule(*vary_together(log_predictions, targets), reduction)

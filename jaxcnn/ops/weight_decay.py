@@ -1,0 +1,91 @@
+"""Weight decay: ½ λ Σ w² over all parameters, or those that a mask names."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, PyTree
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import accumulator, widen
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def weight_decay_map(params: PyTree[Float[Array, "..."]], strength: float) -> Float[Array, ""]:
+    """E = ½ λ Σ w².  With δ = ∂L/∂E:  ∂w = δ λ w.
+
+    Huang, "Weight adjustment": w ← w − α ∂E/∂w − α λ w.
+    """
+    leaves = jax.tree.leaves(params)
+    widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: jnp.finfo(dtype).bits)
+    squares = [(widen(w) * widen(w)).sum().astype(accumulator(widest)) for w in leaves]
+    return (0.5 * strength * jnp.stack(squares).sum()).astype(widest)
+
+
+def _weight_decay_fwd(params, strength):
+    return weight_decay_map(params, strength), params
+
+
+def _weight_decay_bwd(strength, params, delta):
+    def gradient(w):
+        wide = widen(w)
+        return (delta.astype(wide.dtype) * (strength * wide)).astype(w.dtype)
+
+    return (jax.tree.map(gradient, params),)
+
+
+weight_decay_map.defvjp(_weight_decay_fwd, _weight_decay_bwd)
+
+
+def weight_decay(
+    params: PyTree[Float[Array, "..."]],
+    strength: float,
+    mask: PyTree[bool] = True,
+    *,
+    rule: Callable[..., Any] = weight_decay_map,
+) -> Float[Array, ""]:
+    """E = ½ λ Σ w², to be added to a loss.
+
+    Backward, with δ = ∂L/∂E: ∂w = δ λ w where the mask is set, else 0.
+    Source: Huang, "Weight adjustment"; Quan, "Learning magic in AlexNet"; Krogh, Hertz 1992.
+
+    Args:
+        params: arrays in any tree; where dtypes differ, E has the widest.
+        strength: λ, a number, not negative; for one that changes while training, take 1 and
+            multiply the result.
+        mask: a tree of True and False that params begin with: one for all, or one for each branch,
+            down to each array. Biases are often left out.
+        rule: the map to apply, hand-written (`weight_decay_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: a parameter is no float array, strength no number, or the mask not of bools.
+        ValueError: strength is negative, the mask does not fit, or no array is left.
+    """
+    op = "weight_decay"
+    strength = check.number(op, "strength", strength, minimum=0)
+    decaying = []
+    for kept, branch in _branches(op, mask, params):
+        for path, leaf in jax.tree.leaves_with_path(branch):
+            leaf = check.float_array(op, f"params{jax.tree_util.keystr(path)}", leaf)
+            if kept:
+                decaying.append(leaf)
+    if not decaying:
+        raise ValueError(f"{op}: params must hold an array that the mask lets through, got none")
+    return rule(decaying, strength)
+
+
+def _branches(op: str, mask: Any, params: Any) -> list[tuple[bool, Any]]:
+    """Every entry of the mask with the branch of the parameters that it speaks of."""
+    entries, tree = jax.tree.flatten(mask)
+    try:
+        branches = tree.flatten_up_to(params)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{op}: mask must be a tree that params begin with, "
+            f"got {tree} for {jax.tree.structure(params)}"
+        ) from None
+    flags = [check.flag(op, "mask", entry) for entry in entries]
+    return list(zip(flags, branches, strict=True))
