@@ -27,11 +27,22 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: runs with --full only")
+    config.addinivalue_line("markers", "sampled(count): at most so many cases without --full")
 
 
 def pytest_collection_modifyitems(config, items):
     """Leave out, without --full, what the everyday suite does not run."""
-    if not config.getoption("full"):
-        kept = [item for item in items if item.get_closest_marker("full") is None]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    if config.getoption("full"):
+        return
+    by_test: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        by_test.setdefault(item.nodeid.split("[")[0], []).append(item)
+    dropped = {item for item in items if item.get_closest_marker("full")}
+    for cases in by_test.values():
+        marker = cases[0].get_closest_marker("sampled")
+        if marker is not None and len(cases) > marker.args[0]:
+            # Evenly spaced, the first one included.
+            chosen = {i * len(cases) // marker.args[0] for i in range(marker.args[0])}
+            dropped |= {case for i, case in enumerate(cases) if i not in chosen}
+    config.hook.pytest_deselected(items=list(dropped))
+    items[:] = [item for item in items if item not in dropped]

@@ -13,11 +13,16 @@ from jaxcnn.gradcheck import open_primitives
 FIRST = {case.op: case for case in reversed(CASES)}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_only_rules_and_arithmetic_remain(case: Case, request):
-    """Orders 0 to 3 at one case per operation, or with --full; orders 0 and 1 at all others."""
-    all_orders = case is FIRST[case.op] or request.config.getoption("full")
-    for order in range(4 if all_orders else 2):
+@pytest.mark.parametrize(
+    "case",
+    [
+        case if case is FIRST[case.op] else pytest.param(case, marks=pytest.mark.full)
+        for case in CASES
+    ],
+    ids=lambda case: case.name,
+)
+def test_only_rules_and_arithmetic_remain(case: Case):
+    for order in range(4):
         assert open_primitives(case.function(), order, *case.arrays()) == set(), order
 
 

@@ -12,6 +12,9 @@ from jaxcnn.gradcheck import assert_gradients, check_gradients, open_primitives
 from jaxcnn.ops import elementary
 from jaxcnn.twins import TWINS
 
+pytestmark = pytest.mark.sampled(8)
+
+
 ANY = jnp.linspace(-3.1, 3.2, 12, dtype=jnp.float64).reshape(3, 4)
 POSITIVE = jnp.linspace(0.2, 4, 12, dtype=jnp.float64).reshape(3, 4)
 

@@ -22,6 +22,9 @@ from jaxcnn.layers import (
     serial,
 )
 
+pytestmark = pytest.mark.sampled(8)
+
+
 KEY = jax.random.key(0)
 SIZE = (4, 5, 3, 6)
 EVERY = [

@@ -15,6 +15,9 @@ from jax.sharding import PartitionSpec as P
 import jaxcnn as jc
 from jaxcnn.gradcheck import open_primitives, relative_error
 
+pytestmark = pytest.mark.sampled(8)
+
+
 NORMS = {
     "batch": lambda x: jc.batch_norm(x)[0],
     "layer": lambda x: jc.layer_norm(x),

@@ -16,6 +16,8 @@ from jaxcnn.gradcheck import adjoint_error
 from jaxcnn.ops import adaptive_pool as adaptive
 from jaxcnn.ops.elementary import absolute_power, ratio
 
+pytestmark = pytest.mark.sampled(8)
+
 
 def normal(seed, shape, dtype=jnp.float64):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), dtype)
