@@ -72,7 +72,8 @@ NETS = {
 @pytest.mark.parametrize("name", NETS)
 def test_receptive_fields_by_gradient(name):
     """The largest extent, over all outputs, of what the gradient of one output does not leave 0."""
-    net, size = NETS[name], (25, 26, 1)
+    # A map that grows needs no more than the widest field; a Jacobian row per output is costly.
+    net, size = NETS[name], (7, 8, 1) if name.startswith("up") else (25, 26, 1)
     params, state = net.init(KEY, size, dtype=jnp.float64)
     params = jax.tree.map(lambda leaf: jnp.abs(leaf) + 0.1, params)
     x = jax.random.uniform(KEY, (1, *size), jnp.float64, 0.5, 1)
