@@ -21,7 +21,11 @@ from jaxcnn.ops.dense import dense as dense
 from jaxcnn.ops.dense import dense_input_grad as dense_input_grad
 from jaxcnn.ops.dense import dense_weight_grad as dense_weight_grad
 from jaxcnn.ops.divergence import kl_divergence as kl_divergence
+from jaxcnn.ops.drop_block import drop_block as drop_block
 from jaxcnn.ops.dropout import dropout as dropout
+from jaxcnn.ops.dropout import spatial_dropout as spatial_dropout
+from jaxcnn.ops.embedding import embedding as embedding
+from jaxcnn.ops.embedding import embedding_table_grad as embedding_table_grad
 from jaxcnn.ops.max_pool import gather_at_switches as gather_at_switches
 from jaxcnn.ops.max_pool import max_pool as max_pool
 from jaxcnn.ops.max_pool import max_pool_with_switches as max_pool_with_switches

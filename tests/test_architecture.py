@@ -105,6 +105,7 @@ def test_every_family_of_rules_has_many_mutants():
     import test_mutants_loss
     import test_mutants_other
     import test_mutants_pool
+    import test_mutants_select
 
     modules = (
         test_mutants_activation,
@@ -112,6 +113,7 @@ def test_every_family_of_rules_has_many_mutants():
         test_mutants_loss,
         test_mutants_other,
         test_mutants_pool,
+        test_mutants_select,
     )
     mutants = [mutant for module in modules for mutant in module.MUTANTS]
     assert len({mutant.name for mutant in mutants}) == len(mutants) >= 60

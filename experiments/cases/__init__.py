@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.case import Case
-from experiments.cases import activation, conv, dense, dropout, loss, pool, shape
+from experiments.cases import activation, conv, dense, dropout, embedding, loss, pool, shape
 
-FAMILIES = (conv, shape, pool, dense, activation, loss, dropout)
+FAMILIES = (conv, shape, pool, dense, embedding, activation, loss, dropout)
 
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
 

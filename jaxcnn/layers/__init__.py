@@ -13,6 +13,7 @@ from jaxcnn.layers.base import Layer as Layer
 from jaxcnn.layers.base import Leaf as Leaf
 from jaxcnn.layers.combinators import Serial as Serial
 from jaxcnn.layers.combinators import serial as serial
+from jaxcnn.layers.embedding import Embedding as Embedding
 from jaxcnn.layers.leaves import Activation as Activation
 from jaxcnn.layers.leaves import AvgPool as AvgPool
 from jaxcnn.layers.leaves import Conv as Conv
@@ -20,6 +21,9 @@ from jaxcnn.layers.leaves import Dense as Dense
 from jaxcnn.layers.leaves import Dropout as Dropout
 from jaxcnn.layers.leaves import Flatten as Flatten
 from jaxcnn.layers.leaves import MaxPool as MaxPool
+from jaxcnn.layers.maxout import Maxout as Maxout
+from jaxcnn.layers.regularisation import DropBlock as DropBlock
+from jaxcnn.layers.regularisation import SpatialDropout as SpatialDropout
 from jaxcnn.layers.summary import Row as Row
 from jaxcnn.layers.summary import rows as rows
 from jaxcnn.layers.summary import summary as summary

@@ -36,6 +36,9 @@ def rows(net: Layer, input_shape: Sequence[int]) -> list[Row]:
         with named(name):
             window = leaf.window(shape)
             params, shape = _abstract(leaf, shape)
+        if len(shape) - 1 > axes and seen == (1,) * axes:  # an embedding has added an axis
+            axes = len(shape) - 1
+            seen = jump = (1,) * axes
         if window is None or seen is None:
             seen = None
         elif window != SAME_PLACE:

@@ -10,13 +10,24 @@ from functools import partial
 from typing import Any
 
 from jaxcnn.ops import rule_of
-from jaxcnn.twins import activation, conv, dense, dropout, elementary, loss, pool, shape
+from jaxcnn.twins import (
+    activation,
+    conv,
+    dense,
+    dropout,
+    elementary,
+    embedding,
+    loss,
+    pool,
+    shape,
+)
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **conv.TWINS,
     **shape.TWINS,
     **pool.TWINS,
     **dense.TWINS,
+    **embedding.TWINS,
     **elementary.TWINS,
     **activation.TWINS,
     **dropout.TWINS,
