@@ -55,6 +55,14 @@ def test_a_traced_id_outside_gives_a_row_of_nan_and_no_gradient():
     assert np.array_equal(delta, [[1, 1], [1, 1], [0, 0]])
 
 
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8])
+def test_ids_of_one_byte_with_more_rows_than_it_counts(dtype):
+    table, ids = normal(0, (300, 2)), jnp.array([3, 100, 3], dtype)
+    y, pull = jax.vjp(lambda table: jc.embedding(ids, table), table)
+    assert np.array_equal(y, table[ids.astype(jnp.int32)])
+    assert np.array_equal(np.flatnonzero(pull(jnp.ones((3, 2)))[0].sum(1)), [3, 100])
+
+
 def test_many_equal_ids_in_half_precision():
     """4096 ones: bfloat16 counts to 256 only."""
     ids = jnp.zeros(4096, jnp.int32)

@@ -22,7 +22,7 @@ def weight_decay_map(params: PyTree[Float[Array, "..."]], strength: float) -> Fl
     leaves = jax.tree.leaves(params)
     widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: jnp.finfo(dtype).bits)
     squares = [(widen(w) * widen(w)).sum().astype(accumulator(widest)) for w in leaves]
-    return (0.5 * strength * sum(squares)).astype(widest)
+    return (0.5 * strength * sum(squares[1:], squares[0])).astype(widest)
 
 
 def _weight_decay_fwd(params, strength):
