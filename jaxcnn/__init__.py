@@ -35,6 +35,8 @@ from jaxcnn.ops.patches import fold as fold
 from jaxcnn.ops.dense import dense as dense
 from jaxcnn.ops.dense import dense_input_grad as dense_input_grad
 from jaxcnn.ops.dense import dense_weight_grad as dense_weight_grad
+from jaxcnn.ops.embedding import embedding as embedding
+from jaxcnn.ops.embedding import embedding_table_grad as embedding_table_grad
 from jaxcnn.ops.shape import flatten as flatten
 from jaxcnn.ops.shape import unflatten as unflatten
 from jaxcnn.ops.join import concatenate as concatenate
@@ -73,6 +75,8 @@ from jaxcnn.ops.regression import smooth_l1 as smooth_l1
 from jaxcnn.ops.divergence import kl_divergence as kl_divergence
 from jaxcnn.ops.weight_decay import weight_decay as weight_decay
 from jaxcnn.ops.dropout import dropout as dropout
+from jaxcnn.ops.dropout import spatial_dropout as spatial_dropout
+from jaxcnn.ops.drop_block import drop_block as drop_block
 from jaxcnn.twins import autodiff_twin as autodiff_twin
 from jaxcnn.backprop import backprop as backprop
 from jaxcnn import gradcheck as gradcheck

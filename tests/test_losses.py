@@ -59,6 +59,14 @@ def test_the_mean_over_no_example_is_nan_and_its_gradient_zero(weighted):
     assert not any(leaf.any() for leaf in jax.tree.leaves(gradients))
 
 
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8, jnp.int64])
+def test_labels_of_one_byte_with_more_classes_than_it_counts(dtype):
+    u = normal(0, (2, 300))
+    narrow = jax.value_and_grad(jc.softmax_cross_entropy)(u, jnp.array([3, 100], dtype))
+    wide = jax.value_and_grad(jc.softmax_cross_entropy)(u, jnp.array([3, 100], jnp.int32))
+    assert jax.tree.all(jax.tree.map(np.array_equal, narrow, wide))
+
+
 def test_a_traced_label_outside_is_nan_but_an_ignored_one_is_not():
     def loss(u, labels):
         return jc.softmax_cross_entropy(u, labels, ignore_index=-100, reduction="none")

@@ -8,9 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.case import Case
-from experiments.cases import activation, conv, dense, dropout, loss, norm, pool, shape, windows
+from experiments.cases import (
+    activation,
+    conv,
+    dense,
+    dropout,
+    embedding,
+    loss,
+    norm,
+    pool,
+    shape,
+    windows,
+)
 
-FAMILIES = (conv, shape, pool, windows, dense, activation, norm, loss, dropout)
+FAMILIES = (conv, shape, pool, windows, dense, embedding, activation, norm, loss, dropout)
 
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
 

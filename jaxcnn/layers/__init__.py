@@ -23,11 +23,13 @@ from jaxcnn.layers.conv import DepthwiseConv as DepthwiseConv
 from jaxcnn.layers.conv import Pad as Pad
 from jaxcnn.layers.conv import TableConv as TableConv
 from jaxcnn.layers.conv import separable_conv as separable_conv
+from jaxcnn.layers.embedding import Embedding as Embedding
 from jaxcnn.layers.leaves import Activation as Activation
 from jaxcnn.layers.leaves import Conv as Conv
 from jaxcnn.layers.leaves import Dense as Dense
 from jaxcnn.layers.leaves import Dropout as Dropout
 from jaxcnn.layers.leaves import Flatten as Flatten
+from jaxcnn.layers.maxout import Maxout as Maxout
 from jaxcnn.layers.norm import BatchNorm as BatchNorm
 from jaxcnn.layers.norm import GroupNorm as GroupNorm
 from jaxcnn.layers.norm import InstanceNorm as InstanceNorm
@@ -43,6 +45,8 @@ from jaxcnn.layers.pool import LpPool as LpPool
 from jaxcnn.layers.pool import MaxPool as MaxPool
 from jaxcnn.layers.pool import SumPool as SumPool
 from jaxcnn.layers.pool import Upsample as Upsample
+from jaxcnn.layers.regularisation import DropBlock as DropBlock
+from jaxcnn.layers.regularisation import SpatialDropout as SpatialDropout
 from jaxcnn.layers.summary import Row as Row
 from jaxcnn.layers.summary import rows as rows
 from jaxcnn.layers.summary import summary as summary

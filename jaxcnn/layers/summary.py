@@ -48,12 +48,14 @@ def _walk(
                 params, shape = _abstract(net, shape)
             if window != SAME_PLACE:
                 passed = None if window is None or passed is None else (*passed, window)
+            axes = _axes(axes, shape, passed)
             count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
             found.append(Row(path or net.kind, net.kind, shape, count, _seen(passed, axes)))
             return shape, passed
         case Serial(children):
             for name, layer in children:
                 shape, passed = _walk(layer, _join(path, name), shape, passed, axes, found)
+                axes = _axes(axes, shape, passed)
             return shape, passed
         case Branches(children):
             ways = [
@@ -64,6 +66,11 @@ def _walk(
                 _, shape = _abstract(net, shape)
             return shape, _widest(ways, axes)
     raise TypeError(f"summary: net must be a layer of jaxcnn.layers, got {net!r}")
+
+
+def _axes(axes: int, shape: tuple[int, ...], passed: Passed) -> int:
+    """The axes of space: an embedding, before any window, makes one of the axis of its ids."""
+    return max(axes, len(shape) - 1) if passed == () else axes
 
 
 def _seen(passed: Passed, axes: int) -> tuple[int, ...] | None:

@@ -108,8 +108,9 @@ def _log_softmax(logits: Array, targets: Array, weighing: Weighing) -> Array:
 def _one_hot(labels: Array, like: Array, weighing: Weighing) -> Array:
     """Labels as numbers per class. One outside gives a row of NaN, one left out a row of 0."""
     zeros = jnp.zeros_like(widen(like))
-    classes = jax.lax.broadcasted_iota(labels.dtype, like.shape, like.ndim - 1)
-    here = labels[..., None]
+    # A byte does not count to 300 classes.
+    here = labels.astype(jnp.int32 if labels.dtype.itemsize < 4 else labels.dtype)[..., None]
+    classes = jax.lax.broadcasted_iota(here.dtype, like.shape, like.ndim - 1)
     inside = (here >= 0) & (here < like.shape[-1])
     t = jnp.where(classes == here, zeros + 1, jnp.where(inside, zeros, zeros + jnp.nan))
     if weighing.ignore_index is not None:

@@ -1,10 +1,11 @@
-"""Dropout: a gate with a random mask, scaled so that the expectation stays what it was."""
+"""Dropout, of elements or of maps: a random gate, scaled so that the expectation stays."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Key
@@ -56,6 +57,34 @@ def _dropout_mask_bwd(rate, shape, _, delta):
 dropout_mask.defvjp(_dropout_mask_fwd, _dropout_mask_bwd)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def spatial_dropout_map(
+    x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float
+) -> Float[Array, "n *hw c"]:
+    """y = x • mask / (1 − p).  With δ = ∂L/∂y:  ∂x = δ • mask / (1 − p); one mask value per map.
+
+    Tompson et al. 2015, "Efficient Object Localization Using Convolutional Networks", section 3.2.
+    """
+    mask: Array = dropout_mask(key, rate, _one_per_map(x))
+    return _drop(x, jnp.broadcast_to(mask, x.shape), rate)
+
+
+def _spatial_dropout_fwd(x, key, rate):
+    mask: Array = dropout_mask(key, rate, _one_per_map(x))
+    return _drop(x, jnp.broadcast_to(mask, x.shape), rate), mask
+
+
+def _spatial_dropout_bwd(rate, mask, delta):
+    return _drop(delta, jnp.broadcast_to(mask, delta.shape), rate), None
+
+
+spatial_dropout_map.defvjp(_spatial_dropout_fwd, _spatial_dropout_bwd)
+
+
+def _one_per_map(x: Array) -> tuple[int, ...]:
+    return (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+
+
 def dropout(
     x: Float[ArrayLike, "*n"],
     key: Key[ArrayLike, ""],
@@ -81,4 +110,33 @@ def dropout(
     x = check.float_array("dropout", "x", x)
     rate = check.probability("dropout", "rate", rate)
     check.key("dropout", "key", key)
+    return rule(x, key, rate)
+
+
+def spatial_dropout(
+    x: Float[ArrayLike, "n *hw c"],
+    key: Key[ArrayLike, ""],
+    rate: float,
+    *,
+    rule: Callable[..., Any] = spatial_dropout_map,
+) -> Float[Array, "n *hw c"]:
+    """y = x • mask / (1 − p), the mask one with probability 1 − p for each map of each example.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ • mask / (1 − p), with the same mask, drawn from the same key.
+    Source: Tompson et al. 2015, section 3.2: neighbours in a map are alike, so that a single one
+    dropped is no loss, and all go together.
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        key: a key of jax.random; the same key gives the same mask.
+        rate: the probability p that a map is dropped, in [0, 1]; at 1 everything is.
+        rule: the map to apply, hand-written (`spatial_dropout_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, key no key, or rate no number.
+        ValueError: x has no spatial axis, or rate is outside [0, 1].
+    """
+    x = check.maps("spatial_dropout", "x", x)
+    rate = check.probability("spatial_dropout", "rate", rate)
+    check.key("spatial_dropout", "key", key)
     return rule(x, key, rate)

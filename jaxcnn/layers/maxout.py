@@ -1,0 +1,17 @@
+"""Maxout, the activation that takes several channels for one."""
+
+from dataclasses import dataclass, field
+
+from jaxcnn.layers.base import Leaf, Rule
+from jaxcnn.ops.maxout import maxout, maxout_map
+
+
+@dataclass(frozen=True)
+class Maxout(Leaf):
+    """y = the largest of so many neighbouring channels; see `jaxcnn.maxout`."""
+
+    pieces: int = 2
+    rule: Rule = field(default=maxout_map, kw_only=True)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return maxout(x, self.pieces, rule=rule)

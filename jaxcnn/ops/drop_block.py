@@ -1,0 +1,116 @@
+"""DropBlock: a gate that closes over squares, scaled by what it leaves open."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Key
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import widen
+from jaxcnn.ops.elementary import reciprocal
+from jaxcnn.ops.gate import gate_map
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def drop_block_map(
+    x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float, block: tuple[int, ...]
+) -> Float[Array, "n *hw c"]:
+    """y = x • M count(M) / Σ M.  With δ = ∂L/∂y:  ∂x = δ • M count(M) / Σ M.
+
+    Ghiasi, Lin, Le 2018, "DropBlock: A regularization method for convolutional networks", alg. 1.
+    """
+    mask: Array = drop_block_mask(key, rate, block, x.shape)
+    return _drop(x, mask)
+
+
+def _drop_block_fwd(x, key, rate, block):
+    mask: Array = drop_block_mask(key, rate, block, x.shape)
+    return _drop(x, mask), mask
+
+
+def _drop_block_bwd(rate, block, mask, delta):
+    return _drop(delta, mask), None
+
+
+drop_block_map.defvjp(_drop_block_fwd, _drop_block_bwd)
+
+
+def _drop(x: Array, mask: Array) -> Array:
+    wide = widen(gate_map(x, mask))
+    kept = mask.astype(jnp.int32).sum().astype(wide.dtype)
+    kept = jnp.where(kept == 0, jnp.ones_like(kept), kept)  # nothing is left: 0, not 0 · ∞
+    return (wide * (mask.size * reciprocal(kept))).astype(x.dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def drop_block_mask(
+    key: Key[Array, ""], rate: float, block: tuple[int, ...], shape: tuple[int, ...]
+) -> Bool[Array, "n *hw c"]:
+    """M = false on blocks at random places wholly inside the map, else true; it has no gradient.
+
+    A place starts a block with probability γ = p · Π h / (b (h − b + 1)): Ghiasi et al., eq. 1.
+    """
+    size = shape[1:-1]
+    places = tuple(h - b + 1 for h, b in zip(size, block, strict=True))
+    gamma = rate * math.prod(h / (b * m) for h, b, m in zip(size, block, places, strict=True))
+    starts = jax.random.bernoulli(key, min(gamma, 1.0), (shape[0], *places, shape[-1]))
+    pads = ((0, 0), *((b - 1, b - 1) for b in block), (0, 0))
+    window, stride = (1, *block, 1), (1,) * len(shape)
+    covered = lax.reduce_window(
+        starts.astype(jnp.uint8), jnp.uint8(0), lax.max, window, stride, pads
+    )
+    return covered == 0
+
+
+def _drop_block_mask_fwd(key, rate, block, shape):
+    return drop_block_mask(key, rate, block, shape), None
+
+
+def _drop_block_mask_bwd(rate, block, shape, _, delta):
+    return (None,)
+
+
+drop_block_mask.defvjp(_drop_block_mask_fwd, _drop_block_mask_bwd)
+
+
+def drop_block(
+    x: Float[ArrayLike, "n *hw c"],
+    key: Key[ArrayLike, ""],
+    rate: float,
+    block: int | Sequence[int],
+    *,
+    rule: Callable[..., Any] = drop_block_map,
+) -> Float[Array, "n *hw c"]:
+    """y = x • M count(M) / Σ M, M zero on squares at random places of every map, else one.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ • M count(M) / Σ M, with the same M, drawn from the same key.
+    Source: Ghiasi, Lin, Le 2018, "DropBlock", algorithm 1 and equation 1, a mask for each channel.
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        key: a key of jax.random; the same key gives the same squares.
+        rate: about which part of the elements is dropped, in [0, 1]; less where squares overlap,
+            so that not even 1 drops all. The rest is scaled by its true part of the whole batch.
+        block: size of the square, in elements; one for all spatial axes or one per axis.
+        rule: the map to apply, hand-written (`drop_block_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array, key no key, or a number is none.
+        ValueError: x has no spatial axis, rate is outside [0, 1], or the block larger than the map.
+    """
+    op = "drop_block"
+    x = check.maps(op, "x", x)
+    rate = check.probability(op, "rate", rate)
+    block = check.per_axis(op, "block", block, x.ndim - 2)
+    if any(b > h for b, h in zip(block, x.shape[1:-1], strict=True)):
+        raise ValueError(
+            f"{op}: block must not be larger than the map, got {block} on a map of {x.shape[1:-1]}"
+        )
+    check.key(op, "key", key)
+    return rule(x, key, rate, block)

@@ -1,0 +1,121 @@
+"""Embedding: rows of a table, by number; its adjoint adds every δ to the row that it came from."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Integer
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import accumulator, widen
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def embedding_map(
+    ids: Integer[Array, "*n"], table: Float[Array, "v c"], vocabulary: int
+) -> Float[Array, "*n c"]:
+    """y_n = T[i_n].  With δ = ∂L/∂y:  ∂T[v] = Σ δ_n over all n with i_n = v; the ids have none.
+
+    Linear in T. Bengio et al. 2003, "A Neural Probabilistic Language Model", section 2 (C(i)).
+    """
+    del vocabulary  # the table has it; the backward pass needs it as a static value
+    return table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+
+
+def _embedding_fwd(ids, table, vocabulary):
+    return embedding_map(ids, table, vocabulary), ids
+
+
+def _embedding_bwd(vocabulary, ids, delta):
+    return None, embedding_table_grad_map(ids, delta, vocabulary)
+
+
+embedding_map.defvjp(_embedding_fwd, _embedding_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def embedding_table_grad_map(
+    ids: Integer[Array, "*n"], delta: Float[Array, "*n c"], vocabulary: int
+) -> Float[Array, "v c"]:
+    """z[v] = Σ δ_n over all n with i_n = v.  With ζ = ∂L/∂z:  ∂δ_n = ζ[i_n]; the ids have none.
+
+    Linear in δ, the transpose of the embedding: repeated ids add up.
+    """
+    rows = jnp.zeros((vocabulary, delta.shape[-1]), accumulator(delta.dtype))
+    rows = rows.at[ids].add(widen(delta), mode="drop", wrap_negative_indices=False)
+    return rows.astype(delta.dtype)
+
+
+def _embedding_table_grad_fwd(ids, delta, vocabulary):
+    return embedding_table_grad_map(ids, delta, vocabulary), ids
+
+
+def _embedding_table_grad_bwd(vocabulary, ids, zeta):
+    return None, embedding_map(ids, zeta, vocabulary)
+
+
+embedding_table_grad_map.defvjp(_embedding_table_grad_fwd, _embedding_table_grad_bwd)
+
+
+def embedding(
+    ids: Integer[ArrayLike, "*n"],
+    table: Float[ArrayLike, "v c"],
+    *,
+    rule: Callable[..., Any] = embedding_map,
+) -> Float[Array, "*n c"]:
+    """y_n = T[i_n]: for every id its row of the table.
+
+    Backward, with δ = ∂L/∂y: ∂T[v] = Σ δ_n over all n with i_n = v; the ids have no gradient.
+    Source: Bengio et al. 2003, "A Neural Probabilistic Language Model", section 2; Kim 2014.
+
+    Args:
+        ids: row numbers, in an array of any shape.
+        table: one row per entry of the vocabulary.
+        rule: the map to apply, hand-written (`embedding_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: ids is no integer array, or table no float array.
+        ValueError: table is no matrix, or a concrete id is outside [0, rows). An id that is only
+            traced cannot be looked at: outside the range it makes a row of NaN, and its δ is lost.
+    """
+    ids = check.integer_array("embedding", "ids", ids)
+    table = check.float_array("embedding", "table", table)
+    check.rank("embedding", "table", table, 2, "vocabulary, features")
+    check.concrete_range("embedding", "ids", ids, 0, table.shape[0] - 1)
+    return rule(ids, table, table.shape[0])
+
+
+def embedding_table_grad(
+    ids: Integer[ArrayLike, "*n"],
+    delta: Float[ArrayLike, "*n c"],
+    *,
+    vocabulary: int,
+    rule: Callable[..., Any] = embedding_table_grad_map,
+) -> Float[Array, "v c"]:
+    """∂T[v] = Σ δ_n over all n with i_n = v: the adjoint of `embedding` in its table.
+
+    Backward, with ζ the incoming gradient: ∂δ_n = ζ[i_n]; the ids have no gradient.
+    Source: the transpose of `embedding`.
+
+    Args:
+        ids: row numbers, in an array of any shape.
+        delta: ∂L/∂y of the embedding, a row for each id.
+        vocabulary: how many rows the table has.
+        rule: the map to apply, hand-written (`embedding_table_grad_map`) or a twin.
+
+    Raises:
+        TypeError: ids is no integer array, delta no float array, or vocabulary no integer.
+        ValueError: the shapes do not fit, vocabulary is below 1, or a concrete id is outside
+            [0, vocabulary). The δ of an id that is only traced and outside is lost.
+    """
+    op = "embedding_table_grad"
+    ids = check.integer_array(op, "ids", ids)
+    delta = check.float_array(op, "delta", delta)
+    vocabulary = check.integer(op, "vocabulary", vocabulary, minimum=1)
+    check.shape(op, "delta", delta, (*ids.shape, *delta.shape[-1:]))
+    check.concrete_range(op, "ids", ids, 0, vocabulary - 1)
+    return rule(ids, delta, vocabulary)
