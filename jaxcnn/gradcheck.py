@@ -96,19 +96,17 @@ def up_to_pullback(f: Function, order: int) -> Function:
     A pullback computes those below it on the way; so one program is half of what several would be.
     """
 
-    def with_results_below(*args):
-        y = f(*args)
-        return y, (y,)
+    def results(order: int, arguments: tuple) -> tuple[Any, tuple]:
+        """The result of that order, and those of all orders up to it."""
+        if order == 0:
+            y = f(*arguments)
+            return y, (y,)
+        below, cotangent = arguments
+        _, pull, found = jax.vjp(lambda *a: results(order - 1, a), *below, has_aux=True)
+        gradients = pull(cotangent)
+        return gradients, (*found, gradients)
 
-    g: Function = with_results_below
-    for _ in range(order):
-
-        def g(args, cotangent, below=g):
-            _, pull, results = jax.vjp(below, *args, has_aux=True)
-            gradients = pull(cotangent)
-            return gradients, (*results, gradients)
-
-    return lambda *arguments: g(*arguments)[1]
+    return lambda *arguments: results(order, arguments)[1]
 
 
 def pullback_arguments(f: Function, order: int, args: Sequence[Array], seed: int = 0) -> tuple:
