@@ -56,13 +56,13 @@ def dirac(groups: int = 1, rest: Initializer = initializers.zeros) -> Initialize
             raise ValueError(
                 f"{op}: groups must divide the output channels of shape, got {groups} for {shape}"
             )
-        kernel = rest(key, (*window, c, d), dtype)
-        i = np.arange(min(c, d // groups))
+        identity, passes = np.zeros((*window, c, d)), np.zeros((*window, c, d), bool)
         centre = tuple(k // 2 for k in window)
+        i = np.arange(min(c, d // groups))
         for first in range(0, d, d // groups):
-            one = jnp.zeros((*window, c, len(i)), dtype).at[(*centre, i, i)].set(1)
-            kernel = kernel.at[..., first : first + len(i)].set(one)
-        return kernel
+            identity[(*centre, i, first + i)] = 1
+            passes[..., first + i] = True
+        return jnp.where(passes, jnp.asarray(identity, dtype), rest(key, (*window, c, d), dtype))
 
     return initialise
 

@@ -87,7 +87,7 @@ def matches(ours, theirs, *shapes):
     assert open_primitives(ours, 1, *args) == set()
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 def test_conv_general_dilated(case):
     lhs, rhs, strides, padding, settings = case
@@ -98,7 +98,7 @@ def test_conv_general_dilated(case):
     matches(call, twin, lhs, rhs)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", TRANSPOSED.values(), ids=TRANSPOSED)
 def test_conv_transpose(case):
     lhs, rhs, strides, padding, settings = case
@@ -132,7 +132,7 @@ POOLS = {
 }
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", POOLINGS.values(), ids=POOLINGS)
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 def test_pools(pool, case):
@@ -144,13 +144,17 @@ def test_pools(pool, case):
 @pytest.mark.parametrize("name", ["max", "min"])
 def test_ties_and_nans_are_the_frameworks(name):
     ours, theirs = POOLS[name]
-    x = jnp.ones((1, 5, 4, 1)).at[0, 1, 1].set(jnp.nan)
-    np.testing.assert_array_equal(ours(x, (2, 2)), theirs(x, (2, 2)))
-    x = jnp.ones((1, 5, 4, 1))
-    gradients = [
-        jax.jit(jax.grad(lambda x, f=f: f(x, (2, 3), (2, 1), "SAME").sum()))(x)
-        for f in (ours, theirs)
-    ]
+    x = np.ones((1, 5, 4, 1))
+    x[0, 1, 1] = np.nan
+    values = jax.jit(lambda x: [f(x, (2, 2)) for f in (ours, theirs)])(x)
+    np.testing.assert_array_equal(*values)
+    x = np.ones((1, 5, 4, 1))
+    gradients = jax.jit(
+        lambda x: [
+            jax.grad(lambda x: f(x, (2, 3), (2, 1), "SAME").sum())(x)  # noqa: B023
+            for f in (ours, theirs)
+        ]
+    )(x)
     np.testing.assert_array_equal(*gradients)
 
 
@@ -187,9 +191,9 @@ def test_closed_at_every_order(order):
     ("dtype", "preferred", "tolerance"),
     [
         (jnp.bfloat16, jnp.float32, 1e-6),
-        (jnp.bfloat16, None, 2**-7),
+        pytest.param(jnp.bfloat16, None, 2**-7, marks=pytest.mark.full),
         (jnp.float32, jnp.float64, 1e-12),
-        (jnp.float16, jnp.bfloat16, 2**-7),
+        pytest.param(jnp.float16, jnp.bfloat16, 2**-7, marks=pytest.mark.full),
     ],
 )
 def test_a_preferred_dtype_is_that_of_the_result_only(dtype, preferred, tolerance):
