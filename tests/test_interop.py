@@ -291,7 +291,7 @@ def test_the_result_is_sharded_as_asked_for():
         x = jax.device_put(normal(0, (2, 3, 6, 5)), P("data"))
         kernel = jax.device_put(normal(1, (4, 3, 3, 3)), P("model"))
 
-        def call(x, kernel, out_sharding=spec):
+        def call(x, kernel, out_sharding: P | None = spec):
             return interop.conv_general_dilated(
                 x, kernel, (1, 1), "SAME", out_sharding=out_sharding
             )

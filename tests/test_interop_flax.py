@@ -2,6 +2,7 @@
 
 import inspect
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,7 @@ class Network(nnx.Module):
 class LinenNetwork(nn.Module):
     """The same in linen, with a convolution of several batch axes."""
 
-    functions: object
+    functions: Any
 
     @nn.compact
     def __call__(self, x):
