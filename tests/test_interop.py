@@ -73,6 +73,15 @@ POOLINGS = {
 }  # fmt: skip
 
 
+def everyday(table, *names):
+    """All cases, those not named with --full only."""
+    assert set(names) <= set(table)
+    return [
+        pytest.param(case, id=name, marks=() if name in names else pytest.mark.full)
+        for name, case in table.items()
+    ]
+
+
 def matches(ours, theirs, *shapes):
     """The value, and the pullback of order 2, which shows every gradient of order 1."""
     args = [normal(seed, shape) for seed, shape in enumerate(shapes)]
@@ -87,8 +96,17 @@ def matches(ours, theirs, *shapes):
     assert open_primitives(ours, 1, *args) == set()
 
 
-@pytest.mark.sampled(4)
-@pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+@pytest.mark.parametrize(
+    "case",
+    everyday(
+        CONVOLUTIONS,
+        "default layout",
+        "both dilations",
+        "feature groups",
+        "batch groups, permuted",
+        "no space, channels last, groups",
+    ),
+)
 def test_conv_general_dilated(case):
     lhs, rhs, strides, padding, settings = case
     call = partial(
@@ -98,8 +116,9 @@ def test_conv_general_dilated(case):
     matches(call, twin, lhs, rhs)
 
 
-@pytest.mark.sampled(3)
-@pytest.mark.parametrize("case", TRANSPOSED.values(), ids=TRANSPOSED)
+@pytest.mark.parametrize(
+    "case", everyday(TRANSPOSED, "SAME", "consistent pairs", "turned, channels first")
+)
 def test_conv_transpose(case):
     lhs, rhs, strides, padding, settings = case
     call = partial(interop.conv_transpose, strides=strides, padding=padding, **settings)
