@@ -80,5 +80,7 @@ from jaxcnn.ops.drop_block import drop_block as drop_block
 from jaxcnn.twins import autodiff_twin as autodiff_twin
 from jaxcnn.backprop import backprop as backprop
 from jaxcnn import gradcheck as gradcheck
+from jaxcnn import initializers as initializers
+from jaxcnn import interop as interop
 from jaxcnn import layers as layers
 from jaxcnn import models as models

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.core import Tracer
 
 
@@ -181,6 +181,29 @@ def flag(op: str, name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{op}: {name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def precision(op: str, value: Any) -> Any:
+    """A precision of products, one for each factor, or None: the platform's own.
+
+    None is read here as `jax.default_matmul_precision` says, so that a backward pass, which is
+    traced later and perhaps elsewhere, has the precision of its forward pass.
+    """
+    value = jax.default_matmul_precision.value if value is None else value
+    if value is None or isinstance(value, (lax.DotAlgorithm, lax.DotAlgorithmPreset)):
+        return value
+    if isinstance(value, str) and value in lax.DotAlgorithmPreset.__members__:
+        return lax.DotAlgorithmPreset[value]
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
+    try:
+        if len(pair) != 2 or not all(isinstance(entry, (str, lax.Precision)) for entry in pair):
+            raise ValueError
+        return tuple(lax.Precision(entry) for entry in pair)
+    except ValueError:
+        raise ValueError(
+            f"{op}: precision must be None, one of jax.lax.Precision, its name, or a pair of these "
+            f"for the two factors, got {value!r}"
+        ) from None
 
 
 def key(op: str, name: str, value: Any) -> None:

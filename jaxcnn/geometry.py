@@ -9,17 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jax import lax
+
 from jaxcnn import check
 
 Padding = str | int | Sequence[int | tuple[int, int]]
+Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
 
 
 @dataclass(frozen=True)
 class Geometry:
     """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
 
-    The extent of a window of k taps is (k − 1)·dilation + 1. `groups` concerns convolutions only,
-    `overhang` poolings: how much of the high padding a rounding up has added, () for none.
+    The extent of a window of k taps is (k − 1)·dilation + 1. `groups` and `precision`, that of the
+    products, which all gradients keep, concern convolutions only, `overhang` poolings: how much of
+    the high padding a rounding up has added, () for none.
     """
 
     input: tuple[int, ...]
@@ -31,6 +35,7 @@ class Geometry:
     input_dilation: tuple[int, ...]
     groups: int = 1
     overhang: tuple[int, ...] = ()
+    precision: Any = None
 
     @classmethod
     def tiles(cls, size: tuple[int, ...], window: tuple[int, ...]) -> "Geometry":
@@ -103,6 +108,7 @@ def parse_geometry(
     dilation: Any = 1,
     input_dilation: Any = 1,
     groups: int = 1,
+    precision: Any = None,
     ceil_mode: bool = False,
     window_name: str = "kernel",
 ) -> Geometry:
@@ -138,6 +144,7 @@ def parse_geometry(
         input_dilation=input_dilation,
         groups=groups,
         overhang=tuple(overhang) if any(overhang) else (),
+        precision=precision,
     )
 
 

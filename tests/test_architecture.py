@@ -15,8 +15,8 @@ from jaxcnn.twins import TWINS
 ROOT = Path(__file__).parent.parent
 # A module may import from what stands to its right, and from its own group.
 ORDER = [
-    "experiments", "models", "backprop", "layers", "gradcheck", "twins", "ops", "lowering",
-    "geometry", "check",
+    "experiments", "models", "backprop", "layers", "initializers", "interop", "gradcheck", "twins",
+    "ops", "lowering", "geometry", "check",
 ]  # fmt: skip
 MODULES = sorted(ROOT.glob("jaxcnn/**/*.py")) + sorted(ROOT.glob("experiments/**/*.py"))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxcnn as jc
-from jaxcnn import gradcheck, layers, models
+from jaxcnn import gradcheck, initializers, interop, layers, models
 
 X = jnp.ones((2, 6, 6, 4), jnp.float32)
 K = jnp.ones((3, 3, 4, 8), jnp.float32)
@@ -19,6 +19,13 @@ LOGITS = jnp.ones((3, 5), jnp.float32)
 LABELS = jnp.array([0, 1, 2])
 KEY = jax.random.key(0)
 REGRESSIONS = (jc.squared_error, jc.absolute_error, jc.huber, jc.smooth_l1, jc.kl_divergence)
+
+
+def lax_conv(strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), **settings):
+    return interop.conv_general_dilated(
+        X, K, strides, padding, dimension_numbers=dimension_numbers, **settings
+    )
+
 
 TABLE = [
     # wrong kind
@@ -88,6 +95,15 @@ TABLE = [
     (lambda: jc.pad(X, -1, "circular"), ValueError, "got (-1, -1) in spatial axis 0"),
     (lambda: jc.pad(X, "SAME"), ValueError, "padding must be a number of elements, got 'SAME'"),
     (lambda: jc.fold_back(X, 3, "circular"), ValueError, "padding must be at least 0 and fit into delta, got (3, 3) for 6 in spatial axis 0"),
+    (lambda: jc.conv(X, K, precision="best"), ValueError, "conv: precision must be None, one of jax.lax.Precision, its name, or a pair of these for the two factors, got 'best'"),
+    (lambda: jc.conv(X, K, precision=2), ValueError, "got 2"),
+    (lambda: jc.conv(X, K, precision=("high",)), ValueError, "conv: precision must be None"),
+    (lambda: jc.conv_input_grad(X[:, :4, :4], K[..., :4], input_size=(6, 6), precision="best"), ValueError, "conv_input_grad: precision must be None"),
+    (lambda: jc.conv_kernel_grad(X, X[:, :4, :4], kernel_size=(3, 3), precision="best"), ValueError, "conv_kernel_grad: precision must be None"),
+    (lambda: jc.conv_transpose(X, jnp.ones((3, 3, 8, 4), jnp.float32), precision="best"), ValueError, "conv_transpose: precision must be None"),
+    (lambda: jc.true_conv(X, K, precision="best"), ValueError, "conv: precision must be None"),
+    (lambda: jc.depthwise_conv(X, K[:, :, :1], precision="best"), ValueError, "conv: precision must be None"),
+    (lambda: jc.table_conv(X, K[..., 0], table=((0, 1), (1, 3)), precision="best"), ValueError, "table_conv: precision must be None"),
     # pooling
     (lambda: jc.max_pool(X, 7), ValueError, "window must not be larger than the padded map, got an extent of 7 on a map of 6"),
     (lambda: jc.max_pool(X, 2, padding=2), ValueError, "padding must be at least 0 and smaller than the window, got (2, 2) for a window of 2"),
@@ -280,6 +296,64 @@ TABLE = [
     (lambda: jc.embedding_table_grad(LABELS, LOGITS, vocabulary=2), ValueError, "embedding_table_grad: ids must lie in [0, 1], got 2 at index (2,)"),
     (lambda: jc.embedding_table_grad(LABELS, LOGITS, vocabulary=0), ValueError, "embedding_table_grad: vocabulary must be at least 1, got 0"),
     (lambda: jc.embedding_table_grad(LABELS, LOGITS, vocabulary="3"), TypeError, "embedding_table_grad: vocabulary must be an integer, got '3'"),
+    # drop-ins
+    (lambda: interop.conv_general_dilated([1.0], K, (1, 1), "SAME"), TypeError, "conv_general_dilated: lhs must be an array, got list"),
+    (lambda: interop.conv_general_dilated(X, K.astype(jnp.bfloat16), (1, 1), "SAME"), TypeError, "conv_general_dilated: rhs must have the dtype of lhs, float32, got bfloat16"),
+    (lambda: interop.conv_general_dilated(X.astype(jnp.int8), K, (1, 1), "SAME"), TypeError, "conv_general_dilated: lhs must hold floating-point numbers, got dtype int8"),
+    (lambda: interop.conv_general_dilated(X[:0], K, (1, 1), "SAME"), ValueError, "conv_general_dilated: lhs must not be empty, got shape (0, 6, 6, 4)"),
+    (lambda: interop.conv_general_dilated(X[0], K, (1, 1), "SAME"), ValueError, "conv_general_dilated: lhs and rhs must have the same number of axes, 2 at least, got shapes (6, 6, 4) and (3, 3, 4, 8)"),
+    (lambda: interop.conv_general_dilated(B, B, (), ()), ValueError, "conv_general_dilated: lhs and rhs must have the same number of axes, 2 at least"),
+    (lambda: lax_conv(1, "SAME", dimension_numbers=("NHWC", "HWIO")), ValueError, "conv_general_dilated: dimension_numbers must be None, ConvDimensionNumbers or three strings of 4 letters such as (\"NHWC\", \"HWIO\", \"NHWC\"), got ('NHWC', 'HWIO')"),
+    (lambda: lax_conv(1, "SAME", dimension_numbers=("NHWC", "HWIO", "NHXC")), ValueError, "dimension_numbers must be None"),
+    (lambda: lax_conv(1, "SAME", dimension_numbers=((0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 2))), ValueError, "dimension_numbers must be None"),
+    (lambda: lax_conv(1, "SAME", dimension_numbers=jax.lax.ConvDimensionNumbers((0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 2))), ValueError, "dimension_numbers must be None"),
+    (lambda: lax_conv((1, 2, 3), "SAME"), ValueError, "conv_general_dilated: window_strides must be an integer or one per spatial axis (2), got (1, 2, 3)"),
+    (lambda: lax_conv((1, 0), "SAME"), ValueError, "conv_general_dilated: window_strides must be at least 1, got 0"),
+    (lambda: lax_conv(1, "SAME", lhs_dilation=(2, 1)), ValueError, "conv_general_dilated: padding must be pairs of integers where lhs is dilated, got 'SAME' for a dilation of (2, 1)"),
+    (lambda: lax_conv(1, "SAME", lhs_dilation=(2,)), ValueError, "conv_general_dilated: lhs_dilation must be an integer or one per spatial axis (2), got (2,)"),
+    (lambda: lax_conv(1, "SAME", rhs_dilation=(2, 1.5)), TypeError, "conv_general_dilated: rhs_dilation must be an integer, got 1.5"),
+    (lambda: lax_conv(1, "FULL"), ValueError, "conv_general_dilated: padding must be \"SAME\", \"SAME_LOWER\", \"VALID\", or one (low, high) pair of integers per spatial axis (2), got 'FULL'"),
+    (lambda: lax_conv(1, 1), ValueError, "conv_general_dilated: padding must be \"SAME\", \"SAME_LOWER\", \"VALID\", or one (low, high) pair of integers per spatial axis (2), got 1"),
+    (lambda: lax_conv(1, ((1, 1),)), ValueError, "got ((1, 1),)"),
+    (lambda: lax_conv(1, ((1, 1), (1, 0.5))), ValueError, "got ((1, 1), (1, 0.5))"),
+    (lambda: lax_conv(1, "VALID", rhs_dilation=(3, 1)), ValueError, "conv_general_dilated: rhs must not be larger than the padded map, got an extent of 7 on a map of 6 + 0 + 0"),
+    (lambda: lax_conv(1, "SAME", feature_group_count=3), ValueError, "conv_general_dilated: feature_group_count must divide the channels in and out, got 3 for 4 and 8"),
+    (lambda: lax_conv(1, "SAME", feature_group_count=2), ValueError, "conv_general_dilated: rhs must have as many input channels as lhs has per group, got 4 for 4 channels in 2 groups"),
+    (lambda: lax_conv(1, "SAME", batch_group_count=4), ValueError, "conv_general_dilated: batch_group_count must divide the batch and the channels out, got 4 for 2 and 8"),
+    (lambda: lax_conv(1, "SAME", batch_group_count=2, feature_group_count=2), ValueError, "conv_general_dilated: feature_group_count or batch_group_count must be 1, got 2 and 2"),
+    (lambda: lax_conv(1, "SAME", batch_group_count=0), ValueError, "conv_general_dilated: batch_group_count must be at least 1, got 0"),
+    (lambda: lax_conv(1, "SAME", precision="best"), ValueError, "conv_general_dilated: precision must be None"),
+    (lambda: lax_conv(1, "SAME", preferred_element_type=jnp.bfloat16), TypeError, "conv_general_dilated: preferred_element_type must be a dtype of floats no narrower than float32, got bfloat16"),
+    (lambda: lax_conv(1, "SAME", preferred_element_type=jnp.int32), TypeError, "preferred_element_type must be a dtype of floats no narrower than float32, got int32"),
+    (lambda: interop.conv_transpose(X, K, (2, 2), "SAME_LOWER"), ValueError, "conv_transpose: padding must be pairs of integers where lhs is dilated, got 'SAME_LOWER' for a dilation of (2, 2)"),
+    (lambda: interop.conv_transpose(X, K, (2, 2), "SAME_LOWER", use_consistent_padding=True), ValueError, "conv_transpose: padding must be \"SAME\", \"VALID\", or one (low, high) pair of integers per spatial axis (2), got 'SAME_LOWER'"),
+    (lambda: interop.conv_transpose(X, K, (2,), "SAME"), ValueError, "conv_transpose: strides must be an integer or one per spatial axis (2), got (2,)"),
+    (lambda: interop.conv_transpose(X, K, (2, 2), "SAME", transpose_kernel=1), TypeError, "conv_transpose: transpose_kernel must be True or False, got 1"),
+    (lambda: interop.conv_transpose(X, K, (2, 2), "SAME", use_consistent_padding=1), TypeError, "conv_transpose: use_consistent_padding must be True or False, got 1"),
+    (lambda: interop.conv_transpose(X[..., :3], K, (2, 2), "SAME"), ValueError, "conv_transpose: rhs must have as many input channels as lhs has per group, got 4 for 3 channels in 1 group"),
+    (lambda: interop.max_pool(X, 2), ValueError, "max_pool: window_shape must hold one integer per spatial axis, 1 to 3 of them, got 2"),
+    (lambda: interop.min_pool(X, ()), ValueError, "min_pool: window_shape must hold one integer per spatial axis, 1 to 3 of them, got ()"),
+    (lambda: interop.avg_pool(LOGITS, (2, 2)), ValueError, "avg_pool: inputs must have 3 axes at least (space as window_shape has it, channels), got shape (3, 5)"),
+    (lambda: interop.max_pool(X, (2, 2), (2,)), ValueError, "max_pool: strides must be an integer or one per spatial axis (2), got (2,)"),
+    (lambda: interop.max_pool(X, (2, 2), padding=1), ValueError, "max_pool: padding must be \"SAME\""),
+    (lambda: interop.max_pool(X, (7, 2)), ValueError, "max_pool: window must not be larger than the padded map, got an extent of 7 on a map of 6"),
+    (lambda: interop.avg_pool(X, (2, 2), count_include_pad=None), TypeError, "avg_pool: count_include_pad must be True or False, got None"),
+    # initialisers
+    (lambda: initializers.dirac(0), ValueError, "dirac: groups must be at least 1, got 0"),
+    (lambda: initializers.dirac(2.0), TypeError, "dirac: groups must be an integer, got 2.0"),
+    (lambda: initializers.dirac(1, 0), TypeError, "dirac: rest must be an initializer, got 0"),
+    (lambda: initializers.dirac(3)(KEY, (3, 3, 4, 8)), ValueError, "dirac: groups must divide the output channels of shape, got 3 for (3, 3, 4, 8)"),
+    (lambda: initializers.dirac()(KEY, (4, 8)), ValueError, "dirac: shape must have 3, 4 or 5 entries (1 to 3 of space, channels in, channels out), got (4, 8)"),
+    (lambda: initializers.patch_whitening(X.astype(jnp.uint8)), TypeError, "patch_whitening: images must hold floating-point numbers, got dtype uint8"),
+    (lambda: initializers.patch_whitening(LOGITS), ValueError, "patch_whitening: images must have 3, 4 or 5 axes"),
+    (lambda: jax.jit(initializers.patch_whitening)(X), TypeError, "patch_whitening: images must be known when the kernel is drawn, got a traced array"),
+    (lambda: initializers.patch_whitening(X, epsilon=0), ValueError, "patch_whitening: epsilon must be finite and above 0, got 0"),
+    (lambda: initializers.patch_whitening(X)(KEY, (2, 2, 3, 8)), ValueError, "patch_whitening: shape must have the spatial axes and the channels of the images, got (2, 2, 3, 8) for images of (2, 6, 6, 4)"),
+    (lambda: initializers.patch_whitening(X)(KEY, (2, 4, 8)), ValueError, "patch_whitening: shape must have the spatial axes and the channels of the images, got (2, 4, 8)"),
+    (lambda: initializers.patch_whitening(X)(KEY, (2, 7, 4, 8)), ValueError, "patch_whitening: shape must have a window that fits into the images, got (2, 7, 4, 8) for images of (2, 6, 6, 4)"),
+    (lambda: initializers.patch_whitening(X)(KEY, (2, 2, 4, 34)), ValueError, "patch_whitening: shape must have an even number of filters, at most 32, two for each of the window's 16 elements, got 34"),
+    (lambda: initializers.patch_whitening(X)(KEY, (2, 2, 4, 5)), ValueError, "got 5"),
+    (lambda: layers.Conv(4, 2, groups=2, kernel_init=initializers.patch_whitening(X)).init(KEY, (6, 6, 4)), ValueError, "patch_whitening: shape must have the spatial axes and the channels of the images, got (2, 2, 2, 4)"),
     # networks
     (lambda: layers.Embedding(0, 3).init(KEY, (8,)), ValueError, "Embedding: vocabulary must be at least 1, got 0"),
     (lambda: layers.Embedding(3, 0).init(KEY, (8,)), ValueError, "Embedding: features must be at least 1, got 0"),

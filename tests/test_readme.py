@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 from experiments.rule_table import public_operations, table
 from jaxcnn.ops import conv
@@ -44,6 +45,16 @@ def test_the_ten_lines_run():
     images = np.ones((2, 32, 32, 1), np.float32)
     gradients = scope["gradients"](scope["params"], images, np.array([3, 7]))
     assert jax.tree.map(np.shape, gradients) == jax.tree.map(np.shape, scope["params"])
+
+
+def test_the_lines_for_flax_run():
+    pytest.importorskip("flax.nnx", reason="flax is not installed (extra: peers)")
+    (source,) = [block for block in fences("python") if "interop" in block]
+    scope = {}
+    with jax.numpy_dtype_promotion("standard"):  # Flax promotes dtypes
+        exec(compile(source, "README.md", "exec"), scope)
+    assert scope["gradients"].kernel.shape == (3, 3, 1, 8)
+    assert np.isfinite(scope["gradients"].kernel[...]).all()
 
 
 def test_the_rule_shown_is_the_rule_in_the_file():

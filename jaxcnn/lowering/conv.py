@@ -8,6 +8,7 @@ Letters: n batch, c channels in, d channels out, g groups, h/w input, p/q output
 """
 
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -15,8 +16,6 @@ from jax import Array, lax
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import Entries, declared
-
-_SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 
 
 def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -28,6 +27,7 @@ def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
         dilation=geometry.dilation,
         input_dilation=geometry.input_dilation,
         groups=geometry.groups,
+        precision=geometry.precision,
     )
     return declared(forward, lambda x, k: (x[0], *(None,) * geometry.axes, k[-1]), x, kernel)
 
@@ -55,6 +55,7 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
             dilation=geometry.dilation,
             input_dilation=geometry.stride,
             groups=geometry.groups,
+            precision=geometry.precision,
         )
 
     def result(delta: Entries, kernel: Entries) -> Entries:
@@ -97,6 +98,7 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
             dilation=geometry.stride,
             input_dilation=geometry.input_dilation,
             groups=groups,
+            precision=geometry.precision,
         )
         return grad.transpose(*space, 0, axes + 1)  # c/g kh kw d → kh kw c/g d
 
@@ -115,8 +117,8 @@ def _convolution(
     dilation: tuple[int, ...],
     input_dilation: tuple[int, ...],
     groups: int,
+    precision: Any,
 ) -> Array:
-    letters = _SPATIAL[kernel.ndim - 2]
     y = lax.conv_general_dilated(
         x,
         kernel,
@@ -124,11 +126,19 @@ def _convolution(
         padding=padding,
         lhs_dilation=input_dilation,
         rhs_dilation=dilation,
-        dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
+        dimension_numbers=channels_last(kernel.ndim - 2),
         feature_group_count=groups,
+        precision=precision,
         preferred_element_type=accumulator(x.dtype),
     )
     return y.astype(x.dtype)
+
+
+def channels_last(axes: int) -> lax.ConvDimensionNumbers:
+    """The canonical layout: batch, space, channels; and space, channels in, channels out."""
+    space = tuple(range(axes))
+    maps = (0, axes + 1, *(axis + 1 for axis in space))
+    return lax.ConvDimensionNumbers(maps, (axes + 1, axes, *space), maps)
 
 
 def _rot180(kernel: Array, axes: int) -> Array:

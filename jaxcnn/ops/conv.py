@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
 from jaxcnn.lowering import conv as lowering
 from jaxcnn.lowering.sharding import vary_together
 
@@ -116,6 +116,7 @@ def conv(
     dilation: int | Sequence[int] = 1,
     input_dilation: int | Sequence[int] = 1,
     groups: int = 1,
+    precision: Precision = None,
     rule: Callable[..., Any] = conv_map,
 ) -> Float[Array, "n *pq d"]:
     """y = x ⋆ k + b, in 1, 2 or 3 spatial dimensions, read off the kernel's rank.
@@ -134,6 +135,8 @@ def conv(
         dilation: distance between the taps of the kernel, in elements.
         input_dilation: distance at which the elements of x are put, zeros between them.
         groups: into how many groups the channels fall; each output reads its group only.
+        precision: of the products, here and in all gradients: a `jax.lax.Precision`, its name, one
+            for x and one for the kernel, or None for what `jax.default_matmul_precision` says.
         rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
 
     Raises:
@@ -157,6 +160,7 @@ def conv(
         dilation=dilation,
         input_dilation=input_dilation,
         groups=groups,
+        precision=check.precision(op, precision),
     )
     return rule(*vary_together(x, kernel, bias), geometry)
 
@@ -171,6 +175,7 @@ def conv_input_grad(
     dilation: int | Sequence[int] = 1,
     input_dilation: int | Sequence[int] = 1,
     groups: int = 1,
+    precision: Precision = None,
     rule: Callable[..., Any] = conv_input_grad_map,
 ) -> Float[Array, "n *hw c"]:
     """∂x = full(dilate(δ), rot180(k)): the adjoint of `conv` in its input.
@@ -187,6 +192,7 @@ def conv_input_grad(
         dilation: see `conv`.
         input_dilation: see `conv`.
         groups: see `conv`.
+        precision: see `conv`.
         rule: the map to apply, hand-written (`conv_input_grad_map`) or a twin.
 
     Raises:
@@ -208,6 +214,7 @@ def conv_input_grad(
         dilation=dilation,
         input_dilation=input_dilation,
         groups=groups,
+        precision=check.precision(op, precision),
     )
     check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, kernel.shape[-1]))
     return rule(*vary_together(delta, kernel), geometry)
@@ -223,6 +230,7 @@ def conv_kernel_grad(
     dilation: int | Sequence[int] = 1,
     input_dilation: int | Sequence[int] = 1,
     groups: int = 1,
+    precision: Precision = None,
     rule: Callable[..., Any] = conv_kernel_grad_map,
 ) -> Float[Array, "*k c/g d"]:
     """∂k = x ⋆ dilate(δ): the adjoint of `conv` in its kernel.
@@ -239,6 +247,7 @@ def conv_kernel_grad(
         dilation: see `conv`.
         input_dilation: see `conv`.
         groups: see `conv`.
+        precision: see `conv`.
         rule: the map to apply, hand-written (`conv_kernel_grad_map`) or a twin.
 
     Raises:
@@ -261,6 +270,7 @@ def conv_kernel_grad(
         dilation=dilation,
         input_dilation=input_dilation,
         groups=groups,
+        precision=check.precision(op, precision),
     )
     check.shape(op, "delta", delta, (x.shape[0], *geometry.output, delta.shape[-1]))
     return rule(*vary_together(x, delta), geometry)

@@ -1,6 +1,7 @@
 """Transposed convolution: the adjoint of a convolution, forward, as a layer of its own."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import check_groups, conv_input_grad_map, conv_kernel_grad_map, conv_map
 
@@ -58,6 +59,7 @@ def conv_transpose(
     output_padding: int | Sequence[int] = 0,
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
+    precision: Precision = None,
     rule: Callable[..., Any] = conv_transpose_map,
 ) -> Float[Array, "n *hw c"]:
     """y = full(dilate(x), rot180(k)) + b: the adjoint of `conv` with the same arguments and kernel.
@@ -76,6 +78,7 @@ def conv_transpose(
             [0, stride); they say which of the possible sizes y has.
         dilation: see `conv`.
         groups: see `conv`.
+        precision: see `conv`.
         rule: the map to apply, hand-written (`conv_transpose_map`) or a twin.
 
     Raises:
@@ -100,6 +103,7 @@ def conv_transpose(
     geometry = _parse_geometry(
         op, x.shape[1:-1], kernel.shape[:-2], stride, padding, output_padding, dilation, groups
     )
+    geometry = replace(geometry, precision=check.precision(op, precision))
     return rule(*vary_together(x, kernel, bias), geometry)
 
 

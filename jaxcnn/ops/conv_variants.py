@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.ops.shape import rot180_map
@@ -150,6 +150,7 @@ def true_conv(
     dilation: int | Sequence[int] = 1,
     input_dilation: int | Sequence[int] = 1,
     groups: int = 1,
+    precision: Precision = None,
     rule: Callable[..., Any] = true_conv_map,
 ) -> Float[Array, "n *pq d"]:
     """y = x ∗ k + b: the convolution of mathematics, with the kernel flipped; `conv` does not flip.
@@ -166,6 +167,7 @@ def true_conv(
         dilation: see `conv`.
         input_dilation: see `conv`.
         groups: see `conv`.
+        precision: see `conv`.
         rule: the map to apply, hand-written (`true_conv_map`) or a twin of the same signature.
 
     Raises:
@@ -173,7 +175,7 @@ def true_conv(
     """
     return conv(
         x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
-        input_dilation=input_dilation, groups=groups, rule=rule,
+        input_dilation=input_dilation, groups=groups, precision=precision, rule=rule,
     )  # fmt: skip
 
 
@@ -185,6 +187,7 @@ def depthwise_conv(
     stride: int | Sequence[int] = 1,
     padding: Padding = "VALID",
     dilation: int | Sequence[int] = 1,
+    precision: Precision = None,
     rule: Callable[..., Any] = conv_map,
 ) -> Float[Array, "n *pq cm"]:
     """y = x ⋆ k + b with every map by itself: filters c·m to c·m + m − 1 read map c.
@@ -199,6 +202,7 @@ def depthwise_conv(
         stride: see `conv`.
         padding: see `conv`.
         dilation: see `conv`.
+        precision: see `conv`.
         rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
 
     Raises:
@@ -207,7 +211,7 @@ def depthwise_conv(
     x = check.maps("depthwise_conv", "x", x)
     return conv(
         x, kernel, bias, stride=stride, padding=padding, dilation=dilation, groups=x.shape[-1],
-        rule=rule,
+        precision=precision, rule=rule,
     )  # fmt: skip
 
 
@@ -220,6 +224,7 @@ def table_conv(
     stride: int | Sequence[int] = 1,
     padding: Padding = "VALID",
     dilation: int | Sequence[int] = 1,
+    precision: Precision = None,
     rule: Callable[..., Any] = table_conv_map,
 ) -> Float[Array, "n *pq d"]:
     """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d: a convolution in which output d reads a selection M_d.
@@ -236,6 +241,7 @@ def table_conv(
         stride: see `conv`.
         padding: see `conv`.
         dilation: see `conv`.
+        precision: see `conv`.
         rule: the map to apply, hand-written (`table_conv_map`) or a twin of the same signature.
 
     Raises:
@@ -264,6 +270,7 @@ def table_conv(
         bias = check.float_array(op, "bias", bias, like=("x", x))
         check.shape(op, "bias", bias, (len(connections),))
     geometry = parse_geometry(
-        op, x.shape[1:-1], weights.shape[:-1], stride=stride, padding=padding, dilation=dilation
-    )
+        op, x.shape[1:-1], weights.shape[:-1], stride=stride, padding=padding, dilation=dilation,
+        precision=check.precision(op, precision),
+    )  # fmt: skip
     return rule(*vary_together(x, weights, bias), geometry, connections)

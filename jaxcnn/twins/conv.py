@@ -5,13 +5,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.conv import channels_last
 from jaxcnn.ops import conv, conv_transpose, conv_variants
-
-_LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
 
 def _conv(x: Array, kernel: Array, bias: Array | None, geometry: Geometry) -> Array:
-    space = _LETTERS[geometry.axes]
     y = lax.conv_general_dilated(
         x,
         kernel,
@@ -19,8 +17,9 @@ def _conv(x: Array, kernel: Array, bias: Array | None, geometry: Geometry) -> Ar
         geometry.padding,
         lhs_dilation=geometry.input_dilation,
         rhs_dilation=geometry.dilation,
-        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+        dimension_numbers=channels_last(geometry.axes),
         feature_group_count=geometry.groups,
+        precision=geometry.precision,
     )
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 

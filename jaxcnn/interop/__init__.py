@@ -1,0 +1,17 @@
+"""Drop-ins: functions with the signatures of `jax.lax` and Flax, and the rules of jaxcnn behind.
+
+An existing model gets the hand-written gradients by being given these functions for its own:
+
+    nnx.Conv(..., conv_general_dilated=jaxcnn.interop.conv_general_dilated)
+
+Each brings its arguments into the canonical layout (batch, space, channels) by transposes and
+reshapes, applies a rule, and goes back. They take floats only, and refuse what is empty. Flax's
+ConvTranspose calls `jax.lax.conv_transpose` itself and takes no function: that drop-in is for
+models that call it by name.
+"""
+
+from jaxcnn.interop.conv import conv_general_dilated as conv_general_dilated
+from jaxcnn.interop.conv import conv_transpose as conv_transpose
+from jaxcnn.interop.pool import avg_pool as avg_pool
+from jaxcnn.interop.pool import max_pool as max_pool
+from jaxcnn.interop.pool import min_pool as min_pool
