@@ -46,7 +46,8 @@ def has_batch(case: Case) -> bool:
 
 def convolves_in_groups(case: Case) -> bool:
     """Whether the kernel's gradient merges the groups with the batch, and so gathers it."""
-    return case.op.__name__ == "depthwise_conv" or case.settings.get("groups", 1) > 1
+    groups = case.settings.get("groups", 1) if "conv" in case.op.__name__ else 1
+    return case.op.__name__ == "depthwise_conv" or groups > 1
 
 
 def lengthened(name, array):
@@ -134,7 +135,7 @@ def joined(results):
 
 def sums(case: Case, kind, args):
     """Whether something is summed over the devices: a parameter's gradient, or the result."""
-    own = set(args[0]) <= MAPS and case.op.__name__ != "drop_block"
+    own = set(args[0]) <= MAPS and case.op.__name__ not in ("drop_block", "batch_norm")
     return not own or (kind != "shard_map" and args[2].shape[:1] != (BATCH,))
 
 
