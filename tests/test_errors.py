@@ -2,6 +2,7 @@
 # The wrong types are the point here.
 """Bad input gets one sentence that names the argument and both values, before any tracing."""
 
+import inspect
 import re
 
 import jax
@@ -388,6 +389,120 @@ TABLE = [
     (lambda: gradcheck.check_gradients(jc.relu), ValueError, "args must be one array at least, got none"),
     (lambda: gradcheck.check_gradients(jc.relu, jnp.arange(3)), TypeError, "args[0] must hold floats, got dtype int64"),
 ]  # fmt: skip
+
+
+# One wrong value per argument that many operations share, and what is said of it.
+WRONG = {
+    **dict.fromkeys(
+        ("x", "kernel", "bias", "delta", "weight", "logits", "predictions", "log_predictions"),
+        ([1.0], TypeError, "must be an array, got list"),
+    ),
+    **dict.fromkeys(
+        (
+            "stride",
+            "dilation",
+            "input_dilation",
+            "groups",
+            "window",
+            "rate",
+            "input_size",
+            "kernel_size",
+        ),
+        (0, ValueError, "must be at least 1, got 0"),
+    ),
+    "padding": (1.5, TypeError, "must be an integer, got 1.5"),
+    **dict.fromkeys(
+        ("ceil_mode", "count_include_pad", "average"),
+        (1, TypeError, "must be True or False, got 1"),
+    ),
+    "switches": (X, TypeError, "must hold integers, got dtype float32"),
+    "mode": (
+        "mirror",
+        ValueError,
+        "must be one of zeros, reflect, replicate, circular, got 'mirror'",
+    ),
+    "reduction": ("max", ValueError, "must be one of mean, sum, none, got 'max'"),
+    "axis": (2, ValueError, "must lie in [-2, 2) for shape (3, 5), got 2"),
+}
+CONV = {"x": X, "kernel": K, "bias": B}
+DEPTHWISE = {"x": X, "kernel": jnp.ones((3, 3, 1, 4), jnp.float32), "bias": B[:4]}
+TABLE_CONV = {
+    "x": X,
+    "weights": jnp.ones((3, 3, 4), jnp.float32),
+    "bias": B[:2],
+    "table": ((0, 1), (1, 3)),
+}
+DELTA = jnp.ones((2, 3, 3, 4), jnp.float32)
+SWITCHES = jnp.zeros((2, 3, 3, 4), jnp.uint8)
+POOLING = ("x", "window", "stride", "padding", "dilation", "ceil_mode")
+GEOMETRY = ("stride", "padding", "dilation")
+# Operation, arguments that are right, and the names of those to be put in wrong.
+SHARED = [
+    (jc.conv, CONV, ("x", "kernel", "bias", *GEOMETRY, "input_dilation", "groups")),
+    (jc.true_conv, CONV, ("x", "kernel", "bias", *GEOMETRY, "input_dilation", "groups")),
+    (jc.depthwise_conv, DEPTHWISE, ("x", "kernel", "bias", *GEOMETRY)),
+    (jc.table_conv, TABLE_CONV, ("x", "bias", *GEOMETRY)),
+    (jc.conv_transpose, {"x": X, "kernel": K[..., :4]}, ("x", "kernel", "bias", *GEOMETRY, "groups")),
+    (jc.conv_input_grad, {"delta": X, "kernel": K[..., :4], "input_size": (8, 8)}, ("delta", "kernel", "input_size", *GEOMETRY, "input_dilation", "groups")),
+    (jc.conv_kernel_grad, {"x": X, "delta": X, "kernel_size": (1, 1)}, ("x", "delta", "kernel_size", *GEOMETRY, "input_dilation", "groups")),
+    (jc.pad, {"x": X, "padding": 1}, ("x", "padding", "mode")),
+    (jc.fold_back, {"delta": X, "padding": 1}, ("delta", "padding", "mode")),
+    (jc.dilate, {"x": X, "rate": 2}, ("x", "rate")),
+    (jc.subsample, {"x": X, "rate": 2}, ("x", "rate")),
+    *((op, {"x": X, "window": 2}, POOLING) for op in (jc.max_pool, jc.max_pool_with_switches, jc.sum_pool, jc.lp_pool)),
+    (jc.avg_pool, {"x": X, "window": 2}, (*POOLING, "count_include_pad")),
+    (jc.sum_pool_input_grad, {"delta": DELTA, "window": 2, "input_size": (6, 6)}, ("delta", "input_size", *POOLING[1:])),
+    (jc.gather_at_switches, {"x": X, "switches": SWITCHES, "window": 2}, ("switches", *POOLING)),
+    (jc.scatter_at_switches, {"delta": DELTA, "switches": SWITCHES, "window": 2, "input_size": (6, 6)}, ("delta", "switches", "input_size", *POOLING[1:])),
+    (jc.max_unpool, {"x": DELTA, "switches": SWITCHES, "window": 2, "input_size": (6, 6)}, ("switches", "input_size", *POOLING)),
+    (jc.patches, {"x": X, "window": 2}, ("x", "window", *GEOMETRY)),
+    (jc.fold, {"delta": X, "window": 2, "input_size": (7, 7)}, ("delta", "window", "input_size", *GEOMETRY)),
+    (jc.dense, {"x": LOGITS, "weight": LOGITS.T}, ("x", "weight", "bias")),
+    (jc.dense_input_grad, {"delta": LOGITS, "weight": LOGITS}, ("delta", "weight")),
+    (jc.dense_weight_grad, {"x": LOGITS, "delta": LOGITS}, ("x", "delta")),
+    (jc.upsample, {"x": X, "size": 2}, ("x",)),
+    (jc.unflatten, {"x": LOGITS, "shape": (5,)}, ("x",)),
+    (jc.split, {"x": X, "sizes": (2, 2)}, ("x",)),
+    (jc.maxout, {"x": X, "pieces": 2}, ("x",)),
+    (jc.dropout, {"x": X, "key": KEY, "rate": 0.5}, ("x",)),
+    *((op, {"x": LOGITS}, ("x",)) for op in (jc.sigmoid, jc.tanh, jc.layer_norm)),
+    *((op, {"x": LOGITS}, ("x", "axis")) for op in (jc.softmax, jc.log_softmax)),
+    (jc.local_response_norm, {"x": X}, ("x", "average")),
+    *((op, {"logits": LOGITS, "targets": LOGITS}, ("logits", "reduction")) for op in (jc.sigmoid_squared_error, jc.sigmoid_binary_cross_entropy)),
+    *((op, {"predictions": LOGITS, "targets": LOGITS}, ("predictions",)) for op in REGRESSIONS[:-1]),
+    (jc.kl_divergence, {"log_predictions": LOGITS, "targets": LOGITS}, ("log_predictions",)),
+]  # fmt: skip
+TABLE += [
+    (
+        lambda op=op, given={**right, name: WRONG[name][0]}: op(**given),
+        WRONG[name][1],
+        f"{op.__name__}: {name} {WRONG[name][2]}",
+    )
+    for op, right, names in SHARED
+    for name in names
+]
+
+
+@pytest.mark.parametrize(("op", "right"), [row[:2] for row in SHARED])
+def test_what_is_called_right_is_right(op, right):
+    """So what is wrong about a row of the shared ones is the one argument put in wrong."""
+    jax.eval_shape(lambda: op(**right))
+
+
+def test_every_argument_of_every_operation_has_a_row():
+    said = set()
+    for call, kind, _ in TABLE:
+        with pytest.raises(kind) as caught:
+            call()
+        said |= set(re.findall(r"^(\w+: \w+)", str(caught.value)))
+    missing = [
+        f"{name}: {argument}"
+        for name, op in vars(jc).items()
+        if inspect.isfunction(op) and "rule" in inspect.signature(op).parameters
+        for argument in inspect.signature(op).parameters
+        if argument != "rule" and f"{name}: {argument}" not in said
+    ]
+    assert not missing
 
 
 @pytest.mark.parametrize(("call", "kind", "sentence"), TABLE, ids=[row[2][:60] for row in TABLE])

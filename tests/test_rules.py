@@ -106,9 +106,3 @@ def test_vmap_over_every_argument(case: Case):
         expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *single)
         error, where = relative_error(batched, expected)
         assert error < 1e-12, where
-
-
-def test_forward_mode_is_refused_by_jax():
-    x = jnp.ones((1, 4, 4, 1))
-    with pytest.raises(TypeError, match="forward-mode"):
-        jax.jvp(lambda x: jaxcnn.max_pool(x, 2), (x,), (x,))

@@ -31,10 +31,12 @@ def entries(x: Array) -> Entries | None:
 def declared(f: Callable[..., Any], result: Callable[..., Sequence[Any]], *args: Array) -> Any:
     """f(*args); under Explicit axes its result is sharded as `result(*entries of args)` says."""
     found = [entries(a) for a in args]
-    if any(e is None for e in found):
+    if all(e is None for e in found):
         return f(*args)
+    # A constant that was made outside the mesh is whole.
+    known = [(None,) * a.ndim if e is None else e for a, e in zip(args, found, strict=True)]
     spec, used = [], set()
-    for entry in result(*found):
+    for entry in result(*known):
         names = set(entry) if isinstance(entry, tuple) else {entry} - {None}
         spec.append(None if names & used else entry)  # an axis of the mesh can be used once
         used |= names
@@ -46,16 +48,43 @@ def like_maps(x: Entries, *_: Any) -> Entries:
     return (x[0], *(None,) * (len(x) - 2), x[-1])
 
 
-def by_batch(f: Callable[P, R]) -> Callable[P, R]:
+def drawn_like(
+    x: Array,
+    draw: Callable[[Array, tuple[int, ...]], Array],
+    key: Array,
+    shape: tuple[int, ...] | None = None,
+) -> Array:
+    """draw(key, shape): numbers in the shape of x, or of one with ones in it, sharded as x is."""
+    shape = x.shape if shape is None else shape
+
+    def result(_: Entries, x: Entries) -> Entries:
+        return tuple(None if h == 1 else e for e, h in zip(x, shape, strict=True))
+
+    return declared(lambda key, _: draw(key, shape), result, key, x)
+
+
+def whole_channels(x: Entries, *_: Any) -> Entries:
+    """A result sharded by batch as the first argument is, whole in space and channels."""
+    return (x[0], *(None,) * (len(x) - 1))
+
+
+def by_batch(f: Callable[P, R], result: Callable[..., Entries] = like_maps) -> Callable[P, R]:
     """Let f(maps, …, settings) run on sharded maps; results are sharded as the first maps are."""
 
     @wraps(f)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         arrays = [a for a in args if isinstance(a, Array)]
         settings = [a for a in args if not isinstance(a, Array)]
-        return declared(lambda *maps: f(*maps, *settings, **kwargs), like_maps, *arrays)  # type: ignore[arg-type]
+        return declared(lambda *maps: f(*maps, *settings, **kwargs), result, *arrays)  # type: ignore[arg-type]
 
     return run
+
+
+def sharded_like(x: Array, other: Array) -> Array:
+    """X, under Explicit axes sharded as another array of its shape is."""
+    if entries(other) in (None, entries(x)):
+        return x
+    return jax.sharding.reshard(x, jax.typeof(other).sharding)
 
 
 def vary_together(*arrays: Any) -> tuple[Any, ...]:

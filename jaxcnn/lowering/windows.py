@@ -3,11 +3,14 @@
 One axis after the other, so that a program grows with kh + kw and not with kh · kw.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import by_batch, whole_channels
 
 UNPADDED = (0, 0, 0)  # an axis that is not padded
 
@@ -20,6 +23,26 @@ def windows(x: Array, geometry: Geometry) -> Array:
         taps = [tap(x, axis, t, geometry, fill=0) for t in range(geometry.window[axis])]
         x = jnp.stack(taps, axis + 2)
     return x
+
+
+@partial(by_batch, result=whole_channels)
+def rows(x: Array, geometry: Geometry) -> Array:
+    """n h w c → n p q (kh kw c): every window's elements in a row."""
+    axes = geometry.axes
+    elements = windows(x, geometry)
+    # n p kh q kw c → n p q kh kw c
+    order = (0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2), 2 * axes + 1)
+    return elements.transpose(order).reshape(x.shape[0], *geometry.output, -1)
+
+
+@partial(by_batch, result=whole_channels)
+def fold_rows(delta: Array, geometry: Geometry) -> Array:
+    """n p q (kh kw c) → n h w c: the transpose of `rows`."""
+    axes = geometry.axes
+    elements = delta.reshape(*delta.shape[:-1], *geometry.window, delta.shape[-1] // geometry.taps)
+    # n p q kh kw c → n p kh q kw c
+    pairs = [a for axis in range(axes) for a in (1 + axis, 1 + axes + axis)]
+    return fold(elements.transpose(0, *pairs, 2 * axes + 1), geometry)
 
 
 def fold(elements: Array, geometry: Geometry) -> Array:

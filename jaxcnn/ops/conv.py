@@ -143,7 +143,24 @@ def conv(
         TypeError: an argument is no float array, or the dtypes differ.
         ValueError: ranks, channels or sizes do not fit together.
     """
-    op = "conv"
+    return checked_conv(
+        "conv", x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
+        input_dilation=input_dilation, groups=groups, precision=precision, rule=rule,
+    )  # fmt: skip
+
+
+def checked_conv(
+    op: str,
+    x: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None,
+    *,
+    groups: int,
+    precision: Precision,
+    rule: Callable[..., Any],
+    **settings: Any,
+) -> Array:
+    """`conv` and the like of it, under the name that errors are to give."""
     x = check.float_array(op, "x", x)
     kernel = check.float_array(op, "kernel", kernel, like=("x", x))
     check_ranks(op, "x", x, kernel.ndim)
@@ -155,12 +172,9 @@ def conv(
         op,
         x.shape[1:-1],
         kernel.shape[:-2],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        input_dilation=input_dilation,
         groups=groups,
         precision=check.precision(op, precision),
+        **settings,
     )
     return rule(*vary_together(x, kernel, bias), geometry)
 

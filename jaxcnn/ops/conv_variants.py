@@ -14,7 +14,7 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
 from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.ops.conv import conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
+from jaxcnn.ops.conv import checked_conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.ops.shape import rot180_map
 
 Table = tuple[tuple[int, ...], ...]
@@ -173,8 +173,8 @@ def true_conv(
     Raises:
         TypeError, ValueError: as `conv` does.
     """
-    return conv(
-        x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
+    return checked_conv(
+        "true_conv", x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
         input_dilation=input_dilation, groups=groups, precision=precision, rule=rule,
     )  # fmt: skip
 
@@ -209,9 +209,9 @@ def depthwise_conv(
         TypeError, ValueError: as `conv` does, with as many groups as x has channels.
     """
     x = check.maps("depthwise_conv", "x", x)
-    return conv(
-        x, kernel, bias, stride=stride, padding=padding, dilation=dilation, groups=x.shape[-1],
-        precision=precision, rule=rule,
+    return checked_conv(
+        "depthwise_conv", x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
+        groups=x.shape[-1], precision=precision, rule=rule,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, Integer, Num
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.lowering.sharding import sharded_like, vary_together
 from jaxcnn.ops.activation import log_softmax_map, sigmoid_map
 from jaxcnn.ops.elementary import exp, reciprocal
 from jaxcnn.ops.gate import gate_map
@@ -151,7 +151,8 @@ def _per_row(g: Array, targets: Array, like: Array, weighing: Weighing, *, divid
     """The incoming gradient, one number per example; 0 for one that is left out."""
     rows = per_example(g, like.shape[:-1], "sum" if divided else weighing.reduction)[..., None]
     if weighing.ignore_index is not None:
-        rows = gate_map(rows, _counted(targets, rows.shape, weighing))
+        counted = _counted(targets, rows.shape, weighing)
+        rows = gate_map(sharded_like(rows, counted), counted)
     return rows
 
 

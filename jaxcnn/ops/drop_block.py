@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Key
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
 
@@ -25,12 +26,12 @@ def drop_block_map(
 
     Ghiasi, Lin, Le 2018, "DropBlock: A regularization method for convolutional networks", alg. 1.
     """
-    mask: Array = drop_block_mask(key, rate, block, x.shape)
+    mask: Array = _mask_like(x, key, rate, block)
     return _drop(x, mask)
 
 
 def _drop_block_fwd(x, key, rate, block):
-    mask: Array = drop_block_mask(key, rate, block, x.shape)
+    mask: Array = _mask_like(x, key, rate, block)
     return _drop(x, mask), mask
 
 
@@ -39,6 +40,10 @@ def _drop_block_bwd(rate, block, mask, delta):
 
 
 drop_block_map.defvjp(_drop_block_fwd, _drop_block_bwd)
+
+
+def _mask_like(x: Array, key: Array, rate: float, block: tuple[int, ...]) -> Array:
+    return drawn_like(x, lambda key, shape: drop_block_mask(key, rate, block, shape), key)
 
 
 def _drop(x: Array, mask: Array) -> Array:

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Key
 
 from jaxcnn import check
+from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.gate import gate_map
 
 
@@ -20,12 +21,12 @@ def dropout_map(x: Float[Array, "*n"], key: Key[Array, ""], rate: float) -> Floa
 
     Quan, "Learning magic in AlexNet"; the mask is one with probability 1 − p.
     """
-    mask: Array = dropout_mask(key, rate, x.shape)
+    mask: Array = _mask_like(x, key, rate)
     return _drop(x, mask, rate)
 
 
 def _dropout_fwd(x, key, rate):
-    mask: Array = dropout_mask(key, rate, x.shape)
+    mask: Array = _mask_like(x, key, rate)
     return _drop(x, mask, rate), mask
 
 
@@ -34,6 +35,10 @@ def _dropout_bwd(rate, mask, delta):
 
 
 dropout_map.defvjp(_dropout_fwd, _dropout_bwd)
+
+
+def _mask_like(x: Array, key: Array, rate: float, shape: tuple[int, ...] | None = None) -> Array:
+    return drawn_like(x, lambda key, shape: dropout_mask(key, rate, shape), key, shape)
 
 
 def _drop(x: Array, mask: Array, rate: float) -> Array:
@@ -65,12 +70,12 @@ def spatial_dropout_map(
 
     Tompson et al. 2015, "Efficient Object Localization Using Convolutional Networks", section 3.2.
     """
-    mask: Array = dropout_mask(key, rate, _one_per_map(x))
+    mask: Array = _mask_like(x, key, rate, _one_per_map(x))
     return _drop(x, jnp.broadcast_to(mask, x.shape), rate)
 
 
 def _spatial_dropout_fwd(x, key, rate):
-    mask: Array = dropout_mask(key, rate, _one_per_map(x))
+    mask: Array = _mask_like(x, key, rate, _one_per_map(x))
     return _drop(x, jnp.broadcast_to(mask, x.shape), rate), mask
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Integer
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import accumulator, widen
+from jaxcnn.lowering.sharding import declared, vary_together
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -23,7 +24,11 @@ def embedding_map(
     Linear in T. Bengio et al. 2003, "A Neural Probabilistic Language Model", section 2 (C(i)).
     """
     del vocabulary  # the table has it; the backward pass needs it as a static value
-    return table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+
+    def rows(ids: Array, table: Array) -> Array:
+        return table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+
+    return declared(rows, lambda ids, table: (*ids, table[1]), ids, table)
 
 
 def _embedding_fwd(ids, table, vocabulary):
@@ -45,9 +50,13 @@ def embedding_table_grad_map(
 
     Linear in δ, the transpose of the embedding: repeated ids add up.
     """
-    rows = jnp.zeros((vocabulary, delta.shape[-1]), accumulator(delta.dtype))
-    rows = rows.at[ids].add(widen(delta), mode="drop", wrap_negative_indices=False)
-    return rows.astype(delta.dtype)
+
+    def sums(ids: Array, delta: Array) -> Array:
+        rows = jnp.zeros((vocabulary, delta.shape[-1]), accumulator(delta.dtype))
+        rows = rows.at[ids].add(widen(delta), mode="drop", wrap_negative_indices=False)
+        return rows.astype(delta.dtype)
+
+    return declared(sums, lambda ids, delta: (None, delta[-1]), ids, delta)
 
 
 def _embedding_table_grad_fwd(ids, delta, vocabulary):
@@ -86,7 +95,7 @@ def embedding(
     table = check.float_array("embedding", "table", table)
     check.rank("embedding", "table", table, 2, "vocabulary, features")
     check.concrete_range("embedding", "ids", ids, 0, table.shape[0] - 1)
-    return rule(ids, table, table.shape[0])
+    return rule(*vary_together(ids, table), table.shape[0])
 
 
 def embedding_table_grad(
@@ -118,4 +127,4 @@ def embedding_table_grad(
     vocabulary = check.integer(op, "vocabulary", vocabulary, minimum=1)
     check.shape(op, "delta", delta, (*ids.shape, *delta.shape[-1:]))
     check.concrete_range(op, "ids", ids, 0, vocabulary - 1)
-    return rule(ids, delta, vocabulary)
+    return rule(*vary_together(ids, delta), vocabulary)

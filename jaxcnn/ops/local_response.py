@@ -109,7 +109,7 @@ def local_response_norm(
         rule: the map to apply, hand-written (`local_response_norm_map`) or a twin.
 
     Raises:
-        TypeError: x is no float array, size no integer, or k, alpha or beta no number.
+        TypeError: x is no float array, size no integer, average no bool, or another no number.
         ValueError: x has no axes, or size, k, alpha or beta is not above 0.
     """
     op = "local_response_norm"
@@ -120,4 +120,5 @@ def local_response_norm(
     k = check.positive(op, "k", k)
     alpha = check.positive(op, "alpha", alpha)
     beta = check.positive(op, "beta", beta)
-    return rule(x, size, k, alpha / size if average else alpha, beta)
+    scale = alpha / size if check.boolean(op, "average", average) else alpha
+    return rule(x, size, k, scale, beta)

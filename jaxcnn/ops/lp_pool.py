@@ -15,6 +15,7 @@ from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
 from jaxcnn.lowering import windows as lowering
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import by_batch
 from jaxcnn.ops.elementary import absolute_power, ratio
 from jaxcnn.ops.patches import fold_map, patches_map
 
@@ -28,13 +29,7 @@ def lp_pool_map(
     0 where y = 0. Sermanet, Chintala & LeCun 2012, "Convolutional Neural Networks Applied to House
     Numbers Digit Classification", "Lp-Pooling".
     """
-    size = jnp.abs(lowering.windows(widen(x), geometry))
-    taps = range(2, 2 * geometry.axes + 1, 2)
-    # In units of the window's maximum: no power overflows, and not all of them vanish.
-    most = size.max(taps, keepdims=True)
-    unit = jnp.where((most > 0) & jnp.isfinite(most), most, jnp.ones_like(most))
-    total = ((size / unit) ** p).sum(taps)
-    return (jnp.squeeze(unit, taps) * total ** (1 / p)).astype(x.dtype)
+    return _norms(x, geometry, p)
 
 
 def _lp_pool_fwd(x, geometry, p):
@@ -58,6 +53,17 @@ def _lp_pool_bwd(geometry, p, residuals, delta):
 
 
 lp_pool_map.defvjp(_lp_pool_fwd, _lp_pool_bwd)
+
+
+@by_batch
+def _norms(x: Array, geometry: Geometry, p: float) -> Array:
+    size = jnp.abs(lowering.windows(widen(x), geometry))
+    taps = range(2, 2 * geometry.axes + 1, 2)
+    # In units of the window's maximum: no power overflows, and not all of them vanish.
+    most = size.max(taps, keepdims=True)
+    unit = jnp.where((most > 0) & jnp.isfinite(most), most, jnp.ones_like(most))
+    total = ((size / unit) ** p).sum(taps)
+    return (jnp.squeeze(unit, taps) * total ** (1 / p)).astype(x.dtype)
 
 
 def lp_pool(

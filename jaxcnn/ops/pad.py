@@ -18,6 +18,7 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.geometry import Padding, parse_geometry
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import by_batch
 
 # The names of PyTorch, and of NumPy.
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -61,14 +62,7 @@ def fold_back_map(
     """
     if mode == "zeros":
         return lax.pad(delta, jnp.zeros((), delta.dtype), _config(pads, -1))
-    total = widen(delta)
-    for axis, (pair, h) in enumerate(zip(pads, size, strict=True), start=1):
-        if any(pair):
-            total = jnp.moveaxis(total, axis, 0)
-            shown = _shown(h, pair, mode)
-            folded = jnp.zeros((h, *total.shape[1:]), total.dtype).at[shown].add(total)
-            total = jnp.moveaxis(folded, 0, axis)
-    return total.astype(delta.dtype)
+    return _folded_back(delta, pads, mode, size)
 
 
 def _fold_back_fwd(delta, pads, mode, size):
@@ -80,6 +74,18 @@ def _fold_back_bwd(pads, mode, size, _, zeta):
 
 
 fold_back_map.defvjp(_fold_back_fwd, _fold_back_bwd)
+
+
+@by_batch
+def _folded_back(delta: Array, pads: Pads, mode: str, size: tuple[int, ...]) -> Array:
+    total = widen(delta)
+    for axis, (pair, h) in enumerate(zip(pads, size, strict=True), start=1):
+        if any(pair):
+            total = jnp.moveaxis(total, axis, 0)
+            shown = _shown(h, pair, mode)
+            folded = jnp.zeros((h, *total.shape[1:]), total.dtype).at[shown].add(total)
+            total = jnp.moveaxis(folded, 0, axis)
+    return total.astype(delta.dtype)
 
 
 def _shown(size: int, pair: tuple[int, int], mode: str) -> np.ndarray:

@@ -24,11 +24,7 @@ def patches_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, 
 
     Ray, "Derivation of δK" (the windows that the kernel meets).
     """
-    axes = geometry.axes
-    elements = lowering.windows(x, geometry)
-    # n p kh q kw c → n p q kh kw c
-    order = (0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2), 2 * axes + 1)
-    return elements.transpose(order).reshape(x.shape[0], *geometry.output, -1)
+    return lowering.rows(x, geometry)
 
 
 def _patches_fwd(x, geometry):
@@ -48,11 +44,7 @@ def fold_map(delta: Float[Array, "n *pq kc"], geometry: Geometry) -> Float[Array
 
     The transpose of the patches. Quan, 7.2 ("+=" where windows overlap).
     """
-    axes = geometry.axes
-    elements = delta.reshape(*delta.shape[:-1], *geometry.window, delta.shape[-1] // geometry.taps)
-    # n p q kh kw c → n p kh q kw c
-    pairs = [a for axis in range(axes) for a in (1 + axis, 1 + axes + axis)]
-    return lowering.fold(elements.transpose(0, *pairs, 2 * axes + 1), geometry)
+    return lowering.fold_rows(delta, geometry)
 
 
 def _fold_fwd(delta, geometry):

@@ -87,9 +87,9 @@ def _absolute_error_fwd(predictions, targets, reduction):
 
 
 def _absolute_error_bwd(reduction, above, g):
-    g = per_example(g, above.shape[:-1], reduction)[..., None]
-    g = jnp.broadcast_to(g, above.shape)
-    return jnp.where(above, g, -g), jnp.where(above, -g, g)
+    sign = above.astype(g.dtype) * 2 - 1
+    gradient = per_example(g, above.shape[:-1], reduction)[..., None] * sign
+    return gradient, -gradient
 
 
 absolute_error_map.defvjp(_absolute_error_fwd, _absolute_error_bwd)

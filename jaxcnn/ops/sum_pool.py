@@ -221,14 +221,14 @@ def avg_pool(
         rule: the map to apply, hand-written (`avg_pool_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: x is no float array, or ceil_mode no bool.
+        TypeError: x is no float array, or ceil_mode or count_include_pad no bool.
         ValueError: the window is larger than the padded map, or the padding not smaller than it.
     """
     x = check.maps("avg_pool", "x", x)
     geometry = parse_pool_geometry(
         "avg_pool", x.shape[1:-1], window, stride, padding, dilation, ceil_mode
     )
-    return rule(x, geometry, bool(count_include_pad))
+    return rule(x, geometry, check.boolean("avg_pool", "count_include_pad", count_include_pad))
 
 
 def upsample(

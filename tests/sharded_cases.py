@@ -1,0 +1,193 @@
+"""The operations of the table on 8 simulated devices; run by test_sharding.py on its own.
+
+Every operation at the first of its cases, its batch made as long as two examples per device; with
+the argument "full" at every case. One JSON object per kind of axes and case: the largest difference
+from one device, where, and how many collectives of each kind the program has. Without "full" there
+is one program for all, which says quickly that all is well; with it each case is a program, which
+says where it is not.
+"""
+
+import json
+import os
+import sys
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from experiments.case import Case
+from experiments.cases import CASES
+from jaxcnn.gradcheck import random_like, relative_error
+
+DEVICES, BATCH = 8, 16
+COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
+MAPS = {"x", "delta", "logits", "targets", "predictions", "log_predictions", "ids", "switches"}
+MAPS |= {"a", "b", "c"}  # parts that are joined
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# Leaves LLVM's optimisations out, not those of XLA that place the collectives.
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+def has_batch(case: Case) -> bool:
+    """Whether some argument has a batch axis, and the operation takes nothing along it."""
+    generator = np.random.default_rng(0)
+    fixed = [draw(generator).ndim for n, draw in case.fixed.items() if n in MAPS]
+    ranks = [len(shape) - 1 for n, shape in case.shapes.items() if n in MAPS]
+    axis, axes = case.settings.get("axis"), case.settings.get("axes", ())
+    whole = axis == 0 or (isinstance(axes, tuple) and len(axes) in [r + 1 for r in ranks])
+    return bool(fixed + ranks) and min(fixed + ranks) > 0 and not whole
+
+
+def convolves_in_groups(case: Case) -> bool:
+    """Whether the kernel's gradient merges the groups with the batch, and so gathers it."""
+    groups = case.settings.get("groups", 1) if "conv" in case.op.__name__ else 1
+    return case.op.__name__ == "depthwise_conv" or groups > 1
+
+
+def lengthened(name, array):
+    """The array with a batch for all devices, where it has one."""
+    if name not in MAPS:
+        return array
+    repeated = np.resize(array, (BATCH, *array.shape[1:]))
+    if repeated.dtype.kind == "f" and name != "targets":  # targets may be probabilities
+        scale = np.linspace(1, 1.5, BATCH).reshape(-1, *(1,) * (array.ndim - 1))
+        repeated = repeated * scale
+    return repeated
+
+
+def applied(case: Case, arrays, fixed):
+    named = {case.together: tuple(arrays.values())} if case.together else arrays
+    y = case.op(**named, **fixed, **case.settings)
+    return y if case.output is None else y[case.output]
+
+
+def value_and_gradients(case: Case, arrays, fixed, delta):
+    y, pull = jax.vjp(lambda arrays: applied(case, arrays, fixed), arrays)
+    return y, pull(delta)[0]
+
+
+def arguments(case: Case):
+    """The arrays to differentiate by, the fixed ones, and a δ."""
+    generator = np.random.default_rng(1)
+    arrays = dict(zip(case.shapes, map(np.asarray, case.arrays()), strict=True))
+    fixed = {name: draw(generator) for name, draw in case.fixed.items()}
+    named = [{n: lengthened(n, a) for n, a in d.items()} for d in (arrays, fixed)]
+    shape = jax.eval_shape(lambda *named: applied(case, *named), *named)
+    return *named, np.asarray(random_like(shape, 3))
+
+
+def shared_arguments(case: Case, arrays, fixed):
+    """The same, with a δ for the result of every device."""
+    own = share((arrays, fixed, np.zeros(DEVICES)), 0)[:2]
+    shape = jax.eval_shape(lambda *named: applied(case, *named), *own)
+    deltas = jax.ShapeDtypeStruct((DEVICES, *shape.shape), shape.dtype)
+    return arrays, fixed, np.asarray(random_like(deltas, 4))
+
+
+def share(args, number):
+    """What a device has of the arguments."""
+    each = BATCH // DEVICES
+    own = slice(number * each, (number + 1) * each)
+    return *({n: a[own] if n in MAPS else a for n, a in d.items()} for d in args[:2]), args[2][
+        number
+    ]
+
+
+def spread(names):
+    return {name: P("data") if name in MAPS else P() for name in names}
+
+
+def placed(mesh, args):
+    arrays, fixed, delta = args
+    along_batch = P("data") if delta.shape[:1] == (BATCH,) else P()
+    specs = spread(arrays), spread(fixed), along_batch
+    return jax.device_put(args, jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs))
+
+
+def over_shares(case: Case, mesh, args):
+    """Every device with its share; the results of all devices are stacked."""
+
+    def local(arrays, fixed, deltas):
+        y, gradients = value_and_gradients(case, arrays, fixed, deltas[0])
+        return y[None], gradients
+
+    names = spread(args[0]), spread(args[1])
+    results = P("data"), names[0]
+    f = jax.shard_map(local, mesh=mesh, in_specs=(*names, P("data")), out_specs=results)
+    return f(*args)
+
+
+def joined(results):
+    """The results that the devices have, one after the other; what they share is summed."""
+    values = np.stack([np.asarray(y) for y, _ in results])
+    gradients = {
+        name: (np.concatenate if name in MAPS else sum)([np.asarray(g[name]) for _, g in results])
+        for name in results[0][1]
+    }
+    return values, gradients
+
+
+def sums(case: Case, kind, args):
+    """Whether something is summed over the devices: a parameter's gradient, or the result."""
+    own = set(args[0]) <= MAPS and case.op.__name__ not in ("drop_block", "batch_norm")
+    return not own or (kind != "shard_map" and args[2].shape[:1] != (BATCH,))
+
+
+def report(kind, f, cases, args, expected):
+    compiled = jax.jit(f).lower(args).compile()
+    text = compiled.as_text() or ""
+    counts = {c: text.count(f" {c}(") + text.count(f" {c}-start(") for c in COLLECTIVES}
+    for name, result in compiled(args).items():
+        error, where = relative_error(jax.tree.map(np.asarray, result), expected[name])
+        line = {"kind": kind, "case": name, "op": cases[name].op.__name__}
+        line |= {"error": error, "where": where, "sums": sums(cases[name], kind, args[name])}
+        print(json.dumps(line | {"in_groups": convolves_in_groups(cases[name])} | counts))
+
+
+def check(cases):
+    """All these cases in one program per kind of axes, against one device."""
+
+    def every(args):
+        return {name: value_and_gradients(case, *args[name]) for name, case in cases.items()}
+
+    args = {name: arguments(case) for name, case in cases.items()}
+    expected = jax.tree.map(np.asarray, jax.jit(every)(args))
+    for kind, axes in (("auto", AxisType.Auto), ("explicit", AxisType.Explicit)):
+        mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(axes,))
+        with jax.set_mesh(mesh):
+            on_mesh = {name: placed(mesh, a) for name, a in args.items()}
+            report(kind, every, cases, on_mesh, expected)
+
+    args = {name: shared_arguments(case, *args[name][:2]) for name, case in cases.items()}
+    local = jax.jit(every)
+    results = [local({n: share(a, number) for n, a in args.items()}) for number in range(DEVICES)]
+    expected = {name: joined([result[name] for result in results]) for name in cases}
+    mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(AxisType.Auto,))
+
+    def every_share(args):
+        return {name: over_shares(case, mesh, args[name]) for name, case in cases.items()}
+
+    report("shard_map", every_share, cases, args, expected)
+
+
+def chosen(full):
+    """All cases with a batch; or one per operation, of the elementwise ones few."""
+    elementwise = ("jaxcnn.ops.rectifiers", "jaxcnn.ops.smooth")
+    first = {case.op: case for case in reversed(CASES)}.values()
+    for case in filter(has_batch, CASES if full else first):
+        if full or not (case.op.__module__ in elementwise or convolves_in_groups(case)):
+            yield case
+
+
+if __name__ == "__main__":
+    if "full" in sys.argv:
+        for case in chosen(full=True):
+            check({case.name: case})
+    else:
+        check({case.name: case for case in chosen(full=False)})

@@ -1,0 +1,168 @@
+"""Programs for other platforms: exported without a device, and read for the form each one gets."""
+
+import re
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jaxcnn
+from experiments.case import Case
+from experiments.cases import CASES, FAMILIES
+from jaxcnn import layers
+from jaxcnn.gradcheck import random_like, relative_error
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+FIRST = {case.op: case for case in reversed(CASES)}
+# What decides how fast a program is: everything else is elementwise, a sum or a move.
+HEAVY = {
+    "convolution", "dot_general", "reduce_window", "select_and_scatter", "scatter", "gather",
+    "sort", "while", "case", "custom_call", "dynamic_slice", "all_reduce",
+}  # fmt: skip
+
+
+def exported(f, *args, platforms=PLATFORMS):
+    return jax.export.export(jax.jit(f), platforms=platforms)(*args)
+
+
+def heavy(program) -> dict[str, int]:
+    """How often each of the heavy operations stands in the program."""
+    found = re.findall(r"\bstablehlo\.(\w+)", program.mlir_module())
+    return Counter(name for name in found if name in HEAVY)
+
+
+def shaped(*shapes):
+    return [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+
+
+def gradients(f):
+    """The gradients of Σf², which needs the value of f as well."""
+    return lambda *args: jax.grad(lambda *a: (f(*a) ** 2).sum(), range(len(args)))(*args)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__.split(".")[-1])
+def test_every_operation_and_its_gradients_export_for_every_platform(family, request):
+    full = request.config.getoption("full")
+    cases = {c.name: c for c in family.CASES if full or c is FIRST[c.op]}
+
+    def program(args):
+        return {name: jax.vjp(cases[name].function(), *a)[1](d) for name, (a, d) in args.items()}
+
+    def values(args):
+        return {name: cases[name].function()(*a) for name, (a, _) in args.items()}
+
+    def arguments(case: Case):
+        arrays = case.arrays(jnp.float32)
+        return arrays, jax.eval_shape(case.function(), *arrays)
+
+    args = {name: arguments(case) for name, case in cases.items()}
+    for f in (values, program):
+        found = exported(f, args)
+        assert found.platforms == PLATFORMS
+        expected = jax.tree.leaves(jax.eval_shape(f, args))
+        assert [(a.shape, a.dtype) for a in found.out_avals] == [
+            (a.shape, a.dtype) for a in expected
+        ]
+
+
+def form(f, *shapes, **counts):
+    return pytest.param(f, shapes, counts, id=f"{f.__name__} {counts}")
+
+
+def conv(x, kernel):
+    return jaxcnn.conv(x, kernel, stride=2, padding="SAME")
+
+
+def depthwise(x, kernel):
+    return jaxcnn.depthwise_conv(x, kernel, padding=1)
+
+
+def transposed(x, kernel):
+    return jaxcnn.conv_transpose(x, kernel, stride=2)
+
+
+def tiling_max(x):
+    return jaxcnn.max_pool(x, 2)
+
+
+def overlapping_max(x):
+    return jaxcnn.max_pool(x, 3, stride=2, padding=1)
+
+
+def tiling_mean(x):
+    return jaxcnn.avg_pool(x, 2)
+
+
+def dense(x, weight):
+    return jaxcnn.dense(x, weight)
+
+
+def norm(x):
+    return jaxcnn.batch_norm(x)[0]
+
+
+MAPS, KERNEL = (2, 8, 8, 4), (3, 3, 4, 6)
+# The same form everywhere: no platform has been measured to want another one.
+FORMS = [
+    form(conv, MAPS, KERNEL, convolution=1),
+    form(gradients(conv), MAPS, KERNEL, convolution=3),
+    form(depthwise, MAPS, (3, 3, 1, 8), convolution=1),
+    form(gradients(depthwise), MAPS, (3, 3, 1, 8), convolution=3),
+    form(transposed, MAPS, (3, 3, 6, 4), convolution=1),
+    form(gradients(transposed), MAPS, (3, 3, 6, 4), convolution=3),
+    # A maximum alone is one reduction; with a gradient it leaves switches: nothing is scattered.
+    form(tiling_max, MAPS, reduce_window=1),
+    form(gradients(tiling_max), MAPS),
+    form(overlapping_max, MAPS, reduce_window=1),
+    form(gradients(overlapping_max), MAPS),
+    form(tiling_mean, MAPS, reduce_window=1),
+    form(gradients(tiling_mean), MAPS, reduce_window=1),
+    form(dense, (5, 3), (3, 4), dot_general=1),
+    form(gradients(dense), (5, 3), (3, 4), dot_general=3),
+    form(gradients(norm), MAPS),
+]
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize(("f", "shapes", "counts"), FORMS)
+def test_the_form_that_a_platform_gets(f, shapes, counts, platform):
+    assert heavy(exported(f, *shaped(*shapes), platforms=(platform,))) == counts
+
+
+def test_the_plain_max_pool_does_scatter():
+    """What the switches are there for; and the reader of programs sees it."""
+    plain = jaxcnn.autodiff_twin(jaxcnn.max_pool)
+    program = exported(gradients(lambda x: plain(x, 3, stride=2, padding=1)), *shaped(MAPS))
+    assert heavy(program)["select_and_scatter"]
+
+
+def test_a_program_survives_its_journey_with_two_orders_of_derivatives():
+    net = layers.serial(
+        layers.Conv(3, 3),
+        layers.Activation(jaxcnn.tanh),
+        layers.MaxPool(2),
+        layers.Flatten(),
+        layers.Dense(2),
+    )
+    params, state = net.init(jax.random.key(0), (6, 6, 1), dtype=jnp.float64)
+    x, targets = (random_like(jnp.zeros(shape), 1) for shape in ((2, 6, 6, 1), (2, 2)))
+
+    def loss(params, x):
+        return jaxcnn.squared_error(net.apply(params, state, x)[0], targets)
+
+    stored = exported(loss, params, x).serialize(vjp_order=2)
+    program = jax.export.deserialize(stored)
+    assert program.platforms == PLATFORMS
+
+    def gradient(f):
+        return jax.grad(f, (0, 1))
+
+    def second(f):
+        return jax.grad(lambda p, x: sum((g**2).sum() for g in jax.tree.leaves(gradient(f)(p, x))))
+
+    for derivative in (lambda f: f, gradient, second):
+        found, expected = (jax.jit(derivative(f))(params, x) for f in (program.call, loss))
+        assert relative_error(found, expected)[0] < 1e-12
+    with pytest.raises(ValueError, match="No VJP"):
+        jax.jit(jax.grad(lambda p: second(program.call)(p, x)["dense1"]["bias"].sum()))(params)

@@ -1,0 +1,117 @@
+"""Rules under rematerialisation and scan; forward mode, and the ways around it.
+
+`jit`, `vmap` and the orders of reverse derivative are in test_rules.py, devices in
+test_sharding.py, other platforms in test_export.py.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcnn
+from experiments.case import Case
+from experiments.cases import CASES, FAMILIES
+from jaxcnn.gradcheck import random_like, relative_error
+
+FIRST = {case.op: case for case in reversed(CASES)}
+STEPS = 2
+
+
+def step(f, arrays, cotangent):
+    """One step along the gradients, and all that it computed."""
+    y, pull = jax.vjp(f, *arrays)
+    gradients = pull(cotangent)
+    moved = tuple(a + 0.01 * g for a, g in zip(arrays, gradients, strict=True))
+    return moved, (y, gradients)
+
+
+def arguments(case: Case):
+    arrays = tuple(case.arrays())
+    shape = jax.eval_shape(case.function(), *arrays)
+    stacked = jax.ShapeDtypeStruct((STEPS, *shape.shape), shape.dtype)
+    return arrays, random_like(stacked, 5)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__.split(".")[-1])
+def test_remat_and_scan_give_the_values_of_direct_calls(family, request):
+    """One program per family: a scan whose carry the gradients change, its body rematerialised."""
+    full = request.config.getoption("full")
+    cases = {c.name: c for c in family.CASES if full or c is FIRST[c.op]}
+
+    def scanned(args):
+        bodies = {n: partial(step, jax.checkpoint(case.function())) for n, case in cases.items()}
+        return {n: jax.lax.scan(bodies[n], *args[n]) for n in cases}
+
+    def direct(args):
+        results = {}
+        for name, (arrays, deltas) in args.items():
+            found = []
+            for delta in deltas:
+                arrays, both = step(cases[name].function(), arrays, delta)
+                found.append(both)
+            results[name] = arrays, jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+        return results
+
+    args = {name: arguments(case) for name, case in cases.items()}
+    results, expected = jax.jit(scanned)(args), jax.jit(direct)(args)
+    for name in cases:
+        error, where = relative_error(results[name], expected[name])
+        assert error < 1e-12, (name, where)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(results[name])), name
+
+
+def test_the_backward_pass_of_a_remat_computes_the_forward_pass_again():
+    def f(x, kernel):
+        return jaxcnn.tanh(jaxcnn.conv(x, kernel)).sum()
+
+    x, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
+    counts = [
+        str(jax.make_jaxpr(jax.grad(g, 1))(x, kernel)).count("conv_general_dilated")
+        for g in (f, jax.checkpoint(f))
+    ]
+    assert counts[1] > counts[0]
+
+
+@pytest.mark.parametrize("op", FIRST, ids=lambda op: op.__name__)
+def test_forward_mode_is_refused_by_jax(op):
+    case = FIRST[op]
+    arrays = tuple(case.arrays())
+    forward = jax.jit(lambda *a: jax.jvp(case.function(), a, a))
+    with pytest.raises(TypeError, match="forward-mode"):
+        forward.lower(*arrays)  # tracing alone does not show it
+
+
+X = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, 4, 2)))
+KERNEL = jnp.asarray(np.random.default_rng(1).standard_normal((2, 3, 2, 3)))
+
+
+def energy(conv, tanh, pool):
+    return lambda x: (pool(tanh(conv(x, KERNEL)), 2) ** 2).sum()
+
+
+def test_the_ways_around_forward_mode():
+    """Those that the README names: reverse over reverse, and the twins."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    for way in (
+        "`jax.grad(jax.grad(f))`",
+        "`jax.jacrev(jax.jacrev(f))`",
+        "`jax.grad(lambda x: jnp.vdot(jax.grad(f)(x), v))`",
+        "`jaxcnn.autodiff_twin`",
+    ):
+        assert way in readme
+    ops = jaxcnn.conv, jaxcnn.tanh, jaxcnn.max_pool
+    ruled, twin = energy(*ops), energy(*map(jaxcnn.autodiff_twin, ops))
+    v = random_like(X, 2)
+
+    product = jax.jit(jax.grad(lambda x: jnp.vdot(jax.grad(ruled)(x), v)))(X)
+    expected = jax.jit(lambda x, v: jax.jvp(jax.grad(twin), (x,), (v,))[1])(X, v)
+    assert relative_error(product, expected)[0] < 1e-12
+    hessian = jax.jit(jax.jacrev(jax.jacrev(ruled)))(X)
+    assert relative_error(hessian, jax.jit(jax.hessian(twin))(X))[0] < 1e-12
+    for forward in (jax.jacfwd(ruled), jax.hessian(ruled)):
+        with pytest.raises(TypeError, match="forward-mode"):
+            forward(X)
