@@ -41,6 +41,9 @@ from jaxcnn.ops.shape import flatten as flatten
 from jaxcnn.ops.shape import unflatten as unflatten
 from jaxcnn.ops.join import concatenate as concatenate
 from jaxcnn.ops.join import split as split
+from jaxcnn.ops.channels import pad_channels as pad_channels
+from jaxcnn.ops.channels import crop_channels as crop_channels
+from jaxcnn.ops.channels import scale_channels as scale_channels
 from jaxcnn.ops.activation import relu as relu
 from jaxcnn.ops.rectifiers import relu6 as relu6
 from jaxcnn.ops.rectifiers import leaky_relu as leaky_relu

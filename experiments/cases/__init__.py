@@ -10,6 +10,7 @@ from typing import Any
 from experiments.case import Case
 from experiments.cases import (
     activation,
+    channels,
     conv,
     dense,
     dropout,
@@ -21,7 +22,19 @@ from experiments.cases import (
     windows,
 )
 
-FAMILIES = (conv, shape, pool, windows, dense, embedding, activation, norm, loss, dropout)
+FAMILIES = (
+    conv,
+    shape,
+    channels,
+    pool,
+    windows,
+    dense,
+    embedding,
+    activation,
+    norm,
+    loss,
+    dropout,
+)
 
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
 

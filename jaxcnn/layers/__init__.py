@@ -11,6 +11,10 @@ state are nested dicts under the names of the layers; a layer without any does n
 
 from jaxcnn.layers.base import Layer as Layer
 from jaxcnn.layers.base import Leaf as Leaf
+from jaxcnn.layers.channels import PadChannels as PadChannels
+from jaxcnn.layers.channels import Scale as Scale
+from jaxcnn.layers.channels import ScaleChannels as ScaleChannels
+from jaxcnn.layers.channels import Subsample as Subsample
 from jaxcnn.layers.combinators import Branches as Branches
 from jaxcnn.layers.combinators import Identity as Identity
 from jaxcnn.layers.combinators import Serial as Serial

@@ -13,6 +13,7 @@ from jaxcnn.ops import rule_of
 from jaxcnn.twins import (
     activation,
     adaptive_pool,
+    channels,
     conv,
     dense,
     dropout,
@@ -27,6 +28,7 @@ from jaxcnn.twins import (
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     **conv.TWINS,
     **shape.TWINS,
+    **channels.TWINS,
     **pool.TWINS,
     **adaptive_pool.TWINS,
     **dense.TWINS,

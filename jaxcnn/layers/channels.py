@@ -1,0 +1,80 @@
+"""Layers that act on channels alone, and the subsampling that goes with them in a shortcut."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import jax.numpy as jnp
+from jax.nn import initializers
+
+from jaxcnn import check
+from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, Window, take
+from jaxcnn.ops.channels import (
+    pad_channels,
+    pad_channels_map,
+    scale_channels,
+    scale_channels_map,
+)
+from jaxcnn.ops.shape import subsample, subsample_map
+
+ones: Initializer = initializers.ones
+zeros: Initializer = initializers.zeros
+
+
+@dataclass(frozen=True)
+class PadChannels(Leaf):
+    """y = [0, x, 0]: so many channels of zeros before and after; see `jaxcnn.pad_channels`."""
+
+    before: int = 0
+    after: int = 0
+    rule: Rule = field(default=pad_channels_map, kw_only=True)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return pad_channels(x, self.before, self.after, rule=rule)
+
+
+@dataclass(frozen=True)
+class Subsample(Leaf):
+    """y = every element at a multiple of the rate; see `jaxcnn.subsample`."""
+
+    rate: int | Sequence[int]
+    rule: Rule = field(default=subsample_map, kw_only=True)
+
+    def window(self, shape):  # noqa: D102
+        return Window(1, self.rate)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return subsample(x, self.rate, rule=rule)
+
+
+@dataclass(frozen=True)
+class ScaleChannels(Leaf):
+    """y = γx + β with a γ and a β to learn for each channel; see `jaxcnn.scale_channels`."""
+
+    parameter_names = ("scale", "bias")
+
+    use_bias: bool = True
+    scale_init: Initializer = ones
+    bias_init: Initializer = zeros
+    rule: Rule = field(default=scale_channels_map, kw_only=True)
+
+    def parameters(self, shape):  # noqa: D102
+        bias = {"bias": Parameter(shape[-1:], self.bias_init)} if self.use_bias else {}
+        return {"scale": Parameter(shape[-1:], self.scale_init), **bias}
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        bias = take(params, "bias") if self.use_bias else None
+        return scale_channels(x, take(params, "scale"), bias, rule=rule)
+
+
+@dataclass(frozen=True)
+class Scale(Leaf):
+    """y = the factor times x; there is nothing to learn. See `jaxcnn.scale_channels`."""
+
+    factor: float
+    rule: Rule = field(default=scale_channels_map, kw_only=True)
+
+    def __post_init__(self):
+        check.number("Scale", "factor", self.factor)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return scale_channels(x, jnp.full(x.shape[-1:], self.factor, x.dtype), rule=rule)

@@ -1,0 +1,112 @@
+"""AlexNet: Krizhevsky, Sutskever and Hinton 2012, "ImageNet Classification with Deep Convolutional
+Neural Networks"; as in Quan, "AlexNet": one column, 62,378,344 parameters. The small one for CIFAR
+is that of Zhang et al. 2017, "Understanding Deep Learning Requires Rethinking Generalization",
+appendix A, with 1,387,786 parameters for their crops of 28×28.
+"""
+
+from collections.abc import Sequence
+
+from jax.nn import initializers
+
+from jaxcnn import check
+from jaxcnn.layers import (
+    Activation,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    LocalResponseNorm,
+    MaxPool,
+    Serial,
+    serial,
+)
+from jaxcnn.models.initial import lecun_normal
+from jaxcnn.ops.activation import relu
+
+WIDTHS = (96, 256, 384, 384, 256)
+
+# The paper's 5: normal with standard deviation 0.01; biases of 1 start the rectifiers off.
+_NORMAL, _ONES = initializers.normal(0.01), initializers.ones
+
+
+def alexnet(classes: int = 1000, *, widths: Sequence[int] = WIDTHS, hidden: int = 4096) -> Serial:
+    """Five convolutions, overlapping poolings 3×3 at stride 2, three dense layers; on 227×227×3.
+
+    In the paper's order: relu, local response normalisation, pooling. (Its two columns, which share
+    the convolutions between two GPUs, are one here; Quan prints conv2 with stride 2: it is 1.)
+
+    Args:
+        classes: how many logits come out.
+        widths: the maps of the five convolutions.
+        hidden: the units of the two hidden dense layers.
+
+    Raises:
+        TypeError, ValueError: classes, hidden or a width is no integer above 0, or there are not
+            five widths.
+    """
+    check.integer("alexnet", "classes", classes, minimum=1)
+    check.integer("alexnet", "hidden", hidden, minimum=1)
+    if len(widths) != 5:
+        raise ValueError(f"alexnet: widths must be five numbers of maps, got {tuple(widths)}")
+    one, two, three, four, five = (
+        check.integer("alexnet", "widths", width, minimum=1) for width in widths
+    )
+    pool, norm, activation = MaxPool(3, 2), LocalResponseNorm(), Activation(relu)
+    init, ones = {"kernel_init": _NORMAL}, {"bias_init": _ONES}
+    dense = {"weight_init": _NORMAL}
+    return serial(
+        conv1=Conv(one, 11, stride=4, **init),
+        relu1=activation,
+        norm1=norm,
+        pool1=pool,
+        conv2=Conv(two, 5, padding=2, **init, **ones),
+        relu2=activation,
+        norm2=norm,
+        pool2=pool,
+        conv3=Conv(three, 3, padding=1, **init),
+        relu3=activation,
+        conv4=Conv(four, 3, padding=1, **init, **ones),
+        relu4=activation,
+        conv5=Conv(five, 3, padding=1, **init, **ones),
+        relu5=activation,
+        pool5=pool,
+        flatten=Flatten(),
+        dropout6=Dropout(0.5),
+        dense6=Dense(hidden, **dense, **ones),
+        relu6=activation,
+        dropout7=Dropout(0.5),
+        dense7=Dense(hidden, **dense, **ones),
+        relu7=activation,
+        output=Dense(classes, **dense),
+    )
+
+
+def small_alexnet(classes: int = 10) -> Serial:
+    """Two times conv 64@5×5 → relu → pool 3×3 at stride 2 → normalisation; then 384, 192, classes.
+
+    For maps of 28×28×3 (1,387,786 parameters) or 32×32×3; 24×24×3 gives the 1,068,298 parameters of
+    TensorFlow's tutorial on CIFAR-10.
+
+    Raises:
+        TypeError, ValueError: classes is no integer above 0.
+    """
+    check.integer("small_alexnet", "classes", classes, minimum=1)
+    conv, pool, activation = Conv(64, 5, padding="SAME"), MaxPool(3, 2, "SAME"), Activation(relu)
+    # Four neighbours on either side, as the tutorial has it.
+    norm = LocalResponseNorm(9, k=1.0, alpha=0.001 / 9)
+    return serial(
+        conv1=conv,
+        relu1=activation,
+        pool1=pool,
+        norm1=norm,
+        conv2=conv,
+        relu2=activation,
+        pool2=pool,
+        norm2=norm,
+        flatten=Flatten(),
+        dense3=Dense(384),
+        relu3=activation,
+        dense4=Dense(192),
+        relu4=activation,
+        output=Dense(classes, weight_init=lecun_normal),
+    )

@@ -1,0 +1,184 @@
+"""Maps on the channels alone: zeros beside them and those cut off again, a factor for each."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.lowering.precision import widen
+from jaxcnn.ops.sharing import check_parameter
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def pad_channels_map(x: Float[Array, "*n c"], before: int, after: int) -> Float[Array, "*n d"]:
+    """y = [0, x, 0] along the channels.  With δ = ∂L/∂y:  ∂x = δ without the channels added.
+
+    He et al. 2015, "Deep Residual Learning", 3.3, option (A): extra zero entries.
+    """
+    return lax.pad(x, jnp.zeros((), x.dtype), _config(x, before, after))
+
+
+def _pad_channels_fwd(x, before, after):
+    return pad_channels_map(x, before, after), None
+
+
+def _pad_channels_bwd(before, after, _, delta):
+    return (crop_channels_map(delta, before, after),)
+
+
+pad_channels_map.defvjp(_pad_channels_fwd, _pad_channels_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def crop_channels_map(x: Float[Array, "*n d"], before: int, after: int) -> Float[Array, "*n c"]:
+    """y = x without its first and last channels.  With δ = ∂L/∂y:  ∂x = [0, δ, 0].
+
+    The transpose of `pad_channels_map`.
+    """
+    return lax.pad(x, jnp.zeros((), x.dtype), _config(x, -before, -after))
+
+
+def _crop_channels_fwd(x, before, after):
+    return crop_channels_map(x, before, after), None
+
+
+def _crop_channels_bwd(before, after, _, delta):
+    return (pad_channels_map(delta, before, after),)
+
+
+crop_channels_map.defvjp(_crop_channels_fwd, _crop_channels_bwd)
+
+
+@jax.custom_vjp
+def scale_channels_map(
+    x: Float[Array, "*n c"], scale: Float[Array, " c"], bias: Float[Array, " c"] | None
+) -> Float[Array, "*n c"]:
+    """y = γx + β, channel by channel.  With δ = ∂L/∂y:  ∂x = γδ, ∂γ = Σδx, ∂β = Σδ.
+
+    LeCun et al. 1998, section II B: a coefficient and a bias for each map of a subsampling layer.
+    """
+    y = widen(x)
+    y = y * jnp.broadcast_to(widen(scale), y.shape)
+    return (y if bias is None else y + jnp.broadcast_to(widen(bias), y.shape)).astype(x.dtype)
+
+
+def _scale_channels_fwd(x, scale, bias):
+    return scale_channels_map(x, scale, bias), (x, scale, bias)
+
+
+def _scale_channels_bwd(residuals, delta):
+    x, scale, bias = residuals
+    batch = range(x.ndim - 1)
+    delta_scale = (widen(delta) * widen(x)).sum(batch).astype(scale.dtype)
+    delta_bias = None if bias is None else widen(delta).sum(batch).astype(bias.dtype)
+    return scale_channels_map(delta, scale, None), delta_scale, delta_bias
+
+
+scale_channels_map.defvjp(_scale_channels_fwd, _scale_channels_bwd)
+
+
+def _config(x: Array, before: int, after: int) -> list[tuple[int, int, int]]:
+    return [(0, 0, 0)] * (x.ndim - 1) + [(before, after, 0)]
+
+
+def pad_channels(
+    x: Float[ArrayLike, "*n c"],
+    before: int = 0,
+    after: int = 0,
+    *,
+    rule: Callable[..., Any] = pad_channels_map,
+) -> Float[Array, "*n d"]:
+    """y = [0, x, 0]: channels of zeros before and after those of x.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ without the channels that were added, which is `crop_channels`.
+    Source: He et al. 2015, "Deep Residual Learning", 3.3, option (A) of the shortcuts.
+
+    Args:
+        x: an array with its channels last.
+        before: how many channels to add before the first one.
+        after: how many channels to add after the last one.
+        rule: the map to apply, hand-written (`pad_channels_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, or a number of channels no integer.
+        ValueError: x has no axis, or a number of channels is negative.
+    """
+    x = _check_channels("pad_channels", x)
+    before = check.integer("pad_channels", "before", before, minimum=0)
+    return rule(x, before, check.integer("pad_channels", "after", after, minimum=0))
+
+
+def crop_channels(
+    x: Float[ArrayLike, "*n d"],
+    before: int = 0,
+    after: int = 0,
+    *,
+    rule: Callable[..., Any] = crop_channels_map,
+) -> Float[Array, "*n c"]:
+    """y = x without so many of its first and of its last channels.
+
+    Backward, with δ = ∂L/∂y: ∂x = [0, δ, 0], which is `pad_channels`.
+    Source: the transpose of `pad_channels`.
+
+    Args:
+        x: an array with its channels last.
+        before: how many of the first channels to leave out.
+        after: how many of the last channels to leave out.
+        rule: the map to apply, hand-written (`crop_channels_map`) or a twin.
+
+    Raises:
+        TypeError: x is no float array, or a number of channels no integer.
+        ValueError: x has no axis, a number of channels is negative, or no channel would be left.
+    """
+    x = _check_channels("crop_channels", x)
+    before = check.integer("crop_channels", "before", before, minimum=0)
+    after = check.integer("crop_channels", "after", after, minimum=0)
+    if before + after >= x.shape[-1]:
+        raise ValueError(
+            f"crop_channels: before and after must leave a channel of x, "
+            f"got {before} and {after} for {x.shape[-1]}"
+        )
+    return rule(x, before, after)
+
+
+def scale_channels(
+    x: Float[ArrayLike, "*n c"],
+    scale: Float[ArrayLike, " c"],
+    bias: Float[ArrayLike, " c"] | None = None,
+    *,
+    rule: Callable[..., Any] = scale_channels_map,
+) -> Float[Array, "*n c"]:
+    """y = γx + β, with one γ and one β for each channel.
+
+    Backward, with δ = ∂L/∂y: ∂x = γδ, ∂γ = Σδx, ∂β = Σδ, sums over batch and space.
+    Source: LeCun et al. 1998, section II B: the coefficient and the bias of a subsampling layer.
+
+    Args:
+        x: an array with its channels last.
+        scale: γ, one per channel.
+        bias: β, one per channel, or None for 0.
+        rule: the map to apply, hand-written (`scale_channels_map`) or a twin.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: x has no axis, or a shape does not fit.
+    """
+    op = "scale_channels"
+    x = _check_channels(op, x)
+    if scale is None:
+        raise TypeError(f"{op}: scale must be an array, got None")
+    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
+    return rule(x, scale, check_parameter(op, "bias", bias, x, x.shape[-1:]))
+
+
+def _check_channels(op: str, x: ArrayLike) -> Array:
+    array = check.float_array(op, "x", x)
+    if array.ndim < 1:
+        raise ValueError(f"{op}: x must have channels, got shape {array.shape}")
+    return array
