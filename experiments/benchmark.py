@@ -195,6 +195,7 @@ def machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": model or platform.processor(),
         "cores": cores(),
+        "xla_flags": os.environ.get("XLA_FLAGS"),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

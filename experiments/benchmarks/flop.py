@@ -23,9 +23,9 @@ def _count(jaxpr: core.Jaxpr) -> int:
             total += _convolution(equation)
         elif equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
+            left = _shape(equation.invars[0])
             depth = math.prod(left[axis] for axis in contracted)
-            total += 2 * math.prod(equation.outvars[0].aval.shape) * depth
+            total += 2 * math.prod(_shape(equation.outvars[0])) * depth
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         for value in equation.params.values():
             if isinstance(value, core.ClosedJaxpr):
@@ -37,8 +37,8 @@ def _count(jaxpr: core.Jaxpr) -> int:
 
 def _convolution(equation: Any) -> int:
     """2 · (elements of the map without holes) · (taps of one output channel or input channel)."""
-    x, kernel = (variable.aval.shape for variable in equation.invars)
-    y = equation.outvars[0].aval.shape
+    x, kernel = map(_shape, equation.invars)
+    y = _shape(equation.outvars[0])
     numbers = equation.params["dimension_numbers"]
     outputs = kernel[numbers.rhs_spec[0]]
     if math.prod(equation.params["lhs_dilation"]) > 1:
@@ -46,3 +46,7 @@ def _convolution(equation: Any) -> int:
         inputs = x[numbers.lhs_spec[1]]
         return 2 * math.prod(x) * math.prod(kernel) // inputs
     return 2 * math.prod(y) * math.prod(kernel) // outputs
+
+
+def _shape(variable: Any) -> tuple[int, ...]:
+    return variable.aval.shape

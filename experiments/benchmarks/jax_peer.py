@@ -23,7 +23,7 @@ from experiments.benchmarks.program import (
     norm,
     operation_arrays,
 )
-from experiments.benchmarks.rows import NetworkRow, OperationRow, PeakRow, Row
+from experiments.benchmarks.row import NetworkRow, OperationRow, PeakRow, Row
 from experiments.compare_grad import residual_bytes
 
 MEMORY = {
@@ -48,8 +48,8 @@ def jit_of(peer: Peer) -> Callable[..., Any]:
     """`jax.jit`, or jaxcnn's, with this peer's options."""
     if not peer.options:
         return jax.jit
-    if peer.hand and hasattr(jaxcnn, "jit"):
-        return jaxcnn.jit
+    if peer.hand and (recommended := getattr(jaxcnn, "jit", None)) is not None:
+        return recommended
     return partial(jax.jit, compiler_options=recommended_options())
 
 
@@ -57,12 +57,14 @@ def build(peer: Peer, row: Row, dtype: str) -> Program:
     """The row as this peer computes it, compiled and called once."""
     match row:
         case NetworkRow() if peer.framework == "flax":
-            raise networks.AbsentError(f"no translation of {row.network} into Flax")
+            from experiments.benchmarks import flax_peer
+
+            return flax_peer.build(row, dtype)
         case PeakRow():
             matrix = np.random.default_rng(0).standard_normal((row.size, row.size), np.float32)
             matrix = jnp.asarray(matrix / np.sqrt(row.size), dtype)
             facts = {"flop": 2 * row.size**3}
-            return _pure(jit_of(peer)(jnp.matmul), (matrix, matrix), facts)
+            return pure(jit_of(peer)(jnp.matmul), (matrix, matrix), facts)
         case OperationRow():
             return _operation(peer, row, dtype)
         case NetworkRow():
@@ -70,7 +72,7 @@ def build(peer: Peer, row: Row, dtype: str) -> Program:
     raise TypeError(f"row must be an operation, a network or the peak, got {row!r}")
 
 
-def _pure(jitted: Any, arguments: tuple[Any, ...], facts: dict[str, Any]) -> Program:
+def pure(jitted: Any, arguments: tuple[Any, ...], facts: dict[str, Any]) -> Program:
     """A program without state: the same call again and again."""
     facts = {**facts, "memory": _memory(jitted.lower(*arguments).compile())}
     results = jitted(*arguments)
@@ -114,8 +116,8 @@ def _operation(peer: Peer, row: OperationRow, dtype: str) -> Program:
     if row.part == "all":
         facts["residual_bytes"] = residual_bytes(f, arguments)
     if row.part == "forward":
-        return _pure(jit_of(peer)(f), tuple(arguments), facts)
-    return _pure(jit_of(peer)(_gradient(f, row.part)), (delta, *arguments), facts)
+        return pure(jit_of(peer)(f), tuple(arguments), facts)
+    return pure(jit_of(peer)(_gradient(f, row.part)), (delta, *arguments), facts)
 
 
 def _gradient(f: Callable[..., Any], part: str) -> Callable[..., Any]:
@@ -152,7 +154,7 @@ def _network(peer: Peer, row: NetworkRow, dtype: str) -> Program:
     forward = flop.count(partial(loss_of, plain, plain_loss), params, net_state, *one)
     if row.part == "forward":
         jitted = jit_of(peer)(lambda p, s, x, t: ours(p, s, x, t)[1][0])
-        return _pure(jitted, (params, net_state, *one), {"flop": forward})
+        return pure(jitted, (params, net_state, *one), {"flop": forward})
     residuals = residual_bytes(lambda p: ours(p, net_state, *one)[0], [params])
     facts = {"flop": 3 * forward * max(row.steps, 1), "residual_bytes": residuals}
 

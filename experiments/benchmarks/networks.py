@@ -1,12 +1,28 @@
 """The networks that are timed, and their first parameters."""
 
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-import jaxcnn
 from experiments.benchmarks.program import CLASSES
+from jaxcnn import models
+
+NETWORKS: dict[str, Callable[..., Any]] = {
+    "lenet5": models.lenet5,
+    "fast_mnist": models.fast_mnist,
+    "vgg6": models.vgg6,
+    "resnet20": partial(models.resnet, 20),
+    "separable": partial(models.mobilenet, width=0.5),
+    "alexnet": models.alexnet,
+}
+
+
+RANDOM = ("alexnet",)
+"""Those with dropout: no two frameworks draw the same masks."""
 
 
 class AbsentError(LookupError):
@@ -14,18 +30,24 @@ class AbsentError(LookupError):
 
 
 def network(name: str) -> Any:
-    """The value of `jaxcnn.layers` with this name among the models.
-
-    Raises:
-        AbsentError: there is none.
-    """
-    build = getattr(jaxcnn.models, name, None)
-    if build is None:
-        raise AbsentError(f"jaxcnn.models has no {name}")
-    return build(classes=CLASSES)
+    """A value of `jaxcnn.layers`."""
+    return NETWORKS[name](classes=CLASSES)
 
 
 def parameters(net: Any, images: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
     """Parameters and state for images of this shape, the same for every peer."""
     tree = net.init(jax.random.key(0), images[1:], dtype=jnp.float32)
     return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
+
+
+def translated(framework: str, net: Any, parameters_and_state: tuple[Any, Any]) -> Any:
+    """The same network, with the same parameters, as a module of another framework.
+
+    Raises:
+        AbsentError: there is no translator for it.
+    """
+    try:
+        translator = import_module(f"experiments.peers.{framework}")
+    except ModuleNotFoundError as error:
+        raise AbsentError(f"no translator of networks into {framework}") from error
+    return translator.translate(net, *parameters_and_state)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.rows import NetworkRow, OperationRow
+from experiments.benchmarks.row import NetworkRow, OperationRow
 
 CLASSES = 10
 LEARNING_RATE, MOMENTUM = 1e-4, 0.9  # so small that a thousand steps change no time
@@ -32,9 +32,11 @@ class Program:
 def operation_arrays(row: OperationRow) -> tuple[list[np.ndarray], np.ndarray | None]:
     """The arrays to differentiate by, at unit scale, and labels."""
     generator = np.random.default_rng(0)
-    arrays = [generator.standard_normal(shape, np.float32) for shape in row.shapes]
+    arrays: list[np.ndarray] = [
+        generator.standard_normal(shape, np.float32) for shape in row.shapes
+    ]
     if row.op == "sigmoid_binary_cross_entropy":
-        arrays[1] = 1 / (1 + np.exp(-arrays[1]))
+        arrays[1] = generator.uniform(size=row.shapes[1]).astype(np.float32)
     labels = None
     if row.classes:
         labels = generator.integers(0, row.classes, row.shapes[0][:-1], np.int32)

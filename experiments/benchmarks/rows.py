@@ -4,121 +4,19 @@ A row's name is family/shape/part, to be chosen from by patterns: `conv3x3/*/all
 which bars of `experiments.benchmarks.bars` hold for it. Importing this module costs nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
-PARTS = ("forward", "input_grad", "kernel_grad", "all")
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """What every row has."""
-
-    name: str
-    group: str
-    part: str
-    """forward; input_grad or kernel_grad alone; all: forward and every gradient. Of a network: all
-    is a training step."""
-    pairs: int | None = None
-    """At most so many pairs, where one of the peers is too slow for more."""
-    only: tuple[str, ...] | None = None
-    """The peers that the row is for; all by default."""
-
-    @property
-    def batch(self) -> int | None:
-        """How many images a call works on, where that is worth comparing."""
-        return None
-
-
-@dataclass(frozen=True)
-class OperationRow(Row):
-    """One operation of jaxcnn at one set of arguments."""
-
-    op: str = ""
-    shapes: tuple[Shape, ...] = ()
-    """Of the arrays to differentiate by, in the operation's order."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    classes: int = 0
-    """For losses: integer labels below this number are the last argument."""
-
-
-@dataclass(frozen=True)
-class NetworkRow(Row):
-    """A training step of a network: loss, gradients, update with momentum; or a scan of them."""
-
-    network: str = ""
-    images: Shape = ()
-    """n h w c."""
-    steps: int = 0
-    """Within one program, on data that stays on the device; 0: a single step, not in a scan."""
-    compile: bool = False
-    """Whether compile time and residuals are measured too."""
-
-    @property
-    def batch(self) -> int | None:
-        """How many images a call works on."""
-        return self.images[0] * max(self.steps, 1)
-
-
-@dataclass(frozen=True)
-class PeakRow(Row):
-    """A large square matmul: the peak that fractions refer to."""
-
-    size: int = 2048
-
-
-def expand(
-    family: str,
-    op: str,
-    shapes: Sequence[Shape],
-    settings: Mapping[str, Any] | None = None,
-    *,
-    group: str | None = None,
-    parts: Sequence[str] = ("forward", "all"),
-    label: str | None = None,
-    classes: int = 0,
-) -> Iterator[OperationRow]:
-    """One operation at one set of arguments: a row for each part."""
-    for part in parts:
-        label = label or "x".join(map(str, shapes[0]))
-        yield OperationRow(
-            name=f"{family}/{label}/{part}",
-            group=group or family,
-            part=part,
-            op=op,
-            shapes=tuple(shapes),
-            settings=settings or {},
-            classes=classes,
-        )
-
-
-def convolution(
-    family: str,
-    x: Shape,
-    window: Shape,
-    channels: int,
-    *,
-    op: str = "conv",
-    group: str | None = None,
-    **settings: Any,
-) -> Iterator[OperationRow]:
-    """A convolution of maps x to so many channels; all four parts."""
-    c = x[-1]
-    inputs = {"depthwise_conv": 1, "conv_transpose": channels}.get(
-        op, c // settings.get("groups", 1)
-    )
-    outputs = c if op == "conv_transpose" else channels
-    details = "".join(
-        f"-{short}{settings[name]}"
-        for name, short in (("stride", "s"), ("groups", "g"))
-        if name in settings
-    )
-    label = f"{'x'.join(map(str, x))}-to-{channels}-{'x'.join(map(str, window))}{details}"
-    shapes = (x, (*window, inputs, outputs))
-    return expand(family, op, shapes, settings, group=group, parts=PARTS, label=label)
+from experiments.benchmarks.row import (
+    PARTS,
+    NetworkRow,
+    OperationRow,
+    PeakRow,
+    Row,
+    convolution,
+    expand,
+    training,
+)
 
 
 # Paddings are numbers, the same on both sides: what every peer can do without a copy.
@@ -269,28 +167,22 @@ def _networks() -> Iterator[NetworkRow]:
         ("separable", (128, 32, 32, 3)),
         ("alexnet", (8, 227, 227, 3)),
     ):
-        yield NetworkRow(
-            f"step/{name}/{images[0]}", f"step-{name}", "all", None, None, name, images, 0, True
-        )
-        yield NetworkRow(
-            f"inference/{name}/{images[0]}", "inference", "forward", None, None, name, images
-        )
+        n = images[0]
+        yield training(f"step/{name}/{n}", name, images, group=f"step-{name}", compile=True)
+        yield NetworkRow(f"inference/{name}/{n}", "inference", "forward", None, None, name, images)
     # jax.grad's convolutions are up to 70 times slower in a scan: few steps and few pairs do.
-    yield NetworkRow(
-        "epoch/vgg6/2x64", "epoch", "all", 3, None, "vgg6", (64, 32, 32, 3), 2, compile=False
-    )
+    cifar = (64, 32, 32, 3)
+    yield training("epoch/vgg6/2x64", "vgg6", cifar, group="epoch", pairs=3, steps=2)
     ours = ("jaxcnn", "jaxcnn-default")
-    yield NetworkRow(
-        "epoch/vgg6/32x64", "epoch-ours", "all", 5, ours, "vgg6", (64, 32, 32, 3), 32, compile=False
+    yield training(
+        "epoch/vgg6/32x64", "vgg6", cifar, group="epoch-ours", pairs=5, steps=32, only=ours
     )
-    for name, largest in (("lenet5", 7), ("vgg6", 5)):
+    for name, channels, pairs in (("lenet5", 1, 15), ("vgg6", 3, 7)):
         for n in (16, 64, 128, 256, 512, 1024):
-            pairs = largest if n > 128 else 2 * largest
-            images = (n, 32, 32, 1 if name == "lenet5" else 3)
-            yield NetworkRow(f"batch/{name}/{n}", "batch", "all", pairs, None, name, images)
+            images = (n, 32, 32, channels)
+            yield training(f"batch/{name}/{n}", name, images, group="batch", pairs=pairs)
     for size in (16, 32, 48, 64):
-        images = (64, size, size, 3)
-        yield NetworkRow(f"size/vgg6/{size}", "size", "all", 7, None, "vgg6", images)
+        yield training(f"size/vgg6/{size}", "vgg6", (64, size, size, 3), group="size", pairs=7)
 
 
 PEAK = PeakRow("peak/matmul", "peak", "forward")
@@ -309,8 +201,8 @@ SMOKE: tuple[Row, ...] = (
     PeakRow("smoke/matmul", "peak", "forward", size=64),
     *convolution("smoke/conv", (2, 6, 5, 2), (3, 3), 3, padding=1, group="smoke"),
     *expand("smoke/max_pool", "max_pool", [(2, 4, 4, 2)], {"window": 2}, group="smoke"),
-    NetworkRow("smoke/step", "smoke", "all", None, None, "lenet5", (2, 32, 32, 1), 0, compile=True),
-    NetworkRow("smoke/epoch", "smoke", "all", None, None, "lenet5", (2, 32, 32, 1), 2),
+    training("smoke/step", "lenet5", (2, 32, 32, 1), group="smoke", compile=True),
+    training("smoke/epoch", "lenet5", (2, 32, 32, 1), group="smoke", steps=2),
 )
 
 BY_NAME: dict[str, Row] = {row.name: row for row in (*ROWS, *SMOKE)}

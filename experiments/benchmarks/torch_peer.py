@@ -8,15 +8,19 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from experiments.benchmarks import networks
 from experiments.benchmarks.networks import AbsentError
 from experiments.benchmarks.peers import Peer
 from experiments.benchmarks.program import (
+    LEARNING_RATE,
+    MOMENTUM,
     Program,
     cotangent,
+    images_and_labels,
     norm,
     operation_arrays,
 )
-from experiments.benchmarks.rows import NetworkRow, OperationRow, PeakRow, Row
+from experiments.benchmarks.row import NetworkRow, OperationRow, PeakRow, Row
 
 Op = Callable[..., torch.Tensor]
 # Channels stand last in memory though second in the shape; there is no such layout for 1-D maps.
@@ -47,7 +51,7 @@ def build(peer: Peer, row: Row, dtype: str) -> Program:
         case OperationRow():
             return _operation(row, dtype)
         case NetworkRow():
-            raise AbsentError(f"no translation of {row.network} into PyTorch")
+            return _network(row, dtype)
     raise TypeError(f"row must be an operation, a network or the peak, got {row!r}")
 
 
@@ -66,7 +70,7 @@ def program(
 
 def tensor(array: np.ndarray, layout: str, dtype: str) -> torch.Tensor:
     """One of our arrays as PyTorch has it. layout: maps, kernel or plain."""
-    t = torch.from_numpy(np.ascontiguousarray(array)).to(device(), getattr(torch, dtype))
+    t = torch.from_numpy(np.array(array, order="C")).to(device(), getattr(torch, dtype))
     if layout == "plain" or t.ndim < 3:
         return t
     axes = list(range(t.ndim))
@@ -111,6 +115,41 @@ def _operation(row: OperationRow, dtype: str) -> Program:
         return torch.autograd.grad(y, wanted, delta, retain_graph=True)
 
     return program(one, list(one()))
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+def _network(row: NetworkRow, dtype: str) -> Program:
+    """Inference or a training step; there is no scan in PyTorch."""
+    if row.steps:
+        raise AbsentError("PyTorch has no scan")
+    net = networks.network(row.network)
+    module = networks.translated("torch", net, networks.parameters(net, row.images, "float32"))
+    module = module.to(device(), getattr(torch, dtype), memory_format=torch.channels_last)
+    images, labels = images_and_labels(row)
+    x = tensor(images, "maps", dtype)
+    target = torch.from_numpy(labels).long().to(device())
+    if row.part == "forward":
+        module.eval()
+
+        def infer():
+            with torch.no_grad():
+                return module(x)
+
+        return program(infer, [infer()])
+    module.train()
+    optimiser = torch.optim.SGD(module.parameters(), LEARNING_RATE, MOMENTUM, foreach=True)
+
+    def step():
+        optimiser.zero_grad()
+        loss = functional.cross_entropy(module(x), target)
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    loss = step()
+    return program(step, [] if row.network in networks.RANDOM else [loss])
 
 
 # Settings of jaxcnn as arguments of PyTorch -------------------------------------------------------
