@@ -94,7 +94,7 @@ def versions() -> dict[str, Any]:
     packages = ("jax", "jaxlib", "jaxcnn", "optax", "numpy")
     return {
         "python": platform.python_version(),
-        **{package: _package_version(package) for package in packages},
+        **{package: package_version(package) for package in packages},
         "platform": platform.platform(),
         "backend": device.platform,
         "device": device.device_kind,
@@ -103,7 +103,8 @@ def versions() -> dict[str, Any]:
     }
 
 
-def _package_version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """Of an installed package; None where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed

@@ -1,0 +1,1 @@
+"""What stands behind `python -m experiments.benchmark`: rows, peers, workers, bars, reports."""

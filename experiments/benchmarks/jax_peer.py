@@ -1,0 +1,235 @@
+"""Rows in JAX: jaxcnn's rules or their plain twins, with or without the recommended options."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxcnn
+from experiments import training
+from experiments.benchmarks import flop, networks
+from experiments.benchmarks.peers import Peer
+from experiments.benchmarks.program import (
+    LEARNING_RATE,
+    MOMENTUM,
+    Program,
+    cotangent,
+    images_and_labels,
+    norm,
+    operation_arrays,
+)
+from experiments.benchmarks.row import NetworkRow, OperationRow, PeakRow, Row
+from experiments.compare_grad import residual_bytes
+
+MEMORY = {
+    "temporaries": "temp_size_in_bytes",
+    "arguments": "argument_size_in_bytes",
+    "outputs": "output_size_in_bytes",
+    "reused": "alias_size_in_bytes",
+}
+
+
+def recommended_options() -> dict[str, Any]:
+    """What jaxcnn recommends on this platform, as `compiler_options` of `jax.jit`."""
+    recommend = getattr(jaxcnn, "compiler_options", None)
+    if recommend is not None:
+        return recommend()
+    if jax.default_backend() != "cpu":
+        return {}
+    return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
+
+
+def jit_of(peer: Peer) -> Callable[..., Any]:
+    """`jax.jit`, or jaxcnn's, with this peer's options."""
+    if not peer.options:
+        return jax.jit
+    if peer.hand and (recommended := getattr(jaxcnn, "jit", None)) is not None:
+        return recommended
+    return partial(jax.jit, compiler_options=recommended_options())
+
+
+def build(peer: Peer, row: Row, dtype: str) -> Program:
+    """The row as this peer computes it, compiled and called once."""
+    match row:
+        case NetworkRow() if peer.framework == "flax":
+            from experiments.benchmarks import flax_peer
+
+            return flax_peer.build(row, dtype)
+        case PeakRow():
+            matrix = np.random.default_rng(0).standard_normal((row.size, row.size), np.float32)
+            matrix = jnp.asarray(matrix / np.sqrt(row.size), dtype)
+            facts = {"flop": 2 * row.size**3}
+            return pure(jit_of(peer)(jnp.matmul), (matrix, matrix), facts)
+        case OperationRow():
+            return _operation(peer, row, dtype)
+        case NetworkRow():
+            return _network(peer, row, dtype)
+    raise TypeError(f"row must be an operation, a network or the peak, got {row!r}")
+
+
+def pure(jitted: Any, arguments: tuple[Any, ...], facts: dict[str, Any]) -> Program:
+    """A program without state: the same call again and again."""
+    facts = {**facts, "memory": _memory(jitted.lower(*arguments).compile())}
+    results = jitted(*arguments)
+    return Program(
+        call=partial(jitted, *arguments),
+        wait=jax.block_until_ready,
+        fingerprint=[norm(leaf) for leaf in jax.tree.leaves(results)],
+        facts=facts,
+    )
+
+
+def _memory(compiled: Any) -> dict[str, int] | None:
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return None
+    return {name: int(getattr(analysis, field)) for name, field in MEMORY.items()}
+
+
+# Operations ---------------------------------------------------------------------------------------
+
+
+def _operation(peer: Peer, row: OperationRow, dtype: str) -> Program:
+    arrays, labels = operation_arrays(row)
+    arguments = [jnp.asarray(array, dtype) for array in arrays]
+    fixed = () if labels is None else (jnp.asarray(labels),)
+
+    def function(op):
+        def of_arrays(*arrays):
+            y = op(*arrays, *fixed, **row.settings)
+            return y[0] if isinstance(y, tuple) else y
+
+        return of_arrays
+
+    op = getattr(jaxcnn, row.op)
+    plain = function(jaxcnn.autodiff_twin(op))
+    f = function(op) if peer.hand else plain
+    shape = jax.eval_shape(plain, *arguments).shape
+    delta = jnp.asarray(cotangent(shape), dtype)
+    times = 3 if row.part == "all" else 1
+    facts: dict[str, Any] = {"flop": times * flop.count(plain, *arguments)}
+    if row.part == "all":
+        facts["residual_bytes"] = residual_bytes(f, arguments)
+    if row.part == "forward":
+        return pure(jit_of(peer)(f), tuple(arguments), facts)
+    return pure(jit_of(peer)(_gradient(f, row.part)), (delta, *arguments), facts)
+
+
+def _gradient(f: Callable[..., Any], part: str) -> Callable[..., Any]:
+    """One gradient, or the value and all of them. XLA drops the forward pass where it can."""
+    number = {"input_grad": 0, "kernel_grad": 1}.get(part)
+
+    def gradient(delta, *arrays):
+        y, pull = jax.vjp(f, *arrays)
+        gradients = pull(delta)
+        return (y, gradients) if number is None else gradients[number]
+
+    return gradient
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+def _network(peer: Peer, row: NetworkRow, dtype: str) -> Program:
+    net = networks.network(row.network)
+    plain, loss = jaxcnn.autodiff_twin(net), jaxcnn.softmax_cross_entropy
+    plain_loss = jaxcnn.autodiff_twin(loss)
+    params, net_state = networks.parameters(net, row.images, dtype)
+    images, labels = images_and_labels(row)
+    images, labels = jnp.asarray(images, dtype), jnp.asarray(labels)
+
+    def loss_of(net, loss, params, net_state, images, labels):
+        logits, net_state = net.apply(
+            params, net_state, images, key=jax.random.key(0), train=row.part == "all"
+        )
+        return loss(logits, labels), (logits, net_state)
+
+    ours = partial(loss_of, *((net, loss) if peer.hand else (plain, plain_loss)))
+    one = (images[0], labels[0]) if row.steps else (images, labels)
+    forward = flop.count(partial(loss_of, plain, plain_loss), params, net_state, *one)
+    if row.part == "forward":
+        jitted = jit_of(peer)(lambda p, s, x, t: ours(p, s, x, t)[1][0])
+        return pure(jitted, (params, net_state, *one), {"flop": forward})
+    residuals = residual_bytes(lambda p: ours(p, net_state, *one)[0], [params])
+    facts = {"flop": 3 * forward * max(row.steps, 1), "residual_bytes": residuals}
+
+    def gradients_of(params, net_state, images, labels):
+        (value, (_, net_state)), gradients = jax.value_and_grad(ours, has_aux=True)(
+            params, net_state, images, labels
+        )
+        return value, net_state, gradients
+
+    return stepping(gradients_of, params, net_state, images, labels, row, facts, jit_of(peer))
+
+
+def stepping(
+    gradients_of: Callable[..., Any],
+    params: Any,
+    net_state: Any,
+    images: Any,
+    labels: Any,
+    row: NetworkRow,
+    facts: dict[str, Any],
+    jit: Callable[..., Any],
+) -> Program:
+    """A training step, or a scan of them, whose every call goes on from the last one's state.
+
+    gradients_of: (params, net_state, images, labels) to (loss, new net_state, gradients).
+    """
+    optimiser = optax.sgd(LEARNING_RATE, momentum=MOMENTUM)
+
+    def step(state, batch):
+        params, net_state, opt_state = state
+        value, net_state, gradients = gradients_of(params, net_state, *batch)
+        with training.library_promotion():
+            updates, opt_state = optimiser.update(gradients, opt_state, params)
+            params = optax.apply_updates(params, updates)
+        return (params, net_state, opt_state), value
+
+    def scanned(state, batches):
+        return jax.lax.scan(step, state, batches)
+
+    def jitted():
+        # A function of its own every time, so that nothing is found in a cache.
+        function = scanned if row.steps else step
+        return jit(lambda state, batch: function(state, batch), donate_argnums=0)
+
+    batch = (images, labels)
+    state = (params, net_state, optimiser.init(params))
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+    program = jitted()
+    facts = {**facts, "memory": _memory(program.lower(shapes, batch).compile())}
+    state, value = program(state, batch)
+
+    def call():
+        nonlocal state
+        state, value = program(state, batch)
+        return value, state
+
+    return Program(
+        call=call,
+        wait=jax.block_until_ready,
+        fingerprint=[norm(value)],
+        facts=facts,
+        compile=partial(_compile_seconds, jitted, shapes, batch) if row.compile else None,
+    )
+
+
+def _compile_seconds(jitted: Callable[[], Any], *arguments: Any) -> dict[str, float]:
+    """Tracing, lowering and compiling from scratch."""
+    jax.clear_caches()
+    function, times = jitted(), [time.perf_counter()]
+    traced = function.trace(*arguments)
+    times.append(time.perf_counter())
+    lowered = traced.lower()
+    times.append(time.perf_counter())
+    lowered.compile()
+    times.append(time.perf_counter())
+    stages = ("trace", "lower", "compile")
+    seconds = {s: b - a for s, a, b in zip(stages, times[:-1], times[1:], strict=True)}
+    return {**seconds, "total": times[-1] - times[0]}

@@ -1,0 +1,82 @@
+"""Who is compared with whom, and what each needs to be there."""
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way to compute the rows: one process of its own."""
+
+    name: str
+    framework: Literal["jax", "flax", "torch"]
+    says: str
+    hand: bool = False
+    """Whether the hand-written rules are differentiated, or their plain twins."""
+    options: bool = False
+    """Whether jaxcnn's recommended compiler options are in force."""
+    needs: tuple[str, ...] = ("jax",)
+    networks_only: bool = False
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("jaxcnn", "jax", "the rules, with the recommended compiler options", True, True),
+        Peer("jaxcnn-default", "jax", "the rules, with XLA's default options", True),
+        Peer("autodiff", "jax", "jax.grad of plain lax, with XLA's default options"),
+        Peer("autodiff-options", "jax", "jax.grad of plain lax, with our options", options=True),
+        Peer(
+            "flax",
+            "flax",
+            "Flax nnx, with XLA's default options; networks only",
+            needs=("jax", "flax"),
+            networks_only=True,
+        ),
+        Peer("torch", "torch", "PyTorch, channels_last", needs=("torch",)),
+    )
+}
+
+DEFAULT_PEERS = tuple(PEERS)
+
+# What ratios are taken of: time of the first over time of the second.
+COMPARISONS = (
+    ("jaxcnn", "autodiff"),
+    ("jaxcnn", "autodiff-options"),
+    ("jaxcnn", "torch"),
+    ("jaxcnn", "flax"),
+    ("jaxcnn-default", "autodiff"),
+)
+
+
+def missing(peer: Peer) -> list[str]:
+    """The packages that this peer needs and that are not installed."""
+    return [package for package in peer.needs if importlib.util.find_spec(package) is None]
+
+
+def processes(names: Sequence[str]) -> dict[str, Peer]:
+    """Process → peer. A peer named twice gets two: the second is called name#2.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    found: dict[str, Peer] = {}
+    for name in names:
+        if name not in PEERS:
+            raise ValueError(f"--peers must be among {', '.join(PEERS)}, got {name}")
+        count = sum(peer.name == name for peer in found.values())
+        found[name if count == 0 else f"{name}#{count + 1}"] = PEERS[name]
+    return found
+
+
+def comparisons(present: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The pairs to take ratios of, among the processes that are there."""
+    for pair in COMPARISONS:
+        if set(pair) <= set(present):
+            yield pair
+    for name in present:  # identical code in two processes: what noise alone does
+        first, _, count = name.partition("#")
+        if count:
+            yield name, first

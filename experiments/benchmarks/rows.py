@@ -1,0 +1,227 @@
+"""The rows of the benchmark, as data: what is computed, at which shapes, and which bars it meets.
+
+A row's name is family/shape/part, to be chosen from by patterns: `conv3x3/*/all`. Its group decides
+which bars of `experiments.benchmarks.bars` hold for it. Importing this module costs nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from experiments.benchmarks.row import (
+    PARTS,
+    NetworkRow,
+    OperationRow,
+    PeakRow,
+    Row,
+    convolution,
+    expand,
+    training,
+)
+
+
+# Paddings are numbers, the same on both sides: what every peer can do without a copy.
+def _convolutions() -> Iterator[OperationRow]:
+    """The shapes of performance.md, and the families with bars of their own."""
+    small = (3, 3)
+    for x, channels in (
+        ((128, 32, 32, 16), 16),
+        ((128, 16, 16, 32), 32),
+        ((128, 8, 8, 64), 64),
+        ((128, 15, 15, 64), 64),
+        ((64, 7, 7, 256), 256),
+    ):
+        yield from convolution("conv3x3", x, small, channels, padding=1)
+    yield from convolution("conv3x3", (128, 32, 32, 16), small, 32, padding=1, stride=2)
+    yield from convolution("conv5x5", (128, 32, 32, 1), (5, 5), 6)
+    yield from convolution("conv5x5", (128, 14, 14, 6), (5, 5), 16)
+    yield from convolution("conv11x11", (8, 227, 227, 3), (11, 11), 96, stride=4)
+    for x, channels in (((128, 16, 16, 64), 128), ((128, 8, 8, 256), 64), ((32, 28, 28, 128), 128)):
+        yield from convolution("conv1x1", x, (1, 1), channels)
+    for width in (3, 5):
+        for x in ((128, 16, 16, 32), (64, 28, 28, 64), (128, 8, 8, 128)):
+            yield from convolution(
+                f"depthwise{width}x{width}",
+                x,
+                (width, width),
+                x[-1],
+                op="depthwise_conv",
+                padding=width // 2,
+            )
+    for x, channels in (((64, 8, 8, 64), 32), ((64, 16, 16, 32), 16), ((16, 14, 14, 128), 64)):
+        yield from convolution(
+            "transposed",
+            x,
+            small,
+            channels,
+            op="conv_transpose",
+            stride=2,
+            padding=1,
+            output_padding=1,
+        )
+    yield from convolution("conv1d", (64, 256, 32), (3,), 64, padding=1)
+    yield from convolution("conv1d", (32, 1024, 16), (9,), 16, padding=4)
+    yield from convolution("conv3d", (8, 16, 16, 16, 16), (3, 3, 3), 32, padding=1)
+    yield from convolution("grouped", (64, 16, 16, 64), (3, 3), 64, padding=1, groups=4)
+
+
+def _untuned() -> Iterator[OperationRow]:
+    """Shapes that nobody tuned to. The bars of their families hold, means aside."""
+    for x, channels in (
+        ((64, 19, 19, 24), 48),
+        ((64, 13, 13, 48), 96),
+        ((100, 17, 17, 32), 32),
+        ((32, 40, 12, 48), 48),
+        ((50, 9, 31, 96), 24),
+    ):
+        yield from convolution(
+            "conv3x3-untuned", x, (3, 3), channels, group="conv3x3-untuned", padding=1
+        )
+    yield from convolution("conv5x5-untuned", (100, 21, 21, 24), (5, 5), 24, padding=2)
+    yield from convolution("conv7x7-untuned", (32, 23, 23, 48), (7, 7), 48, padding=3)
+    yield from convolution("conv7x7-untuned", (16, 57, 33, 3), (7, 7), 48, padding=3, stride=2)
+    yield from convolution("conv1x1-untuned", (100, 13, 13, 48), (1, 1), 96, group="conv1x1")
+    yield from convolution("conv1x1-untuned", (32, 9, 31, 96), (1, 1), 24, group="conv1x1")
+    for width, x in ((3, (100, 13, 21, 48)), (5, (64, 19, 19, 24))):
+        yield from convolution(
+            f"depthwise{width}x{width}-untuned",
+            x,
+            (width, width),
+            x[-1],
+            op="depthwise_conv",
+            group=f"depthwise{width}x{width}",
+            padding=width // 2,
+        )
+    yield from convolution(
+        "transposed-untuned",
+        (50, 11, 7, 48),
+        (5, 5),
+        24,
+        op="conv_transpose",
+        group="transposed",
+        stride=2,
+        padding=2,
+        output_padding=1,
+    )
+    yield from expand(
+        "max_pool-untuned",
+        "max_pool",
+        [(100, 27, 19, 96)],
+        {"window": 3, "stride": 2},
+        group="max_pool",
+    )
+    # One image: a call is short, what it costs besides the arithmetic counts.
+    yield from convolution("batch1", (1, 32, 32, 16), (3, 3), 16, padding=1)
+    yield from convolution("batch1", (1, 56, 56, 64), (3, 3), 64, padding=1)
+    yield from convolution("batch1", (1, 28, 28, 64), (3, 3), 64, op="depthwise_conv", padding=1)
+    yield from expand("batch1", "max_pool", [(1, 56, 56, 64)], {"window": 2}, label="max_pool")
+
+
+def _pools() -> Iterator[OperationRow]:
+    two, three = {"window": 2}, {"window": 3, "stride": 2}
+    for x, settings in (
+        ((128, 16, 16, 64), two),
+        ((128, 30, 30, 64), two),
+        ((8, 55, 55, 96), three),
+        ((64, 31, 31, 64), three),
+        ((128, 8, 8, 128), two),
+    ):
+        label = f"{'x'.join(map(str, x))}-{settings['window']}x{settings['window']}"
+        yield from expand("max_pool", "max_pool", [x], settings, label=label)
+    yield from expand("max_pool-few", "max_pool", [(128, 28, 28, 6)], two)
+    yield from expand("avg_pool", "avg_pool", [(128, 16, 16, 64)], two)
+    yield from expand("avg_pool", "avg_pool", [(64, 31, 31, 64)], three, label="64x31x31x64-3x3-s2")
+    yield from expand("global_avg_pool", "global_avg_pool", [(128, 8, 8, 128)])
+
+
+def _others() -> Iterator[OperationRow]:
+    x = (128, 16, 16, 64)
+    yield from expand("batch_norm", "batch_norm", [x, (64,), (64,)])
+    yield from expand("batch_norm", "batch_norm", [(128, 8, 8, 128), (128,), (128,)])
+    yield from expand("layer_norm", "layer_norm", [(4096, 256), (256,), (256,)])
+    yield from expand(
+        "local_response_norm", "local_response_norm", [(8, 27, 27, 96)], {"average": True}
+    )
+    for n, c, d in ((128, 400, 120), (128, 2048, 512), (8, 9216, 4096)):
+        label = f"{n}x{c}-to-{d}"
+        shapes = [(n, c), (c, d), (d,)]
+        yield from expand("dense", "dense", shapes, parts=PARTS, label=label)
+    for classes in (10, 1000):
+        yield from expand("loss", "softmax_cross_entropy", [(128, classes)], classes=classes)
+    yield from expand(
+        "loss",
+        "sigmoid_binary_cross_entropy",
+        [(128, 1000), (128, 1000)],
+        label="sigmoid-128x1000",
+    )
+    yield from expand("loss", "squared_error", [(128, 1000), (128, 1000)], label="squared-128x1000")
+    for op in ("relu", "tanh", "sigmoid", "gelu", "silu"):
+        yield from expand("activation", op, [x], label=f"{op}-{'x'.join(map(str, x))}")
+
+
+def _networks() -> Iterator[NetworkRow]:
+    for name, images in (
+        ("lenet5", (128, 32, 32, 1)),
+        ("fast_mnist", (128, 28, 28, 1)),
+        ("vgg6", (128, 32, 32, 3)),
+        ("resnet20", (128, 32, 32, 3)),
+        ("separable", (128, 32, 32, 3)),
+        ("alexnet", (8, 227, 227, 3)),
+    ):
+        n = images[0]
+        yield training(f"step/{name}/{n}", name, images, group=f"step-{name}", compile=True)
+        yield NetworkRow(f"inference/{name}/{n}", "inference", "forward", None, None, name, images)
+    # jax.grad's convolutions are up to 70 times slower in a scan: few steps and few pairs do.
+    cifar = (64, 32, 32, 3)
+    yield training("epoch/vgg6/2x64", "vgg6", cifar, group="epoch", pairs=3, steps=2)
+    ours = ("jaxcnn", "jaxcnn-default")
+    yield training(
+        "epoch/vgg6/32x64", "vgg6", cifar, group="epoch-ours", pairs=5, steps=32, only=ours
+    )
+    for name, channels, pairs in (("lenet5", 1, 15), ("vgg6", 3, 7)):
+        for n in (16, 64, 128, 256, 512, 1024):
+            images = (n, 32, 32, channels)
+            yield training(f"batch/{name}/{n}", name, images, group="batch", pairs=pairs)
+    for size in (16, 32, 48, 64):
+        yield training(f"size/vgg6/{size}", "vgg6", (64, size, size, 3), group="size", pairs=7)
+
+
+PEAK = PeakRow("peak/matmul", "peak", "forward")
+
+ROWS: tuple[Row, ...] = (
+    PEAK,
+    *_convolutions(),
+    *_pools(),
+    *_others(),
+    *_untuned(),
+    *_networks(),
+)
+
+# Chosen by name only: small enough for a test.
+SMOKE: tuple[Row, ...] = (
+    PeakRow("smoke/matmul", "peak", "forward", size=64),
+    *convolution("smoke/conv", (2, 6, 5, 2), (3, 3), 3, padding=1, group="smoke"),
+    *expand("smoke/max_pool", "max_pool", [(2, 4, 4, 2)], {"window": 2}, group="smoke"),
+    training("smoke/step", "lenet5", (2, 32, 32, 1), group="smoke", compile=True),
+    training("smoke/epoch", "lenet5", (2, 32, 32, 1), group="smoke", steps=2),
+)
+
+BY_NAME: dict[str, Row] = {row.name: row for row in (*ROWS, *SMOKE)}
+
+
+def select(patterns: Sequence[str], *, quick: bool = False) -> list[Row]:
+    """The rows that match a pattern, in the order of the tables; quick: one of each group and part.
+
+    Raises:
+        ValueError: a pattern matches nothing.
+    """
+    chosen: dict[str, Row] = {}
+    for pattern in patterns:
+        among = (*ROWS, *SMOKE) if pattern.startswith("smoke") else ROWS
+        found = {row.name: row for row in among if fnmatchcase(row.name, pattern)}
+        if not found:
+            raise ValueError(f"--rows must match rows that --list prints, got {pattern!r}")
+        chosen.update(found)
+    rows = [row for row in BY_NAME.values() if row.name in chosen]
+    if quick:
+        rows = list({(row.group, row.part): row for row in reversed(rows)}.values())[::-1]
+    return rows

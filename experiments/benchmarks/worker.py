@@ -1,0 +1,179 @@
+"""One process for one peer: it builds rows and times them whenever the parent asks.
+
+Requests and replies are JSON, a line each, on standard input and the standard output it was given;
+whatever libraries print goes to standard error. A request is {"do": ..., ...}: prepare (a row),
+sample (the seconds of one call, averaged over a few), compile, release, quit.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # its imports wait until the process is pinned
+    from experiments.benchmarks.program import Program
+
+
+def main() -> None:
+    """Serve until the parent says quit or goes away."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    name, threads, dtype = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    pin(threads)
+    worker = Worker(name, threads, dtype)
+    send(replies, worker.hello())
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["do"] == "quit":
+            return
+        try:
+            reply = worker.answer(request)
+        except Exception as error:
+            worker.release()
+            kind = "absent" if type(error).__name__ == "AbsentError" else "error"
+            text = str(error).strip().split("\n")[0]
+            reply = {kind: text if kind == "absent" else f"{type(error).__name__}: {text}"}
+        send(replies, reply)
+
+
+def send(stream: Any, reply: dict[str, Any]) -> None:
+    """One line."""
+    stream.write(json.dumps(reply) + "\n")
+    stream.flush()
+
+
+def pin(threads: int) -> None:
+    """Let this process run on so many processors only; every thread pool it starts follows."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, allowed[:threads])
+
+
+class Worker:
+    """The peer's libraries, and the row that is ready to be timed."""
+
+    def __init__(self, name: str, threads: int, dtype: str):
+        from experiments.benchmarks.peers import PEERS
+
+        self.peer, self.dtype = PEERS[name], dtype
+        self._program: Program | None = None
+        self.calls, self.cpu_seconds = 1, time.process_time()
+        if self.peer.framework == "torch":
+            import torch
+
+            torch.set_num_threads(threads)
+            torch.set_num_interop_threads(1)
+            from experiments.benchmarks import torch_peer
+
+            torch_peer.start()
+            self.build, self.waits_each = torch_peer.build, torch_peer.device().type == "cpu"
+        else:
+            import jax
+
+            from experiments.benchmarks import jax_peer
+
+            self.build, self.waits_each = jax_peer.build, jax.default_backend() == "cpu"
+
+    def hello(self) -> dict[str, Any]:
+        """Versions, device and threads, as this process sees them."""
+        if self.peer.framework == "torch":
+            import torch
+
+            on_gpu = torch.cuda.is_available()
+            return {
+                "torch": torch.__version__,
+                "threads": torch.get_num_threads(),
+                "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+            }
+        from experiments import runs
+
+        return {
+            **runs.versions(),
+            "flax": runs.package_version("flax"),
+            "optax": runs.package_version("optax"),
+        }
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Do what the request says."""
+        match request["do"]:
+            case "prepare":
+                return self.prepare(request["row"], request["seconds"])
+            case "sample":
+                return self.sample()
+            case "compile":
+                return {"seconds": self.compile()}
+            case "release":
+                self.release()
+                return {}
+        raise ValueError(f"a request must be one of those above, got {request['do']!r}")
+
+    def prepare(self, row: str, seconds: float) -> dict[str, Any]:
+        """Build the row, warm it up, and find out how many calls last so many seconds."""
+        from experiments.benchmarks.rows import BY_NAME
+
+        self.release()
+        program = self._program = self.build(self.peer, BY_NAME[row], self.dtype)
+        self.calls = 1
+        duration = self.time()
+        if duration < 1:  # the first call after compilation is not typical
+            self.calls = max(1, min(3, math.ceil(seconds / duration)))
+            duration = self.time()
+        self.calls = max(1, min(10_000, math.ceil(seconds / duration)))
+        self.cpu_seconds = time.process_time()
+        return {
+            "fingerprint": program.fingerprint,
+            "calls": self.calls,
+            "compiles": program.compile is not None,
+            **program.facts,
+        }
+
+    def sample(self) -> dict[str, Any]:
+        """Seconds of a call, and of processor time since the last sample, when all should rest."""
+        idle = time.process_time() - self.cpu_seconds
+        if self.calls > 1:  # other processes had the caches
+            self.program.wait(self.program.call())
+        seconds = self.time()
+        self.cpu_seconds = time.process_time()
+        return {"seconds": seconds, "idle_cpu": idle}
+
+    @property
+    def program(self) -> Program:
+        """The row that was prepared."""
+        if self._program is None:
+            raise LookupError("no row is prepared")
+        return self._program
+
+    def compile(self) -> dict[str, float]:
+        """Seconds of the stages of one more compilation."""
+        if self.program.compile is None:
+            raise LookupError("this row is not compiled for its own sake")
+        return self.program.compile()
+
+    def time(self) -> float:
+        """Seconds of one call, the mean of some in a row."""
+        call, wait = self.program.call, self.program.wait
+        start = time.perf_counter()
+        if self.waits_each:
+            for _ in range(self.calls):
+                wait(call())
+        else:  # calls queue up on the device: what starting them costs the host is hidden
+            wait([call() for _ in range(self.calls)][-1])
+        return (time.perf_counter() - start) / self.calls
+
+    def release(self) -> None:
+        """Free what the last row held."""
+        self._program = None
+        gc.collect()
+        if self.peer.framework != "torch":
+            import jax
+
+            jax.clear_caches()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""The benchmark in a shrunken form. Nothing here depends on how long anything takes."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from experiments import benchmark
+from experiments.benchmarks import bars, measure, peers, report, rows
+from experiments.benchmarks.results import Results, RowResult, read, spread
+from experiments.benchmarks.row import OperationRow
+
+FOUR = ("jaxcnn", "jaxcnn-default", "autodiff", "autodiff-options")
+
+
+def results_of(*found: RowResult, processes=FOUR) -> Results:
+    return Results({}, {name: {} for name in processes}, {}, {}, list(found))
+
+
+def row(group: str, part: str = "all", name: str | None = None, **milliseconds: float) -> RowResult:
+    """A row whose every sample took the same time; underscores in names stand for hyphens."""
+    seconds = {peer.replace("_", "-"): [1e-3 * t] * 3 for peer, t in milliseconds.items()}
+    return RowResult(name or f"{group}/x/{part}", group, part, seconds=seconds)
+
+
+def broken(*found: RowResult) -> list[str]:
+    return [str(v) for v in bars.verdicts(results_of(*found)) if not v.holds]
+
+
+def code(tmp_path, *found: RowResult, check: bool = True) -> int:
+    """The exit code for these results."""
+    path = tmp_path / "results.json"
+    results_of(*found).write(path)
+    return benchmark.main(["--read", str(path), *(["--check"] if check else [])])
+
+
+# The whole way ------------------------------------------------------------------------------------
+
+
+def test_a_run_measures_writes_and_reports(tmp_path, capsys, monkeypatch):
+    """Real workers: the same code twice, a peer that is not installed."""
+    absent = replace(peers.PEERS["torch"], needs=("no_such_package",))
+    monkeypatch.setitem(peers.PEERS, "torch", absent)
+    folder = tmp_path / "run"
+    arguments = ["--rows", "smoke/conv/*/all", "--peers", "jaxcnn", "jaxcnn", "torch"]
+    arguments += ["--pairs", "2", "--sample-ms", "0.1", "--idle-seconds", "0"]
+    assert benchmark.main([*arguments, "--threads", "1", "--out", str(folder)]) == 0
+    printed = capsys.readouterr()
+    assert "skipped: torch (needs no_such_package)" in printed.err
+    assert "jaxcnn#2" in printed.out
+    written = json.loads((folder / "results.json").read_text())
+    assert written["schema"] == 1
+    assert written["options"]["threads"] == 1
+    assert set(written["versions"]) == {"jaxcnn", "jaxcnn#2"}
+    assert written["versions"]["jaxcnn"]["git_revision"]
+    peak, convolution = written["rows"]
+    assert peak["group"] == "peak"
+    assert not peak["failed"]
+    assert not convolution["failed"]
+    assert [len(series) for series in convolution["seconds"].values()] == [2, 2]
+    assert convolution["flop"] == 3 * 2 * (2 * 6 * 5 * 3) * (3 * 3 * 2)
+    assert convolution["memory"]["jaxcnn"]["arguments"] > 0
+    assert convolution["residual_bytes"]["jaxcnn"] > 0
+    assert (folder / "benchmark.png").exists() is False  # there is nobody to compare with
+    assert read(folder / "results.json").rows[1].ratio("jaxcnn#2", "jaxcnn") is not None
+
+
+def test_plots_are_drawn(tmp_path):
+    from experiments.benchmarks.plot import save_plot, save_scaling
+
+    step = row("batch", name="batch/lenet5/64", jaxcnn=1, autodiff=2)
+    found = results_of(row("conv3x3", jaxcnn=1, autodiff=2, torch=3), replace(step, images=64))
+    save_plot(tmp_path / "benchmark.png", found)
+    save_scaling(tmp_path / "scaling.png", found)
+    assert {path.name for path in tmp_path.iterdir()} == {"benchmark.png", "scaling.png"}
+
+
+# Bars ---------------------------------------------------------------------------------------------
+
+
+def test_check_passes_where_every_bar_holds(tmp_path, capsys):
+    good = row("max_pool", jaxcnn=0.9, jaxcnn_default=1, autodiff=10, autodiff_options=10)
+    assert code(tmp_path, good) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "3 of 3 bars hold"
+
+
+def test_check_fails_where_one_falls_short(tmp_path, capsys):
+    short = row("max_pool", jaxcnn=1.1, autodiff=10, autodiff_options=12)
+    assert code(tmp_path, short) == 1
+    expected = "above its bar: max_pool/x/all: time, jaxcnn ÷ autodiff: 0.11 > 0.1"
+    assert capsys.readouterr().out.splitlines()[-2:] == [expected, "1 of 2 bars hold"]
+    assert code(tmp_path, short, check=False) == 0
+
+
+def test_check_fails_where_a_program_does(tmp_path):
+    assert code(tmp_path, replace(row("gelu"), failed={"jaxcnn": "TypeError: no"})) == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "part", "theirs", "bound"),
+    [
+        ("depthwise3x3", "all", "autodiff", 0.10),
+        ("depthwise5x5", "all", "autodiff-options", 0.25),
+        ("depthwise3x3", "all", "torch", 3.0),
+        ("depthwise3x3", "forward", "autodiff", 1.10),
+        ("depthwise3x3", "kernel_grad", "torch", None),
+        ("conv3x3", "all", "autodiff-options", 1.05),
+        ("step-vgg6", "all", "torch", 1.5),
+        ("step-alexnet", "all", "autodiff", 1.10),
+        ("gelu", "all", "autodiff", 1.10),
+        ("gelu", "all", "flax", None),
+        ("peak", "forward", "autodiff", None),
+    ],
+)
+def test_the_bar_of_a_row(group, part, theirs, bound):
+    bar = bars.bar_of(row(group, part), "jaxcnn", theirs)
+    assert (bar and bar.each) == bound
+
+
+def test_the_default_options_have_bars_too():
+    assert broken(row("step-lenet5", jaxcnn_default=0.8, autodiff=1))
+    assert not broken(row("step-lenet5", jaxcnn_default=0.7, autodiff=1))
+    assert broken(row("gelu", jaxcnn_default=1.2, autodiff=1))
+
+
+def test_geometric_means_have_bars():
+    """Each is below 0.9, but not the mean below 0.55."""
+    both = [row("conv3x3", name=f"conv3x3/{i}/all", jaxcnn=0.6, autodiff=1) for i in range(2)]
+    assert broken(*both) == [
+        "conv3x3/*/all: geometric mean, jaxcnn ÷ autodiff: 0.6 > 0.55",
+    ]
+    both[0] = row("conv3x3", name="conv3x3/0/all", jaxcnn=0.4, autodiff=1)
+    assert not broken(*both)
+
+
+def test_compile_time_and_temporaries_have_bars():
+    step = row("step-lenet5", jaxcnn=1, autodiff=10)
+    step.compile_seconds = {"jaxcnn": [{"total": 1.6}], "autodiff": [{"total": 1.0}]}
+    step.memory = {"jaxcnn": {"temporaries": 11}, "autodiff": {"temporaries": 10}}
+    assert [line.split(",")[0] for line in broken(step)] == [
+        "step-lenet5/x/all: compile time",
+        "step-lenet5/x/all: temporaries",
+    ]
+
+
+def test_time_per_image_must_be_flat():
+    def batches(**times: float):
+        return [
+            replace(row("batch", name=f"batch/vgg6/{n[1:]}", jaxcnn=t), images=int(n[1:]))
+            for n, t in times.items()
+        ]
+
+    assert not broken(*batches(n16=100, n64=64, n256=256 * 1.2))
+    assert broken(*batches(n64=64, n256=256 * 1.3))
+
+
+def test_identical_code_must_take_the_same_time():
+    again = row("gelu", jaxcnn=1)
+    again.seconds["jaxcnn#2"] = [1.06e-3] * 3
+    assert "identical code" in broken(again)[0]
+
+
+def test_a_ratio_is_the_median_of_the_paired_ratios():
+    found = RowResult("x", "x", "all", seconds={"a": [1, 4, 9], "b": [2, 4, 3]})
+    assert found.ratio("a", "b") == (1, 0.75, 2)
+    assert found.ratio("a", "c") is None
+    assert spread([5.0]) == (5, 5, 5)
+
+
+# Rows, peers, order -------------------------------------------------------------------------------
+
+
+def test_every_pair_of_peers_is_asked_equally_often_in_either_order():
+    names = ["a", "b", "c"]
+    found = list(measure.orders(names, 12))
+    assert all(sorted(order) == names for order in found)
+    for one, other in (("a", "b"), ("a", "c"), ("b", "c")):
+        assert sum(order.index(one) < order.index(other) for order in found) == 6
+
+
+def test_rows_have_names_of_their_own_and_operations_that_exist():
+    import jaxcnn
+
+    names = [row.name for row in (*rows.ROWS, *rows.SMOKE)]
+    assert len(set(names)) == len(names)
+    assert all(hasattr(jaxcnn, row.op) for row in rows.ROWS if isinstance(row, OperationRow))
+    for bar in bars.BARS:
+        assert any(bars.bar_of(RowResult(r.name, r.group, r.part), bar.ours, bar.theirs) is bar
+                   for r in rows.ROWS), f"no row for {bar}"  # fmt: skip
+
+
+def test_a_quick_run_has_one_row_of_each_group_and_part():
+    chosen = rows.select(["conv*"], quick=True)
+    assert len({(row.group, row.part) for row in chosen}) == len(chosen)
+    assert {row.group for row in chosen} == {row.group for row in rows.select(["conv*"])}
+
+
+def test_fingerprints_tell_computations_apart():
+    assert measure.alike([1.0, 0.0], [1.001, 0.0], 1e-2)
+    assert not measure.alike([1.0], [1.1], 1e-2)
+    assert not measure.alike([1.0], [float("nan")], 1e-2)
+    assert not measure.alike([1.0], [1.0, 1.0], 1e-2)
+
+
+def test_notes_tell_of_noise_and_gaps():
+    noisy = replace(row("gelu", jaxcnn=1), foreign_cpu=0.5, absent={"torch": "PyTorch has no scan"})
+    text = "\n".join(report.notes(results_of(noisy)))
+    assert "not to be trusted" in text
+    assert "torch left out: PyTorch has no scan" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--rows", "conv9x9/*"], "--rows must match rows that --list prints, got 'conv9x9/*'"),
+        (["--peers", "numpy"], f"--peers must be among {', '.join(peers.PEERS)}, got numpy"),
+        (["--pairs", "0"], "--pairs must be at least 1, got 0."),
+        (["--threads", "0"], f"--threads must be from 1 to {benchmark.cores()}, got 0."),
+        (["--sample-ms", "-1"], "--sample-ms must be a positive number, got -1.0."),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(arguments, sentence, capsys):
+    assert benchmark.main(arguments) == 2
+    assert capsys.readouterr().err == sentence + "\n"
+
+
+def test_a_folder_in_use_is_refused(tmp_path, capsys):
+    (tmp_path / "something").touch()
+    assert benchmark.main(["--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("--out must be an empty or a new folder")
+
+
+def test_what_is_no_result_is_refused(tmp_path, capsys):
+    path = tmp_path / "results.json"
+    path.write_text("{}")
+    assert benchmark.main(["--read", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("--read must be results of a benchmark")
+
+
+def test_rows_are_listed(capsys):
+    assert benchmark.main(["--list", "--rows", "step/*"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "step/lenet5/128  (step-lenet5)"
