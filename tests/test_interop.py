@@ -321,3 +321,10 @@ def test_the_result_is_sharded_as_asked_for():
         gradients = jax.jit(jax.grad(lambda *args: (call(*args) ** 2).sum(), (0, 1)))(x, kernel)
         assert jax.typeof(gradients[0]).sharding == jax.typeof(x).sharding
         assert jax.typeof(gradients[1]).sharding == jax.typeof(kernel).sharding
+
+
+def test_products_do_not_overflow_on_their_way_to_a_preferred_dtype():
+    x, kernel = jnp.full((1, 2), 300, jnp.float16), jnp.full((1, 2), 300, jnp.float16)
+    for f in (interop.conv_general_dilated, lax.conv_general_dilated):
+        y = f(x, kernel, (), (), preferred_element_type=jnp.bfloat16)
+        np.testing.assert_allclose(y.astype(jnp.float32), 180_000, rtol=2**-8)
