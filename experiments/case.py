@@ -26,7 +26,8 @@ def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
 def apart(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers in (−2, 2), no two alike and none near 0: no difference steps across a kink."""
     size = math.prod(shape)
-    return ((generator.permutation(size) + 0.5) * (4 / size) - 2).reshape(shape)
+    places = size + size % 2  # of an odd number of places the middle one would be 0
+    return ((generator.permutation(places)[:size] + 0.5) * (4 / places) - 2).reshape(shape)
 
 
 def distribution(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

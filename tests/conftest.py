@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 
+import hypothesis
 import jax
 import pytest
 
@@ -34,6 +36,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 
 
+# Compiling takes most of the time of a generated case, and nothing can be concluded from it. There
+# is no database of failures: everyday runs are all alike, and a full one prints its seed.
+hypothesis.settings.register_profile(
+    "everyday", derandomize=True, database=None, deadline=None, max_examples=5
+)
+hypothesis.settings.register_profile(
+    "full", database=None, deadline=None, report_multiple_bugs=False
+)
+
+
 @pytest.fixture
 def optimised():
     """XLA's optimisations as users have them."""
@@ -51,6 +63,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: runs with --full only")
     config.addinivalue_line("markers", "sampled(count): at most so many cases without --full")
+    hypothesis.settings.load_profile("full" if config.getoption("full") else "everyday")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -69,3 +82,16 @@ def pytest_collection_modifyitems(config, items):
             dropped |= {case for i, case in enumerate(cases) if i not in chosen}
     config.hook.pytest_deselected(items=list(dropped))
     items[:] = [item for item in items if item not in dropped]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many configurations were generated: what tests recorded as "configurations"."""
+    totals: dict[str, Counter] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, counts in getattr(report, "user_properties", []):
+                if name == "configurations":
+                    totals.setdefault(report.fspath, Counter()).update(counts)
+    for file, counts in sorted(totals.items()):
+        terminalreporter.section(f"{counts.total()} generated configurations in {file}")
+        terminalreporter.line(", ".join(f"{name} {n}" for name, n in sorted(counts.items())))

@@ -84,6 +84,7 @@ TABLE = [
     (lambda: jc.conv_transpose(X, K), ValueError, "conv_transpose: x must have as many channels as the kernel has outputs, got 4 for a kernel of (3, 3, 4, 8)"),
     (lambda: jc.conv_transpose(X, jnp.ones((3, 3, 8, 4), jnp.float32), B[:4]), ValueError, "bias must have shape (8,), got (4,)"),
     (lambda: jc.conv_transpose(X, jnp.ones((3, 3, 8, 4), jnp.float32), stride=2, output_padding=2), ValueError, "output_padding must be below the stride, got 2 for 2"),
+    (lambda: jc.conv_transpose(X, jnp.ones((3, 3, 8, 4), jnp.float32), stride=2, padding="SAME", output_padding=1), ValueError, "output_padding must be 0 with padding 'SAME', which leaves no larger size than p·stride, got 1"),
     (lambda: jc.conv_transpose(X, jnp.ones((3, 3, 8, 4), jnp.float32), padding=5), ValueError, "padding must leave something of the result, got 5 for a size of (-2, -2)"),
     (lambda: jc.conv_transpose(X, jnp.ones((3, 8, 4), jnp.float32)), ValueError, "kernel must have 4 axes"),
     (lambda: jc.depthwise_conv(X, K), ValueError, "kernel must have as many input channels as x has per group, got 4 for 4 channels in 4 groups"),

@@ -168,6 +168,14 @@ def test_kl_where_nothing_occurs_or_nothing_is_predicted():
     assert jc.kl_divergence(log_y, jnp.array([[0.5, 0.5]])) == jnp.inf
 
 
+def test_the_second_derivatives_of_the_divergence_are_symmetric_where_a_target_is_zero():
+    log_y, t = jc.log_softmax(normal(0, (1, 3))), jnp.array([[0.25, 0.75, 0]])
+    first = jax.jacrev(jax.grad(jc.kl_divergence, 0), 1)(log_y, t).reshape(3, 3)
+    other = jax.jacrev(jax.grad(jc.kl_divergence, 1), 0)(log_y, t).reshape(3, 3)
+    assert np.array_equal(first, np.diag([-1, -1, 0]))
+    assert np.array_equal(first, other.T)
+
+
 def test_kl_is_cross_entropy_less_entropy():
     u, t = normal(0, (3, 4)), jc.softmax(normal(1, (3, 4)))
     entropy = jc.kl_divergence(jnp.zeros_like(t), t)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from generated.pool import flat_positions
 from test_against_torch import compare, from_torch, normal, to_torch
 
 import jaxcnn as jc
@@ -84,22 +85,6 @@ def test_max_pooling(settings):
     # Flat places on the map from places in the window.
     _, indices = theirs(to_torch(x), window, stride, padding, dilation, ceil_mode, True)
     assert np.array_equal(flat_positions(switches, size, **named), from_torch(indices))
-
-
-def flat_positions(switches, size, window, stride, padding=0, dilation=1, ceil_mode=False):
-    """PyTorch's indices: places on the map, in row-major order."""
-    del ceil_mode
-    axes = len(size)
-    window, stride, padding, dilation = (
-        a if isinstance(a, tuple) else (a,) * axes for a in (window, stride, padding, dilation)
-    )
-    taps = np.unravel_index(np.asarray(switches), window)
-    places = np.indices(switches.shape)[1:-1]
-    position = [
-        i * s - b + t * d
-        for i, s, b, t, d in zip(places, stride, padding, taps, dilation, strict=True)
-    ]
-    return np.ravel_multi_index(position, size)
 
 
 @pytest.mark.parametrize("count_include_pad", [True, False])

@@ -84,6 +84,7 @@ CASES: list[Case] = [
     _transpose((2, 3, 4, 6), (3, 2, 2, 6), groups=2, stride=2, padding=1, output_padding=1),
     _transpose((1, 4, 3, 2), (4, 3, 2, 2), bias=False, stride=2, padding="SAME"),
     _transpose((1, 5, 3), (3, 2, 3), stride=2, dilation=2, padding=((1, 2),)),
+    _transpose((1, 2, 3, 2), (2, 2, 1, 2), stride=(2, 1), padding=((-2, -1), (0, -2))),
     _transpose(
         (1, 2, 3, 2, 2), (2, 3, 2, 1, 2), stride=(1, 2, 3), padding=((0, 1), (1, 1), (0, 0))
     ),

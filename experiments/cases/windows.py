@@ -28,6 +28,7 @@ CASES: list[Case] = [
     _kinked(jc.adaptive_max_pool, {"x": (1, 6, 5, 1)}, {"output_size": (2, 7)}),
     _kinked(jc.adaptive_max_pool, {"x": (2, 11, 3)}, {"output_size": 4}),
     _kinked(jc.adaptive_max_pool, {"x": (1, 3, 5, 4, 1)}, {"output_size": (2, 1, 3)}),
+    _kinked(jc.adaptive_max_pool, {"x": (2, 5, 1, 2)}, {"output_size": (3, 2)}),  # a thin map
     _linear(
         jc.max_unpool,
         {"x": (2, 3, 2, 2)},

@@ -38,7 +38,7 @@ def max_with_positions(x: Array, geometry: AdaptiveGeometry) -> tuple[Array, Arr
 
     One axis after the other, the last one first, as `jaxcnn.lowering.pool.max_with_switches`.
     """
-    best, positions = x, jnp.zeros((1,) * x.ndim, jnp.int32)
+    best, positions = x, jnp.zeros(x.shape, jnp.int32)
     below = 1
     for axis in reversed(range(len(geometry.input))):
         windows = geometry.windows(axis)
@@ -49,10 +49,12 @@ def max_with_positions(x: Array, geometry: AdaptiveGeometry) -> tuple[Array, Arr
         best = jnp.take_along_axis(rows, at, axis + 2, mode="clip").squeeze(axis + 2)
         # A row repeats its window's last element as a filling, which is never the first maximum.
         place = chosen + _along([a for a, _ in windows], axis, chosen)
-        if below > 1:
+        if below == 1:  # the axes so far had one element each: all places were 0
+            positions = place
+        else:
             rows = _take(positions, axis, index)
             positions = jnp.take_along_axis(rows, at, axis + 2, mode="clip").squeeze(axis + 2)
-        positions = positions + place * below
+            positions = positions + place * below
         below *= geometry.input[axis]
     return best, positions
 

@@ -75,7 +75,7 @@ def conv_transpose(
         stride: of that convolution: y is larger than x by this factor.
         padding: of that convolution: it crops y. See `conv`.
         output_padding: elements that the convolution's stride would leave over at the end of y, in
-            [0, stride); they say which of the possible sizes y has.
+            [0, stride); they say which of the possible sizes y has. With "SAME" it has the largest.
         dilation: see `conv`.
         groups: see `conv`.
         precision: see `conv`.
@@ -83,7 +83,8 @@ def conv_transpose(
 
     Raises:
         TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: ranks, channels or sizes do not fit together.
+        ValueError: ranks, channels or sizes do not fit together, or there is an output_padding
+            beside "SAME".
     """
     op = "conv_transpose"
     x = check.maps(op, "x", x)
@@ -107,6 +108,9 @@ def conv_transpose(
     return rule(*vary_together(x, kernel, bias), geometry)
 
 
+_LARGE = 2**31
+
+
 def _parse_geometry(
     op: str,
     size: Sequence[int],
@@ -127,10 +131,15 @@ def _parse_geometry(
             raise ValueError(f"{op}: output_padding must be below the stride, got {o} for {s}")
     extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
     if isinstance(padding, str) and padding.upper().startswith("SAME"):
+        if any(extra):
+            raise ValueError(
+                f"{op}: output_padding must be 0 with padding {padding!r}, which leaves no larger "
+                f"size than p·stride, got {output_padding}"
+            )
         large = [p * s for p, s in zip(size, stride, strict=True)]
     else:
-        # Without padding, and far too large, only to have the amounts parsed.
-        probe = [e + 1 for e in extent]
+        # A map so large that no padding crops it away, only to have the amounts parsed.
+        probe = [e + _LARGE for e in extent]
         pads = parse_geometry(
             op, probe, window, stride=1, padding=padding, dilation=dilation, groups=groups
         ).padding

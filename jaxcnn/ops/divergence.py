@@ -40,8 +40,11 @@ def _kl_divergence_bwd(reduction, residuals, g):
     log_predictions, targets = residuals
     t = widen(targets)
     g = per_example(widen(g), t.shape[:-1], reduction)[..., None]
-    slope = gate_map(_log_ratio(widen(log_predictions), t) + 1, t != 0)
-    return (-g * t).astype(log_predictions.dtype), (g * slope).astype(targets.dtype)
+    occurs = t != 0
+    slope = gate_map(_log_ratio(widen(log_predictions), t) + 1, occurs)
+    # The gate changes no value: it keeps the second derivatives symmetric, both 0 where t = 0.
+    shrink = -g * gate_map(t, occurs)
+    return shrink.astype(log_predictions.dtype), (g * slope).astype(targets.dtype)
 
 
 kl_divergence_map.defvjp(_kl_divergence_fwd, _kl_divergence_bwd)

@@ -1,0 +1,118 @@
+"""Strategies for windows on maps: sizes, steps, distances, and paddings in every spelling."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+Draw = Callable[[st.SearchStrategy], Any]
+Size = tuple[int, ...]
+
+
+def each(axes: int, low: int, high: int) -> st.SearchStrategy[Size]:
+    """One integer per axis."""
+    return st.tuples(*[st.integers(low, high)] * axes)
+
+
+def spelled(draw: Draw, values: Size) -> int | Size:
+    """The values, or a single one where all are alike."""
+    return values[0] if len(set(values)) == 1 and draw(st.booleans()) else values
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A map's size and the settings of windows that fit on it."""
+
+    size: Size
+    window: Size
+    stride: Size
+    dilation: Size
+    input_dilation: Size
+    pads: tuple[tuple[int, int], ...] | None
+    """(low, high) per axis, or None where the size decides ("SAME")."""
+    settings: dict[str, Any]
+    """stride, padding and dilation, as a caller would spell them."""
+
+    @property
+    def extent(self) -> Size:
+        """The window's size with its dilation."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.window, self.dilation, strict=True))
+
+
+WORDS = ("VALID", "SAME", "SAME_LOWER", "FULL", "CAUSAL", "same")
+
+
+KINDS = ("entries", "entries", "integer", "symmetric", "word", "word")
+
+
+def paddings(
+    draw: Draw, extent: Size, low: int, high: Sequence[int], kinds: Sequence[str] = KINDS
+) -> tuple[Any, tuple[tuple[int, int], ...] | None]:
+    """A padding as a caller spells it, and what it means; from `low` to `high` of each axis."""
+    kind = draw(st.sampled_from(kinds))
+    if kind == "word":
+        word = draw(st.sampled_from(WORDS))
+        pads = {
+            "VALID": tuple((0, 0) for _ in extent),
+            "FULL": tuple((e - 1, e - 1) for e in extent),
+            "CAUSAL": tuple((e - 1, 0) for e in extent),
+        }
+        return word, pads.get(word)
+    if kind == "integer":
+        amount = draw(st.integers(low, min(high)))
+        return amount, ((amount, amount),) * len(extent)
+    entries, pads = [], []
+    for most in high:
+        amounts = st.integers(low, most)
+        first = draw(amounts)
+        if kind == "symmetric" or draw(st.booleans()):
+            entries.append(first)
+            pads.append((first, first))
+        else:
+            pads.append((first, draw(amounts)))
+            entries.append(pads[-1])
+    return tuple(entries), tuple(pads)
+
+
+def windows(
+    draw: Draw,
+    *,
+    axes: int | None = None,
+    negative: bool = False,
+    narrow: bool = False,
+    input_dilated: bool = False,
+    dilated: bool = True,
+    symmetric: bool = False,
+) -> Windows:
+    """Windows with at least one place on their map.
+
+    `narrow` pads by less than the window; `symmetric` by one number per axis, and at most by half
+    the window's taps, as other frameworks do.
+    """
+    axes = draw(st.integers(1, 3)) if axes is None else axes
+    window = draw(each(axes, 1, (4, 3, 2)[axes - 1]))
+    dilation = draw(each(axes, 1, (3, 3, 2)[axes - 1])) if dilated else (1,) * axes
+    apart = st.sampled_from((1, 1, 1, 2, 3)) if input_dilated else st.just(1)
+    input_dilation = draw(st.tuples(*[apart] * axes))
+    stride = draw(each(axes, 1, (4, 3, 3)[axes - 1]))
+    extent = tuple((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
+    most = [e - 1 if narrow else e for e in extent]
+    if symmetric:
+        padding, pads = paddings(
+            draw, extent, 0, [k // 2 for k in window], ("integer", "symmetric")
+        )
+    else:
+        padding, pads = paddings(draw, extent, -2 if negative else 0, most)
+    size = []
+    for axis in range(axes):
+        low, high = pads[axis] if pads is not None else (extent[axis] - 1, 0)
+        needed = max(extent[axis] - low - high, 1)
+        least = -(-(needed - 1) // input_dilation[axis]) + 1
+        size.append(least + draw(st.integers(0, (6, 4, 2)[axes - 1])))
+    settings = {"stride": spelled(draw, stride), "padding": padding}
+    if dilated:
+        settings["dilation"] = spelled(draw, dilation)
+    if input_dilated:
+        settings["input_dilation"] = spelled(draw, input_dilation)
+    return Windows(tuple(size), window, stride, dilation, input_dilation, pads, settings)

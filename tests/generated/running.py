@@ -1,0 +1,29 @@
+"""One way to run a check at generated cases: it counts them, and the summary tells how many."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis.strategies import SearchStrategy
+
+from experiments.case import Case
+
+
+def for_all(
+    cases: SearchStrategy[Case],
+    check: Callable[[Case], None],
+    count: int,
+    record_property: Callable[[str, Any], None],
+) -> None:
+    """Check at so many cases, and record how many there were of each operation."""
+    counted = Counter()
+
+    @settings(max_examples=count)
+    @given(cases)
+    def holds(case):
+        counted[case.op.__name__] += 1
+        check(case)
+
+    holds()
+    record_property("configurations", dict(counted))

@@ -1,0 +1,68 @@
+"""Generated padding, dilation, replication, patches, and their adjoints."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import jaxcnn as jc
+from experiments.case import Case
+from generated.conv import output_size
+from generated.geometry import Draw, each, spelled, windows
+from generated.pool import maps
+
+_linear = partial(Case, multilinear=True)
+
+
+@st.composite
+def padded(draw: Draw, op, modes=("zeros", "reflect", "replicate", "circular")) -> Case:
+    """As many elements as the mode allows on the map."""
+    mode = draw(st.sampled_from(modes))
+    axes = draw(st.integers(1, 3))
+    size = draw(each(axes, 1, (7, 5, 3)[axes - 1]))
+    most = [{"reflect": h - 1, "circular": h}.get(mode, 4) for h in size]
+    pads = tuple((draw(st.integers(0, m)), draw(st.integers(0, m))) for m in most)
+    flat = {amount for pair in pads for amount in pair}
+    padding = flat.pop() if len(flat) == 1 and draw(st.booleans()) else pads
+    if op is jc.fold_back:
+        size = tuple(h + low + high for h, (low, high) in zip(size, pads, strict=True))
+    name = "x" if op is jc.pad else "delta"
+    return _linear(op, {name: maps(draw, size)}, {"padding": padding, "mode": mode})
+
+
+@st.composite
+def turned(draw: Draw) -> Case:
+    kernel = draw(st.integers(1, 3).flatmap(lambda axes: each(axes, 1, 4)))
+    return _linear(jc.rot180, {"kernel": (*kernel, *draw(each(2, 1, 3)))})
+
+
+@st.composite
+def spread(draw: Draw, op, name: str) -> Case:
+    """`dilate`, `subsample` and `upsample`: a factor for each axis."""
+    axes = draw(st.integers(1, 3))
+    size, factor = draw(each(axes, 1, (7, 5, 3)[axes - 1])), draw(each(axes, 1, 3))
+    return _linear(op, {"x": maps(draw, size)}, {name: spelled(draw, factor)})
+
+
+@st.composite
+def patches(draw: Draw, op, **options: Any) -> Case:
+    found = windows(draw, **{"negative": True, **options})
+    settings = {"window": spelled(draw, found.window), **found.settings}
+    if op is jc.patches:
+        return _linear(op, {"x": maps(draw, found.size)}, settings)
+    n, *_, c = maps(draw, ())
+    delta = (n, *output_size("fold", found), c * int(np.prod(found.window)))
+    return _linear(op, {"delta": delta}, {**settings, "input_size": found.size})
+
+
+STRATEGIES = {
+    "pad": padded(jc.pad),
+    "fold_back": padded(jc.fold_back),
+    "rot180": turned(),
+    "dilate": spread(jc.dilate, "rate"),
+    "subsample": spread(jc.subsample, "rate"),
+    "upsample": spread(jc.upsample, "size"),
+    "patches": patches(jc.patches),
+    "fold": patches(jc.fold),
+}
