@@ -90,7 +90,8 @@ def _softmax_fwd(x, axis):
 
 
 def _softmax_bwd(axis, y, delta):
-    return (y * (delta - (delta * y).sum(axis, keepdims=True)),)
+    dtype, y, delta = y.dtype, widen(y), widen(delta)
+    return ((y * (delta - (delta * y).sum(axis, keepdims=True))).astype(dtype),)
 
 
 softmax_map.defvjp(_softmax_fwd, _softmax_bwd)
@@ -110,7 +111,8 @@ def _log_softmax_fwd(x, axis):
 
 
 def _log_softmax_bwd(axis, y, delta):
-    return (delta - exp(y) * delta.sum(axis, keepdims=True),)
+    dtype, y, delta = y.dtype, widen(y), widen(delta)
+    return ((delta - exp(y) * delta.sum(axis, keepdims=True)).astype(dtype),)
 
 
 log_softmax_map.defvjp(_log_softmax_fwd, _log_softmax_bwd)

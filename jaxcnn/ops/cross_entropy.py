@@ -177,7 +177,8 @@ def _sigmoid_binary_cross_entropy_fwd(logits, targets, reduction):
 def _sigmoid_binary_cross_entropy_bwd(reduction, residuals, g):
     logits, t = residuals
     g = per_example(g, logits.shape[:-1], reduction)[..., None]
-    return g * (sigmoid_map(logits) - t), -g * logits
+    error = widen(sigmoid_map(logits) - t)
+    return (g * error).astype(t.dtype), (-g * widen(logits)).astype(t.dtype)
 
 
 sigmoid_binary_cross_entropy_map.defvjp(

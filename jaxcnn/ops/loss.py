@@ -15,6 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxcnn import check
+from jaxcnn.lowering.precision import widen
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -30,7 +31,11 @@ def reduced(losses: Array, reduction: str) -> Array:
 
 
 def per_example(g: Array, shape: tuple[int, ...], reduction: str) -> Array:
-    """The transpose of `reduced`: the incoming gradient, one number per example."""
+    """The transpose of `reduced`: the incoming gradient, one number per example.
+
+    In the dtype of sums: 1/n may be too small for a half, and the transpose is a sum in its turn.
+    """
+    g = widen(g)
     if reduction == "none":
         return g
     count = math.prod(shape) if reduction == "mean" else 1

@@ -37,7 +37,8 @@ def _squared_error_fwd(predictions, targets, reduction):
 
 
 def _squared_error_bwd(reduction, error, g):
-    delta = per_example(g, error.shape[:-1], reduction)[..., None] * error
+    delta = per_example(g, error.shape[:-1], reduction)[..., None] * widen(error)
+    delta = delta.astype(error.dtype)
     return delta, -delta
 
 
@@ -63,8 +64,8 @@ def _sigmoid_squared_error_fwd(logits, targets, reduction):
 
 def _sigmoid_squared_error_bwd(reduction, residuals, g):
     y, t = residuals
-    delta = per_example(g, y.shape[:-1], reduction)[..., None] * (y - t)
-    return delta * (y * (1 - y)), -delta
+    delta = per_example(g, y.shape[:-1], reduction)[..., None] * widen(y - t)
+    return (delta * widen(y * (1 - y))).astype(y.dtype), -delta.astype(y.dtype)
 
 
 sigmoid_squared_error_map.defvjp(_sigmoid_squared_error_fwd, _sigmoid_squared_error_bwd)
@@ -87,8 +88,8 @@ def _absolute_error_fwd(predictions, targets, reduction):
 
 
 def _absolute_error_bwd(reduction, above, g):
-    sign = above.astype(g.dtype) * 2 - 1
-    gradient = per_example(g, above.shape[:-1], reduction)[..., None] * sign
+    rows = per_example(g, above.shape[:-1], reduction)[..., None]
+    gradient = (rows * (above.astype(rows.dtype) * 2 - 1)).astype(g.dtype)
     return gradient, -gradient
 
 
@@ -112,7 +113,7 @@ def _huber_fwd(predictions, targets, delta, reduction):
 
 def _huber_bwd(delta, reduction, error, g):
     g = per_example(g, error.shape[:-1], reduction)[..., None]
-    gradient = g * _clipped(error, delta)
+    gradient = (g * widen(_clipped(error, delta))).astype(error.dtype)
     return gradient, -gradient
 
 
@@ -137,7 +138,7 @@ def _smooth_l1_fwd(predictions, targets, beta, reduction):
 
 def _smooth_l1_bwd(beta, reduction, error, g):
     g = per_example(g, error.shape[:-1], reduction)[..., None]
-    gradient = g * (_clipped(error, beta) * (1 / beta))
+    gradient = (g * (widen(_clipped(error, beta)) * (1 / beta))).astype(error.dtype)
     return gradient, -gradient
 
 
