@@ -1,13 +1,36 @@
 """Strict throughout: float64, no silent promotion of dtypes or ranks, warnings are errors."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import pytest
+
+# The suite compiles thousands of small programs and runs each once or twice. Older, plainer code
+# generation compiles them in a quarter of the time, and most of XLA's optimisations would only add
+# to it. Tests of whole networks ask for those, and scripts run as users run them.
+QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+
+
+def _use_flags(flags: str) -> None:
+    """Add flags of XLA, which ends a process over a flag that it does not know: so try them."""
+    wanted = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+    trial = subprocess.run(
+        [sys.executable, "-c", "import jax; jax.numpy.zeros(1)"],
+        env={**os.environ, "XLA_FLAGS": wanted},
+        capture_output=True,
+    )
+    if trial.returncode == 0:
+        os.environ["XLA_FLAGS"] = wanted
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit what the first process found
+    _use_flags(QUICK_TO_COMPILE)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# The suite compiles thousands of small programs and runs each once or twice: without XLA's
-# optimisations that takes a third of the time. Tests of whole networks ask for them.
 jax.config.update("jax_disable_most_optimizations", True)
 
 

@@ -1,5 +1,7 @@
 """The zoo: parameter counts as published, shapes, and three roads to the same gradients."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,84 +13,235 @@ from jaxcnn.backprop import backprop
 from jaxcnn.gradcheck import relative_error
 
 KEY = jax.random.key(0)
+FULL = pytest.mark.full
 
-# Network, shape of an example, parameters; after it where the number was published, if it was.
-COUNTS = {
-    "fast_mnist": (models.fast_mnist(), (28, 28, 1), 624 + 6_944 + 205_056 + 2_570),
-    "vgg6": (models.vgg6(), (32, 32, 3), 287_008 + 262_272 + 1_290),
-    # Quan, "AlexNet"; the usual sum for one column.
-    "alexnet": (models.alexnet(), (227, 227, 3), 62_378_344),
+# Parameters, where they were published, and what a network puts out.
+COUNTS = [
+    # LeCun et al. 1998: 60,000 up to F6; the output layer stands for fixed basis functions.
+    ("lenet5 paper", models.lenet5("paper"), (32, 32, 1), 60_000 + 84 * 10 + 10, (10,)),
+    # Not published: layer by layer.
+    ("fast_mnist", models.fast_mnist(), (28, 28, 1), 624 + 6_944 + 205_056 + 2_570, (10,)),
+    ("vgg6", models.vgg6(), (32, 32, 3), 287_008 + 262_272 + 1_290, (10,)),
+    ("accurate_mnist", models.accurate_mnist(), (28, 28, 1), 324_288 + 832 + 1_290, (10,)),
+    # Krizhevsky et al. 2012 in one column: the sum in Quan, "AlexNet", and elsewhere.
+    ("alexnet", models.alexnet(), (227, 227, 3), 62_378_344, (1000,)),
     # Zhang et al. 2017, table 1.
-    "small_alexnet 28": (models.small_alexnet(), (28, 28, 3), 1_387_786),
-    # TensorFlow's tutorial "Convolutional Neural Networks" (CIFAR-10, crops of 24 × 24).
-    "small_alexnet 24": (models.small_alexnet(), (24, 24, 3), 1_068_298),
-}
+    ("small_alexnet 28", models.small_alexnet(), (28, 28, 3), 1_387_786, (10,)),
+    # TensorFlow's tutorial "Convolutional Neural Networks", for crops of 24 × 24.
+    ("small_alexnet 24", models.small_alexnet(), (24, 24, 3), 1_068_298, (10,)),
+    # torchvision's documentation of its resnet18 and resnet50 (num_params).
+    ("resnet 18", models.resnet_imagenet(18), (224, 224, 3), 11_689_512, (1000,)),
+    ("resnet 50", models.resnet_imagenet(50), (224, 224, 3), 25_557_032, (1000,)),
+    # Pleiss et al. 2017, "Memory-Efficient Implementation of DenseNets": 0.77 M; the sum of it.
+    ("densenet 100", models.densenet(), (32, 32, 3), 769_162, (10,)),
+    # The number of MobileNet's own release, 4.2 M in Howard et al. 2017, table 8.
+    ("mobilenet", models.mobilenet(1000, stem_stride=2), (224, 224, 3), 4_231_976, (1000,)),
+    # Ray: δK has the size of K. Gormley: θ₀, …, θ_M; α, β and their biases.
+    ("ray", models.ray_cnn(2), (5, 5, 1), 4, (2, 2, 1)),
+    ("logistic regression", models.logistic_regression(), (4,), 5, (1,)),
+    ("mlp", models.mlp(4), (3,), (3 + 1) * 4 + (4 + 1), (1,)),
+]
+
+# He et al. 2015, table 6; Howard et al. 2017, table 6; Jordan 2024: millions, rounded.
+ROUNDED = [
+    ("resnet 20", models.resnet(20), (32, 32, 3), 0.27, 2),
+    ("resnet 56", models.resnet(56), (32, 32, 3), 0.85, 2),
+    ("resnet 110", models.resnet(110), (32, 32, 3), 1.7, 1),
+    ("mobilenet 0.5", models.mobilenet(1000, width=0.5, stem_stride=2), (224, 224, 3), 1.3, 1),
+    ("airbench94", models.airbench94(), (32, 32, 3), 1.97, 2),
+]
 
 
-def parameters(net, shape):
-    return sum(row.parameters for row in layers.rows(net, shape))
+def described(net, shape):
+    """The number of parameters and the shape of an output, without drawing or computing any."""
+    params, state = jax.eval_shape(lambda key: net.init(key, shape), KEY)
+    x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    y, _ = jax.eval_shape(net.apply, params, state, x)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)), y.shape[1:]
 
 
-@pytest.mark.parametrize("name", COUNTS)
-def test_parameter_counts(name):
-    net, shape, count = COUNTS[name]
-    assert parameters(net, shape) == count
-    assert layers.rows(net, shape)[-1].output_shape == net.children[-1][1].features * (1,) or True
+@pytest.mark.parametrize(
+    ("name", "net", "shape", "count", "output"), COUNTS, ids=[row[0] for row in COUNTS]
+)
+def test_parameters_are_as_many_as_published(name, net, shape, count, output):
+    assert described(net, shape) == (count, output), name
 
 
-# He et al. 2015, table 6 (millions, rounded); Howard et al. 2017, table 8.
-ROUNDED = {
-    "resnet 20": (models.resnet(20), (32, 32, 3), 0.27, 2),
-    "resnet 56": (models.resnet(56), (32, 32, 3), 0.85, 2),
-    "resnet 110": (models.resnet(110), (32, 32, 3), 1.7, 1),
-    "mobilenet 224": (models.mobilenet(1000, stem_stride=2), (224, 224, 3), 4.2, 1),
-    "mobilenet 0.5 224": (models.mobilenet(1000, width=0.5, stem_stride=2), (224, 224, 3), 1.3, 1),
-}
+@pytest.mark.parametrize(
+    ("name", "net", "shape", "millions", "digits"), ROUNDED, ids=[row[0] for row in ROUNDED]
+)
+def test_parameters_are_as_many_millions_as_published(name, net, shape, millions, digits):
+    count, _ = described(net, shape)
+    assert round(count / 1e6, digits) == millions, name
 
 
-@pytest.mark.parametrize("name", ROUNDED)
-def test_parameter_counts_published_in_millions(name):
-    net, shape, millions, digits = ROUNDED[name]
-    assert round(parameters(net, shape) / 1e6, digits) == millions
+def test_the_maps_have_the_papers_sizes():
+    def sizes(net, shape, *names):
+        table = {row.name: row.output_shape for row in layers.rows(net, shape)}
+        return [table[name] for name in names]
+
+    assert sizes(models.alexnet(), (227, 227, 3), "conv1", "pool1", "conv2", "pool2", "pool5") == [
+        (55, 55, 96), (27, 27, 96), (27, 27, 256), (13, 13, 256), (6, 6, 256),
+    ]  # fmt: skip
+    assert sizes(models.fast_mnist(), (28, 28, 1), "flatten") == [(800,)]
+    assert [row.output_shape for row in layers.rows(models.airbench94(), (32, 32, 3))
+            if row.kind in ("conv", "maxpool")] == [
+        (31, 31, 24), (31, 31, 64), (15, 15, 64), (15, 15, 64), (15, 15, 256), (7, 7, 256),
+        (7, 7, 256), (7, 7, 256), (3, 3, 256), (3, 3, 256), (1, 1, 256),
+    ]  # fmt: skip
+    assert sizes(models.lenet5("paper"), (32, 32, 1), "c1", "s2/sumpool1", "c3", "f6") == [
+        (28, 28, 6), (14, 14, 6), (10, 10, 16), (84,),
+    ]  # fmt: skip
 
 
-# Every network of the zoo, narrow or shallow where that is a setting, on small maps.
+# Every network of the zoo, narrow or shallow where that is a setting, on maps as small as it takes.
 ZOO = {
+    "lenet5 paper": (models.lenet5("paper"), (32, 32, 1)),
     "fast_mnist": (models.fast_mnist(), (18, 16, 1)),
+    "accurate_mnist": (models.accurate_mnist(), (28, 28, 1)),
     "vgg6": (models.vgg6(hidden=8), (8, 8, 3)),
-    "alexnet": (models.alexnet(7, widths=(6, 8, 4, 6, 4), hidden=8), (67, 67, 3)),
+    "alexnet": (models.alexnet(7, widths=(6, 8, 4, 6, 8), hidden=16), (67, 67, 3)),
     "small_alexnet": (models.small_alexnet(), (8, 7, 3)),
     "resnet A": (models.resnet(8, width=4), (9, 8, 3)),
     "resnet B": (models.resnet(8, width=4, shortcut="B"), (9, 8, 3)),
-    "mobilenet": (models.mobilenet(width=0.1), (32, 32, 3)),
+    "resnet 18": (models.resnet_imagenet(18, 5, width=4, stages=(1, 2)), (17, 16, 3)),
+    "resnet 50": (models.resnet_imagenet(50, 5, width=2, stages=(1, 2)), (17, 16, 3)),
+    "densenet": (models.densenet(10, growth=4), (8, 9, 3)),
+    "mobilenet": (models.mobilenet(width=0.1, blocks=((64, 2),)), (8, 8, 3)),
+    "airbench94": (models.airbench94(widths=(8, 10, 12)), (31, 31, 3)),
+    "signal": (models.conv_pool_dense(), (18, 2)),
+    "map": (models.conv_pool_dense(), (12, 11, 1)),
+    "without pooling": (models.conv_dense(), (11, 12, 1)),
+    "gormley": (models.gormley_cnn(), (8, 9, 2)),
+    "ray": (layers.serial(models.ray_cnn(), layers.Flatten()), (8, 8, 1)),
+    "logistic regression": (models.logistic_regression(4), (5,)),
+    "mlp": (models.mlp(6, 5, outputs=4), (5,)),
 }
-import time
-
-def gradients(net, loss, params, state, x, labels):
-    def total(params, x):
-        logits, new_state = net.apply(params, state, x, key=KEY, train=True)
-        return loss(logits, labels), new_state
-
-    (value, new_state), found = jax.jit(jax.value_and_grad(total, (0, 1), has_aux=True))(params, x)
-    return value, found, new_state
 
 
-@pytest.mark.parametrize("name", ZOO)
+def drawn(net, shape, dtype=jnp.float64):
+    """Parameters and state at random, without a compilation for every initialiser."""
+    generator = np.random.default_rng(0)
+    wanted = jax.eval_shape(lambda key: net.init(key, shape, dtype=dtype), KEY)
+
+    def draw(path, leaf):
+        scale = float(np.prod(leaf.shape[:-1])) ** -0.5
+        numbers = generator.standard_normal(leaf.shape) * scale
+        positive = path[-1].key in ("variance", "scale")
+        return jnp.asarray(np.abs(numbers) + 0.5 if positive else numbers, leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, wanted)
+
+
+# Long programs of what shorter ones consist of as well: every day only their shapes are followed.
+LONG = {
+    "lenet5 paper", "accurate_mnist", "vgg6", "alexnet", "resnet B", "resnet 18", "resnet 50",
+    "densenet", "map",
+}  # fmt: skip
+LABELS = jnp.array([3, 1, 0])
+
+
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_back_propagation_fits(name):
+    net, shape = ZOO[name]
+    params, state = jax.eval_shape(lambda key: net.init(key, shape), KEY)
+    x = jax.ShapeDtypeStruct((3, *shape), jnp.float32)
+    found = jax.eval_shape(
+        lambda p, s, x: backprop(net, p, s, x, LABELS, jc.softmax_cross_entropy, key=KEY),
+        params,
+        state,
+        x,
+    )
+    assert found.gradients == params
+    assert found.state == state
+    assert found.input_delta == x
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=FULL) if name in LONG else name for name in ZOO]
+)
 def test_three_roads_agree(name):
     net, shape = ZOO[name]
-    params, state = net.init(KEY, shape, dtype=jnp.float64)
+    params, state = drawn(net, shape)
     x = jnp.asarray(np.random.default_rng(1).standard_normal((3, *shape)))
-    labels, loss = jnp.array([3, 1, 0]), jc.softmax_cross_entropy
-    t=time.time()
-    explicit = jax.jit(lambda p, x: backprop(net, p, state, x, labels, loss, key=KEY))(params, x)
-    found = (explicit.loss, (explicit.gradients, explicit.input_delta), explicit.state)
-    print(name,time.time()-t); t=time.time()
-    hand = gradients(net, loss, params, state, x, labels)
-    print(name,time.time()-t); t=time.time()
-    twin = jc.autodiff_twin(net), jc.autodiff_twin(loss)
-    for other in (hand, gradients(*twin, params, state, x, labels)):
-        error, where = relative_error(found, other)
+    cross_entropy = jc.softmax_cross_entropy
+
+    def by_grad(net, loss, params, x):
+        def total(params, x):
+            logits, new_state = net.apply(params, state, x, key=KEY, train=True)
+            return loss(logits, LABELS), new_state
+
+        return jax.value_and_grad(total, (0, 1), has_aux=True)(params, x)
+
+    @jax.jit  # one program: what the roads have in common is compiled once
+    def roads(params, x):
+        explicit = backprop(net, params, state, x, LABELS, cross_entropy, key=KEY)
+        return (
+            ((explicit.loss, explicit.state), (explicit.gradients, explicit.input_delta)),
+            by_grad(net, cross_entropy, params, x),
+            by_grad(jc.autodiff_twin(net), jc.autodiff_twin(cross_entropy), params, x),
+        )
+
+    explicit, hand, plain = roads(params, x)
+    for other in (hand, plain):
+        error, where = relative_error(explicit, other)
         assert error < 1e-10, where
-    print(name,time.time()-t); t=time.time()
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
-    assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(explicit.gradients))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(explicit))
+    assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(explicit[1]))
+
+
+@FULL
+@pytest.mark.usefixtures("optimised")
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [
+        pytest.param(models.alexnet(), (227, 227, 3), id="alexnet"),
+        pytest.param(models.resnet_imagenet(50), (64, 64, 3), id="resnet 50"),
+        pytest.param(models.resnet(110), (32, 32, 3), id="resnet 110"),
+        pytest.param(models.densenet(100), (32, 32, 3), id="densenet 100"),
+    ],
+)
+def test_a_large_network_takes_a_step(net, shape):
+    params, state = net.init(KEY, shape)
+    x = jax.random.normal(KEY, (2, *shape), jnp.float32)
+
+    @jax.jit
+    def step(params, x):
+        def total(params):
+            logits, _ = net.apply(params, state, x, key=KEY, train=True)
+            return jc.softmax_cross_entropy(logits, jnp.array([1, 3]))
+
+        return jax.value_and_grad(total)(params)
+
+    value, gradients = step(params, x)
+    assert np.isfinite(value)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+def test_networks_are_values():
+    assert models.resnet(20) == models.resnet(20) != models.resnet(20, shortcut="B")
+    assert models.alexnet() == models.alexnet()
+    assert models.airbench94() == models.airbench94()
+    assert hash(models.lenet5("paper")) == hash(models.lenet5("paper"))
+
+
+def test_an_unchanged_image_passes_a_convolution_that_begins_as_dirac():
+    ((_, group),) = [child for child in models.airbench94().children if child[0] == "group1"]
+    conv = dict(group.children)["conv1"]
+    params, _ = conv.init(KEY, (6, 6, 24))
+    x = jax.random.normal(KEY, (1, 6, 6, 24), jnp.float32)
+    y, _ = conv.apply(params, {}, x)
+    assert np.array_equal(y[..., :24], x)
+    assert float(jnp.abs(params["kernel"][..., 24:]).max()) < (9 * 24) ** -0.5
+
+
+def test_whitened_patches_have_unit_second_moments():
+    mixed = jax.random.normal(KEY, (400, 9, 9, 2), jnp.float64) @ jnp.array([[2.0, 1], [0.5, 1]])
+    kernel = models.whitening_kernel(mixed, epsilon=1e-12)
+    assert kernel.shape == (2, 2, 2, 16)
+    y = jc.conv(mixed, kernel).reshape(-1, 16)
+    moments = y.T @ y / y.shape[0]
+    assert np.allclose(moments[:8, :8], np.eye(8), rtol=0, atol=1e-9)
+    assert np.array_equal(kernel[..., 8:], -kernel[..., :8])
+    norms = np.linalg.norm(kernel.reshape(8, 16)[:, :8], axis=0)
+    assert (np.diff(norms) > 0).all()  # the largest eigenvalue first

@@ -3,6 +3,8 @@ Convolutional Neural Networks for Mobile Vision Applications", table 1; Quan, "C
 depth-wise convolution".
 """
 
+from collections.abc import Sequence
+
 from jaxcnn import check
 from jaxcnn.layers import (
     Activation,
@@ -25,7 +27,13 @@ BLOCKS = (
 )  # fmt: skip
 
 
-def mobilenet(classes: int = 10, *, width: float = 1.0, stem_stride: int = 1) -> Serial:
+def mobilenet(
+    classes: int = 10,
+    *,
+    width: float = 1.0,
+    stem_stride: int = 1,
+    blocks: Sequence[tuple[int, int]] = BLOCKS,
+) -> Serial:
     """A convolution 3×3, thirteen blocks, each depthwise 3×3 then 1×1, the average, the logits.
 
     For 32×32×3, where the first convolution does not shrink the maps; `mobilenet(1000,
@@ -35,23 +43,24 @@ def mobilenet(classes: int = 10, *, width: float = 1.0, stem_stride: int = 1) ->
         classes: how many logits come out.
         width: the paper's multiplier α of all widths.
         stem_stride: the stride of the first convolution.
+        blocks: the maps and the stride of each block.
 
     Raises:
-        TypeError, ValueError: classes or stem_stride is no integer above 0, or width no number
-            above 0.
+        TypeError, ValueError: classes, stem_stride or an entry of blocks is no integer above 0,
+            or width no number above 0.
     """
     check.integer("mobilenet", "classes", classes, minimum=1)
     check.integer("mobilenet", "stem_stride", stem_stride, minimum=1)
+    shapes = [check.per_axis("mobilenet", "blocks", block, 2) for block in blocks]
     check.positive("mobilenet", "width", width)
 
     def scaled(features: int) -> int:
         return max(1, round(width * features))
 
     stem = Conv(scaled(32), 3, stride=stem_stride, padding=1, use_bias=False)
-    blocks = [_separable(scaled(features), stride) for features, stride in BLOCKS]
     return serial(
         stem=serial(stem, BatchNorm(), Activation(relu)),
-        blocks=serial(*blocks),
+        blocks=serial(*(_separable(scaled(features), step) for features, step in shapes)),
         pool=GlobalAvgPool(),
         output=Dense(classes, weight_init=lecun_normal),
     )

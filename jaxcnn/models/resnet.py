@@ -1,5 +1,5 @@
 """ResNets: He, Zhang, Ren and Sun 2015, "Deep Residual Learning for Image Recognition": those of
-section 4.2 for CIFAR, and 18 and 50 layers of table 1 for ImageNet. Quan, "ResNet": conv – bn –
+section 4.2, for CIFAR. Quan, "ResNet": conv – bn –
 relu – conv – bn, plus the shortcut, and a relu after the addition.
 """
 
@@ -50,11 +50,11 @@ def resnet(depth: int = 20, classes: int = 10, *, width: int = 16, shortcut: str
         for block in range(depth // 6):
             stride = 2 if number > 0 and block == 0 else 1
             way = Identity() if stride == 1 else _shortcut(shortcut, wide)
-            blocks.append(_basic(width << number, stride, way))
+            blocks.append(basic_block(width << number, stride, way))
             wide = width << number
         stages[f"stage{number + 1}"] = serial(*blocks)
     return serial(
-        stem=_conv_norm(width, 3),
+        stem=conv_norm(width, 3),
         relu=Activation(relu),
         **stages,
         pool=GlobalAvgPool(),
@@ -66,15 +66,16 @@ def _shortcut(kind: str, wide: int) -> Layer:
     """From `wide` maps to twice as many of half the size."""
     if kind == "A":
         return serial(Subsample(2), PadChannels(after=wide))
-    return _conv_norm(2 * wide, 1, 2)
+    return conv_norm(2 * wide, 1, 2)
 
 
-def _basic(features: int, stride: int, shortcut: Layer) -> Layer:
-    body = _conv_norm(features, 3, stride), Activation(relu), _conv_norm(features, 3)
+def basic_block(features: int, stride: int, shortcut: Layer) -> Layer:
+    """Two convolutions 3×3, plus the shortcut, and a rectifier after the addition."""
+    body = conv_norm(features, 3, stride), Activation(relu), conv_norm(features, 3)
     return serial(residual(*body, shortcut=shortcut), Activation(relu))
 
 
-def _conv_norm(features: int, window: int, stride: int = 1) -> Layer:
+def conv_norm(features: int, window: int, stride: int = 1) -> Layer:
     """A convolution that keeps the size but for its stride, and batch norm in place of its bias."""
     conv = Conv(features, window, stride=stride, padding=window // 2, use_bias=False)
     return serial(conv, BatchNorm())
