@@ -15,15 +15,15 @@ from experiments.benchmarks.row import NetworkRow
 
 def build(row: NetworkRow, dtype: str) -> Program:
     """The row with the network as a module of nnx, split into values so that it can be scanned."""
-    net = networks.network(row.network)
-    module = networks.translated("flax", net, networks.parameters(net, row.images, dtype))
+    module = networks.translated("flax", row, dtype)
     module.train() if row.part == "all" else module.eval()
     graph, params, rest = nnx.split(module, nnx.Param, ...)
     images, labels = images_and_labels(row)
     images, labels = jnp.asarray(images, dtype), jnp.asarray(labels)
 
     def loss(params: Any, rest: Any, images: Any, labels: Any) -> Any:
-        module = nnx.merge(graph, params, rest)
+        # A copy: what came from outside this trace may not be changed in it.
+        module = nnx.merge(graph, params, rest, copy=True)
         logits = module(images)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         _, _, rest = nnx.split(module, nnx.Param, ...)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmarks.program import CLASSES
+from experiments.benchmarks.row import NetworkRow
 from jaxcnn import models
 
 NETWORKS: dict[str, Callable[..., Any]] = {
@@ -40,14 +41,16 @@ def parameters(net: Any, images: tuple[int, ...], dtype: str) -> tuple[Any, Any]
     return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
 
 
-def translated(framework: str, net: Any, parameters_and_state: tuple[Any, Any]) -> Any:
+def translated(framework: str, row: NetworkRow, dtype: str) -> Any:
     """The same network, with the same parameters, as a module of another framework.
 
     Raises:
         AbsentError: there is no translator for it.
     """
+    net = network(row.network)
     try:
-        translator = import_module(f"experiments.peers.{framework}")
-    except ModuleNotFoundError as error:
-        raise AbsentError(f"no translator of networks into {framework}") from error
-    return translator.translate(net, *parameters_and_state)
+        translator = import_module(f"experiments.peers.to_{framework}")
+        params, state = parameters(net, row.images, dtype)
+        return translator.translate(net, params, state, row.images[1:]).module
+    except (ModuleNotFoundError, NotImplementedError) as error:
+        raise AbsentError(f"{row.network}: {error}") from error

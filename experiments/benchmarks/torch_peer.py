@@ -124,9 +124,9 @@ def _network(row: NetworkRow, dtype: str) -> Program:
     """Inference or a training step; there is no scan in PyTorch."""
     if row.steps:
         raise AbsentError("PyTorch has no scan")
-    net = networks.network(row.network)
-    module = networks.translated("torch", net, networks.parameters(net, row.images, "float32"))
-    module = module.to(device(), getattr(torch, dtype), memory_format=torch.channels_last)
+    module = networks.translated("torch", row, "float32").to(
+        device(), getattr(torch, dtype), memory_format=torch.channels_last
+    )
     images, labels = images_and_labels(row)
     x = tensor(images, "maps", dtype)
     target = torch.from_numpy(labels).long().to(device())
@@ -198,6 +198,16 @@ def _layer_norm(x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor) -> tor
     return functional.layer_norm(x, scale.shape, scale, bias)
 
 
+# Our means are over the examples, PyTorch's over all numbers.
+def _binary_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    summed = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+    return summed / len(logits)
+
+
+def _squared_error(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return functional.mse_loss(predictions, targets, reduction="sum") * (0.5 / len(predictions))
+
+
 MAPS, PAIR = ("maps",), ("plain", "plain")
 OPERATIONS: dict[str, tuple[tuple[str, ...], Callable[..., Op]]] = {
     "conv": (("maps", "kernel", "plain"), _of_rank("conv")),
@@ -211,8 +221,8 @@ OPERATIONS: dict[str, tuple[tuple[str, ...], Callable[..., Op]]] = {
     "local_response_norm": (MAPS, _local_response_norm),
     "dense": (("plain", "plain", "plain"), _plain(_dense)),
     "softmax_cross_entropy": (("plain",), _plain(functional.cross_entropy)),
-    "sigmoid_binary_cross_entropy": (PAIR, _plain(functional.binary_cross_entropy_with_logits)),
-    "squared_error": (PAIR, _plain(functional.mse_loss)),
+    "sigmoid_binary_cross_entropy": (PAIR, _plain(_binary_cross_entropy)),
+    "squared_error": (PAIR, _plain(_squared_error)),
     "relu": (MAPS, _plain(functional.relu)),
     "tanh": (MAPS, _plain(torch.tanh)),
     "sigmoid": (MAPS, _plain(torch.sigmoid)),
