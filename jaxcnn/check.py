@@ -176,13 +176,6 @@ def _plain_number(op: str, name: str, value: Any) -> None:
         raise TypeError(f"{op}: {name} must be a number, got {shown}")
 
 
-def flag(op: str, name: str, value: Any) -> bool:
-    """True or False, and nothing that is merely like one of them."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")
-    return bool(value)
-
-
 def precision(op: str, value: Any) -> Any:
     """A precision of products, one for each factor, or None: the platform's own.
 

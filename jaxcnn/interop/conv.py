@@ -128,12 +128,12 @@ def conv_transpose(
     axes = kernel.ndim - 2
     strides = arguments.per_axis(op, "strides", strides, axes)
     dilation = arguments.per_axis(op, "rhs_dilation", rhs_dilation, axes)
-    if check.flag(op, "use_consistent_padding", use_consistent_padding) or (
+    if check.boolean(op, "use_consistent_padding", use_consistent_padding) or (
         isinstance(padding, str) and padding in ("SAME", "VALID")
     ):
         extent = [(k - 1) * d + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
         padding = _undoing(op, padding, extent, strides)
-    if check.flag(op, "transpose_kernel", transpose_kernel):
+    if check.boolean(op, "transpose_kernel", transpose_kernel):
         kernel = jnp.swapaxes(rot180_map(kernel), -1, -2)
     y = _correlate(
         op,

@@ -67,7 +67,7 @@ def avg_pool(
         TypeError: inputs is no float array.
         ValueError: ranks or sizes do not fit together.
     """
-    count = check.flag("avg_pool", "count_include_pad", count_include_pad)
+    count = check.boolean("avg_pool", "count_include_pad", count_include_pad)
     return _pool(
         "avg_pool", sum_pooling.avg_pool, inputs, window_shape, strides, padding,
         count_include_pad=count,

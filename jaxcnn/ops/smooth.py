@@ -187,4 +187,4 @@ def gelu(
         TypeError: x is no float array, or approximate neither True nor False.
     """
     x = check.float_array("gelu", "x", x)
-    return rule(x, check.flag("gelu", "approximate", approximate))
+    return rule(x, check.boolean("gelu", "approximate", approximate))

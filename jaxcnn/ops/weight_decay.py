@@ -87,5 +87,5 @@ def _branches(op: str, mask: Any, params: Any) -> list[tuple[bool, Any]]:
             f"{op}: mask must be a tree that params begin with, "
             f"got {tree} for {jax.tree.structure(params)}"
         ) from None
-    flags = [check.flag(op, "mask", entry) for entry in entries]
+    flags = [check.boolean(op, "mask", entry) for entry in entries]
     return list(zip(flags, branches, strict=True))
