@@ -86,6 +86,12 @@ def test_dilate_and_subsample():
     assert error < 1e-12
 
 
+def test_pad_channels_and_crop_channels():
+    x, y = _normal(0, (2, 3, 2)), _normal(1, (2, 3, 7))
+    pad, crop = (partial(op, before=1, after=4) for op in (jc.pad_channels, jc.crop_channels))
+    assert adjoint_error(pad, crop, x, y) < 1e-12
+
+
 def test_flatten_and_unflatten():
     x, y = _normal(0, (2, 4, 3, 2)), _normal(1, (2, 24))
     assert adjoint_error(jc.flatten, lambda y: jc.unflatten(y, (4, 3, 2)), x, y) < 1e-12

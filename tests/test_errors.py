@@ -363,7 +363,6 @@ TABLE = [
     (lambda: layers.DropBlock(-1, 3), ValueError, "DropBlock: rate must lie in [0, 1], got -1"),
     (lambda: layers.DropBlock(0.5, 3).apply({}, {}, X, train=True), ValueError, "key must be a key of jax.random in training with dropout, got None"),
     (lambda: layers.Maxout(3).init(KEY, (4, 4, 4)), ValueError, "maxout: pieces must divide the channels of x, got 3"),
-    (lambda: models.lenet5("1989"), ValueError, "lenet5: flavour must be one of relu, 1998, got '1989'"),
     (lambda: models.lenet5().init(KEY, (8, 8, 1)), ValueError, "kernel must not be larger than the padded map, got an extent of 5 on a map of 2"),
     (lambda: models.lenet5().init(0, (32, 32, 1)), TypeError, "init: key must be one key of jax.random"),
     (lambda: models.lenet5().apply({}, {}, jnp.ones((1, 32, 32, 1))), ValueError, "apply: params must hold what init returned for this network, got no 'kernel' among []"),

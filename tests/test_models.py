@@ -1,6 +1,8 @@
 """The zoo: parameter counts as published, shapes, and three roads to the same gradients."""
 
+import inspect
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -54,10 +56,15 @@ ROUNDED = [
 
 def described(net, shape):
     """The number of parameters and the shape of an output, without drawing or computing any."""
-    params, state = jax.eval_shape(lambda key: net.init(key, shape), KEY)
-    x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    y, _ = jax.eval_shape(net.apply, params, state, x)
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)), y.shape[1:]
+    outputs = []
+
+    def build(key):
+        params, _, output = net._build(key, shape, jnp.float32)
+        outputs.append(output)
+        return params
+
+    params = jax.eval_shape(build, KEY)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)), outputs[0]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +143,7 @@ def drawn(net, shape, dtype=jnp.float64):
 # Long programs of what shorter ones consist of as well: every day only their shapes are followed.
 LONG = {
     "lenet5 paper", "accurate_mnist", "vgg6", "alexnet", "resnet B", "resnet 18", "resnet 50",
-    "densenet", "map",
+    "densenet", "airbench94", "small_alexnet", "map", "logistic regression",
 }  # fmt: skip
 LABELS = jnp.array([3, 1, 0])
 
@@ -226,7 +233,8 @@ def test_networks_are_values():
 
 
 def test_an_unchanged_image_passes_a_convolution_that_begins_as_dirac():
-    ((_, group),) = [child for child in models.airbench94().children if child[0] == "group1"]
+    group = dict(models.airbench94().children)["group1"]
+    assert isinstance(group, layers.Serial)
     conv = dict(group.children)["conv1"]
     params, _ = conv.init(KEY, (6, 6, 24))
     x = jax.random.normal(KEY, (1, 6, 6, 24), jnp.float32)
@@ -245,3 +253,14 @@ def test_whitened_patches_have_unit_second_moments():
     assert np.array_equal(kernel[..., 8:], -kernel[..., :8])
     norms = np.linalg.norm(kernel.reshape(8, 16)[:, :8], axis=0)
     assert (np.diff(norms) > 0).all()  # the largest eigenvalue first
+
+
+def test_the_readme_lists_every_network():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    section = readme[readme.index("## The networks") : readme.index("## What to expect")]
+    for name, network in vars(models).items():
+        if inspect.isfunction(network):
+            assert f"`{name}(" in section, name
+    for name, net, shape, count, _ in COUNTS:
+        if name not in ("ray", "logistic regression", "mlp", "small_alexnet 24"):
+            assert f"{count:,}" in section, (name, net, shape)

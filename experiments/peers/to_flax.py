@@ -140,7 +140,8 @@ def _build(
 
 
 def _leaf(layer: Leaf, params: Any, state: Any, shape: tuple[int, ...]) -> Any:
-    rngs = nnx.Rngs(0)
+    # Nothing is drawn: the parameters are set afterwards.
+    rngs, zeros = nnx.Rngs(0), nnx.initializers.zeros
     match layer:
         case layers.Conv() | layers.DepthwiseConv():
             geometry = geometry_of(layer, shape)
@@ -154,14 +155,17 @@ def _leaf(layer: Leaf, params: Any, state: Any, shape: tuple[int, ...]) -> Any:
                 kernel_dilation=geometry.dilation,
                 feature_group_count=shape[-1] if depthwise else layer.groups,
                 use_bias=layer.use_bias,
+                kernel_init=zeros,
                 param_dtype=params["kernel"].dtype,
                 rngs=rngs,
             )
         case layers.Dense():
-            inputs, outputs = params["weight"].shape
-            dtype = params["weight"].dtype
             return nnx.Linear(
-                inputs, outputs, use_bias=layer.use_bias, param_dtype=dtype, rngs=rngs
+                *params["weight"].shape,
+                use_bias=layer.use_bias,
+                kernel_init=zeros,
+                param_dtype=params["weight"].dtype,
+                rngs=rngs,
             )
         case layers.BatchNorm():
             norm = nnx.BatchNorm(

@@ -9,6 +9,7 @@ Running statistics are carried over; torch's own average the unbiased variance i
     loss.backward(); peer.gradients()        # in the structure of params
 """
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from torch import nn
 
 import jaxcnn
 from experiments.peers.structure import Path, geometry_of, output_shape, unknown
+from experiments.peers.torch_modules import Add, Concatenate, PadChannels, Scale, Subsample
 from jaxcnn import layers
 from jaxcnn.layers import Layer, Leaf
 
@@ -76,76 +78,14 @@ def translate(net: Layer, params: Any, state: Any, shape: Sequence[int]) -> Peer
     """
     builder = _Builder()
     module, _ = builder.build(net, params, state, tuple(shape), ())
-    return Peer(module.to(memory_format=torch.channels_last), builder.links)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has it
+    return Peer(module, builder.links)
 
 
 def to_images(x: Any) -> torch.Tensor:
     """Maps n h w c as a tensor n c h w whose memory is n h w c."""
     array = torch.from_numpy(np.array(x))
     return array.movedim(-1, 1) if array.ndim > 2 else array
-
-
-# What torch has no module for --------------------------------------------------------------------
-
-
-class Add(nn.Module):
-    """The sum of a block and its shortcut."""
-
-    def __init__(self, body: nn.Module, shortcut: nn.Module):
-        super().__init__()
-        self.body, self.shortcut = body, shortcut
-
-    def forward(self, x):
-        """y = body(x) + shortcut(x)."""
-        return self.body(x) + self.shortcut(x)
-
-
-class Concatenate(nn.Module):
-    """Branches side by side as channels."""
-
-    def __init__(self, branches: Sequence[nn.Module]):
-        super().__init__()
-        self.branches = nn.ModuleList(branches)
-
-    def forward(self, x):
-        """y = [branch(x), …]."""
-        return torch.cat([branch(x) for branch in self.branches], 1)
-
-
-class Subsample(nn.Module):
-    """Every so manieth element of every axis of space."""
-
-    def __init__(self, rate: tuple[int, ...]):
-        super().__init__()
-        self.places = (slice(None), slice(None), *(slice(None, None, r) for r in rate))
-
-    def forward(self, x):
-        """y = x[:, :, ::r, ::r]."""
-        return x[self.places]
-
-
-class PadChannels(nn.Module):
-    """Channels of zeros before and after."""
-
-    def __init__(self, before: int, after: int, axes: int):
-        super().__init__()
-        self.pads = (0, 0) * axes + (before, after)
-
-    def forward(self, x):
-        """y = [0, x, 0]."""
-        return nn.functional.pad(x, self.pads)
-
-
-class Scale(nn.Module):
-    """A fixed factor."""
-
-    def __init__(self, factor: float):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x):
-        """y = factor · x."""
-        return x * self.factor
 
 
 # The interpreter ----------------------------------------------------------------------------------
@@ -324,6 +264,4 @@ def _whole(kind: str, keepdims: bool) -> nn.Module:
 
 
 def _gelu_is_approximate() -> bool:
-    import inspect
-
     return bool(inspect.signature(jaxcnn.gelu).parameters["approximate"].default)

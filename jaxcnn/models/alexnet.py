@@ -5,6 +5,7 @@ appendix A, with 1,387,786 parameters for their crops of 28×28.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from jax.nn import initializers
 
@@ -52,32 +53,31 @@ def alexnet(classes: int = 1000, *, widths: Sequence[int] = WIDTHS, hidden: int 
         check.integer("alexnet", "widths", width, minimum=1) for width in widths
     )
     pool, norm, activation = MaxPool(3, 2), LocalResponseNorm(), Activation(relu)
-    init, ones = {"kernel_init": _NORMAL}, {"bias_init": _ONES}
-    dense = {"weight_init": _NORMAL}
+    conv, dense = partial(Conv, kernel_init=_NORMAL), partial(Dense, weight_init=_NORMAL)
     return serial(
-        conv1=Conv(one, 11, stride=4, **init),
+        conv1=conv(one, 11, stride=4),
         relu1=activation,
         norm1=norm,
         pool1=pool,
-        conv2=Conv(two, 5, padding=2, **init, **ones),
+        conv2=conv(two, 5, padding=2, bias_init=_ONES),
         relu2=activation,
         norm2=norm,
         pool2=pool,
-        conv3=Conv(three, 3, padding=1, **init),
+        conv3=conv(three, 3, padding=1),
         relu3=activation,
-        conv4=Conv(four, 3, padding=1, **init, **ones),
+        conv4=conv(four, 3, padding=1, bias_init=_ONES),
         relu4=activation,
-        conv5=Conv(five, 3, padding=1, **init, **ones),
+        conv5=conv(five, 3, padding=1, bias_init=_ONES),
         relu5=activation,
         pool5=pool,
         flatten=Flatten(),
         dropout6=Dropout(0.5),
-        dense6=Dense(hidden, **dense, **ones),
+        dense6=dense(hidden, bias_init=_ONES),
         relu6=activation,
         dropout7=Dropout(0.5),
-        dense7=Dense(hidden, **dense, **ones),
+        dense7=dense(hidden, bias_init=_ONES),
         relu7=activation,
-        output=Dense(classes, **dense),
+        output=dense(classes),
     )
 
 

@@ -173,8 +173,8 @@ def scale_channels(
     x = _check_channels(op, x)
     if scale is None:
         raise TypeError(f"{op}: scale must be an array, got None")
-    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
-    return rule(x, scale, check_parameter(op, "bias", bias, x, x.shape[-1:]))
+    factors = check_parameter(op, "scale", scale, x, x.shape[-1:])
+    return rule(x, factors, check_parameter(op, "bias", bias, x, x.shape[-1:]))
 
 
 def _check_channels(op: str, x: ArrayLike) -> Array:

@@ -1,5 +1,7 @@
 """The same networks in PyTorch and Flax: logits, loss and every gradient in float64 to 1e-9."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ NETWORKS = {
     "lenet5": (models.lenet5(), (32, 32, 1), True),
     "lenet5 1998": (models.lenet5("1998"), (32, 32, 1), True),
     "fast_mnist": (models.fast_mnist(), (28, 28, 1), True),
-    "vgg6": (models.vgg6(), (16, 16, 3), True),
+    "vgg6": (models.vgg6(), (8, 8, 3), True),
     "resnet": (models.resnet(8), (16, 16, 3), True),
     "resnet in evaluation": (models.resnet(8, shortcut="B"), (9, 8, 3), False),
     "mobilenet": (models.mobilenet(width=0.25, blocks=((64, 1), (128, 2))), (9, 8, 3), True),
@@ -38,6 +40,11 @@ NETWORKS = {
         True,
     ),
 }  # fmt: skip
+# Every day the networks that are timed; the others consist of the same layers.
+LONG = {
+    "lenet5 1998", "resnet in evaluation", "small_alexnet", "densenet", "airbench94", "signal",
+}  # fmt: skip
+NAMES = [pytest.param(name, marks=pytest.mark.full) if name in LONG else name for name in NETWORKS]
 LABELS = np.array([3, 1, 0, 2])
 
 
@@ -55,7 +62,10 @@ def prepared(name):
     return net, params, state, generator.standard_normal((4, *shape)), shape, train
 
 
-def by_hand(net, params, state, x, train):
+@cache
+def by_hand(name):
+    net, params, state, x, _, train = prepared(name)
+
     def loss(params):
         logits, _ = net.apply(params, state, x, train=train)
         return jc.softmax_cross_entropy(logits, jnp.asarray(LABELS)), logits
@@ -71,7 +81,7 @@ def compare(theirs, ours):
     assert error < 1e-9, where
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_pytorch_agrees(name):
     torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
     from experiments.peers import to_torch
@@ -83,12 +93,15 @@ def test_pytorch_agrees(name):
     loss.backward()
     compare(
         (logits.detach().numpy(), loss.detach().numpy(), peer.gradients()),
-        by_hand(net, params, state, x, train),
+        by_hand(name),
     )
     compare(peer.parameters(), params)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.full) if n in ("lenet5", "vgg6") else n for n in NAMES],
+)
 def test_flax_agrees(name):
     nnx = pytest.importorskip("flax.nnx", reason="flax is not installed (extra: peers)")
     import optax
@@ -108,7 +121,7 @@ def test_flax_agrees(name):
         peer.module.train() if train else peer.module.eval()
         (value, logits), gradients = nnx.jit(nnx.value_and_grad(loss, has_aux=True))(peer.module)
         found = logits, value, peer.tree(gradients)
-    compare(found, by_hand(net, params, state, x, train))
+    compare(found, by_hand(name))
 
 
 @pytest.mark.parametrize("peer", ["torch", "flax"])
