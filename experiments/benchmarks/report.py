@@ -107,15 +107,12 @@ def _static(results: Results) -> Any:
         "s: trace, lower and compile, median. MB: temporaries by XLA's own account, and what the "
         "backward pass keeps besides the cotangent.",
     )
-    table.add_column("row", no_wrap=True)
-    names = [name for name in processes_of(results) if any(name in r.memory for r in results.rows)]
-    for name in names:
-        table.add_column(f"{name}\ns", justify="right")
-        table.add_column("temporaries\nMB", justify="right")
-        table.add_column("residuals\nMB", justify="right")
+    for column in ("row", "peer", "compile, s", "temporaries, MB", "residuals, MB"):
+        table.add_column(column, justify="right" if "," in column else "left", no_wrap=True)
     for row in results.rows:
         if row.compile_seconds:
-            table.add_row(row.name, *(cell for name in names for cell in _memory(row, name)))
+            for name in row.compile_seconds:
+                table.add_row(row.name, name, *_memory(row, name))
     return table
 
 
