@@ -78,7 +78,7 @@ def paddings(
 def windows(
     draw: Draw,
     *,
-    axes: int | None = None,
+    dimensions: int | None = None,
     negative: bool = False,
     narrow: bool = False,
     input_dilated: bool = False,
@@ -90,7 +90,7 @@ def windows(
     `narrow` pads by less than the window; `symmetric` by one number per axis, and at most by half
     the window's taps, as other frameworks do.
     """
-    axes = draw(st.integers(1, 3)) if axes is None else axes
+    axes: int = draw(st.integers(1, 3)) if dimensions is None else dimensions
     window = draw(each(axes, 1, (4, 3, 2)[axes - 1]))
     dilation = draw(each(axes, 1, (3, 3, 2)[axes - 1])) if dilated else (1,) * axes
     apart = st.sampled_from((1, 1, 1, 2, 3)) if input_dilated else st.just(1)

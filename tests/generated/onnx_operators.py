@@ -29,7 +29,7 @@ def evaluate(operator: str, arrays: list[Any], outputs: int = 1, **attributes: A
     declared = [helper.make_tensor_value_info(n, TensorProto.DOUBLE, None) for n in results]
     graph = helper.make_graph([node], operator, inputs, declared)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)])
-    return ReferenceEvaluator(model).run(None, given)
+    return list(ReferenceEvaluator(model).run(None, given))
 
 
 def first(x: Any) -> np.ndarray:
@@ -71,7 +71,7 @@ def convolution(case: Case) -> None:
     )  # fmt: skip
     auto = {"SAME": "SAME_UPPER", "SAME_LOWER": "SAME_LOWER", "VALID": "VALID"}
     word = auto.get(str(options["padding"]).upper())
-    padding = {"auto_pad": word} if word else {"pads": pads_of(geometry.padding)}
+    padding: dict[str, Any] = {"auto_pad": word} if word else {"pads": pads_of(geometry.padding)}
     (y,) = evaluate(
         "Conv",
         [first(arrays["x"]), np.moveaxis(kernel, (-1, -2), (0, 1)), arrays.get("bias")],

@@ -54,7 +54,15 @@ def maps(draw: Draw, size: Size) -> Size:
     return (draw(st.integers(1, 2)), *size, draw(st.integers(1, 3)))
 
 
-def flat_positions(switches, size, window, stride, padding=0, dilation=1, ceil_mode=False):
+def flat_positions(
+    switches: Any,
+    size: Size,
+    window: int | Size,
+    stride: int | Size,
+    padding: int | Size = 0,
+    dilation: int | Size = 1,
+    ceil_mode: bool = False,
+) -> np.ndarray:
     """Places on the map, in row-major order, as PyTorch and ONNX number them, from switches."""
     del ceil_mode
     axes = len(size)
@@ -67,7 +75,7 @@ def flat_positions(switches, size, window, stride, padding=0, dilation=1, ceil_m
         i * s - b + t * d
         for i, s, b, t, d in zip(places, stride, padding, taps, dilation, strict=True)
     ]
-    return np.ravel_multi_index(position, size)
+    return np.asarray(np.ravel_multi_index(tuple(position), size))
 
 
 @st.composite

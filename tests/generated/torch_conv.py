@@ -82,7 +82,8 @@ def unfold(case: Case) -> Callable[..., Any]:
     n, *_, c = case.shapes["x"]
 
     def function(x):
-        y = F.unfold(x, found.window, found.dilation, [a for a, _ in found.padding], found.stride)
+        pads = tuple(low for low, _ in found.padding)
+        y = F.unfold(x, found.window, found.dilation, pads, found.stride)
         y = y.reshape(n, c, found.taps, *found.output)
         return y.transpose(1, 2).reshape(n, -1, *found.output)
 
@@ -100,7 +101,7 @@ def fold(case: Case) -> Callable[..., Any]:
     def function(delta):
         rows = delta.reshape(n, found.taps, -1, *output).transpose(1, 2)
         rows = rows.reshape(n, -1, int(np.prod(output)))
-        pads = [low for low, _ in found.padding]
+        pads = tuple(low for low, _ in found.padding)
         return F.fold(rows, found.input, found.window, found.dilation, pads, found.stride)
 
     return function
@@ -119,8 +120,8 @@ PEERS = {
     "depthwise_conv": Peer(STRATEGIES["depthwise_conv"], conv),
     "conv_transpose": Peer(STRATEGIES["conv_transpose"], conv_transpose),
     "pad": Peer(STRATEGIES["pad"], pad),
-    "patches": Peer(windows.patches(jc.patches, axes=2, symmetric=True), unfold),
-    "fold": Peer(windows.patches(jc.fold, axes=2, symmetric=True), fold),
+    "patches": Peer(windows.patches(jc.patches, dimensions=2, symmetric=True), unfold),
+    "fold": Peer(windows.patches(jc.fold, dimensions=2, symmetric=True), fold),
     "dense": Peer(
         STRATEGIES["dense"],
         lambda case: lambda x, weight, bias=None: F.linear(x, weight.T, bias),

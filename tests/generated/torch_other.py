@@ -82,7 +82,16 @@ def renamed(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def group_norm(case: Case) -> Callable[..., Any]:
     groups, epsilon = case.settings["groups"], case.settings.get("epsilon", 1e-5)
-    return lambda x, scale=None, bias=None: F.group_norm(x, groups, scale, bias, epsilon)
+
+    def function(x, scale=None, bias=None):
+        # With one of them alone PyTorch 2.13 cannot differentiate.
+        if scale is None and bias is not None:
+            scale = torch.ones_like(bias)
+        if bias is None and scale is not None:
+            bias = torch.zeros_like(scale)
+        return F.group_norm(x, groups, scale, bias, epsilon)
+
+    return function
 
 
 def instance_norm(case: Case) -> Callable[..., Any]:
@@ -119,7 +128,7 @@ def cross_entropy(case: Case) -> Callable[..., Any]:
     return function
 
 
-def per_output(theirs, factor: float = 1.0) -> Callable[[Case], Callable[..., Any]]:
+def per_output(theirs, factor: float) -> Callable[[Case], Callable[..., Any]]:
     """Losses that PyTorch has for each output: added up here for each example."""
 
     def of_case(case: Case) -> Callable[..., Any]:
@@ -160,17 +169,17 @@ LOSSES = {
         ),
     ),
     **{
-        op.__name__: Peer(STRATEGIES[op.__name__], per_output(*theirs), "plain")
-        for op, *theirs in (
-            (jc.sigmoid_binary_cross_entropy, F.binary_cross_entropy_with_logits),
+        op.__name__: Peer(STRATEGIES[op.__name__], per_output(theirs, factor), "plain")
+        for op, theirs, factor in (
+            (jc.sigmoid_binary_cross_entropy, F.binary_cross_entropy_with_logits, 1.0),
             (jc.squared_error, F.mse_loss, 0.5),
-            (jc.absolute_error, F.l1_loss),
-            (jc.huber, F.huber_loss),
-            (jc.smooth_l1, F.smooth_l1_loss),
+            (jc.absolute_error, F.l1_loss, 1.0),
+            (jc.huber, F.huber_loss, 1.0),
+            (jc.smooth_l1, F.smooth_l1_loss, 1.0),
         )
     },
     # A probability of 0 makes PyTorch's gradient in the targets NaN.
-    "kl_divergence": Peer(of(jc.kl_divergence, distribution), per_output(F.kl_div), "plain"),
+    "kl_divergence": Peer(of(jc.kl_divergence, distribution), per_output(F.kl_div, 1.0), "plain"),
 }
 
 ELEMENTS = {

@@ -38,6 +38,8 @@ def avg_pool(case: Case) -> Callable[..., Any]:
 
 def lp_pool(case: Case) -> Callable[..., Any]:
     axes, (window, stride, _) = pool_arguments(case)
+    if axes == 1:  # where PyTorch wants integers
+        window, stride = window[0], stride[0]
     p = float(case.settings["p"])
     return lambda x: getattr(F, f"lp_pool{axes}d")(x, p, window, stride)
 
@@ -71,7 +73,7 @@ def max_unpool(case: Case) -> Callable[..., Any]:
         taps = np.unravel_index(switches.numpy(), window)
         starts = np.indices(switches.shape)[1:-1]
         places = [i * s + t for i, s, t in zip(starts, stride, taps, strict=True)]
-        indices = torch.tensor(np.moveaxis(np.ravel_multi_index(places, size), -1, 1))
+        indices = torch.tensor(np.moveaxis(np.asarray(np.ravel_multi_index(places, size)), -1, 1))
         return getattr(F, f"max_unpool{axes}d")(x, indices, window, stride, 0, size)
 
     return function
