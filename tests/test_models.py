@@ -34,9 +34,9 @@ COUNTS = [
     # torchvision's documentation of its resnet18 and resnet50 (num_params).
     ("resnet 18", models.resnet_imagenet(18), (224, 224, 3), 11_689_512, (1000,)),
     ("resnet 50", models.resnet_imagenet(50), (224, 224, 3), 25_557_032, (1000,)),
-    # Pleiss et al. 2017, "Memory-Efficient Implementation of DenseNets": 0.77 M; the sum of it.
+    # 0.8 M in Huang et al. 2017, table 2; the exact number is that of later implementations.
     ("densenet 100", models.densenet(), (32, 32, 3), 769_162, (10,)),
-    # The number of MobileNet's own release, 4.2 M in Howard et al. 2017, table 8.
+    # 4.2 M in Howard et al. 2017, table 8; the exact number is that of later implementations.
     ("mobilenet", models.mobilenet(1000, stem_stride=2), (224, 224, 3), 4_231_976, (1000,)),
     # Ray: δK has the size of K. Gormley: θ₀, …, θ_M; α, β and their biases.
     ("ray", models.ray_cnn(2), (5, 5, 1), 4, (2, 2, 1)),
