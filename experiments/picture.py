@@ -10,6 +10,7 @@ Time:     15 s on 2 CPU cores.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,6 +50,7 @@ class Options:
     """The file to write."""
 
 
+@partial(jax.jit, static_argnums=0)
 def forward_and_backward(
     net: Serial, params: Any, x: Array, label: Array
 ) -> tuple[dict[str, Array], dict[str, Array]]:

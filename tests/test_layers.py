@@ -127,13 +127,12 @@ def test_the_twin_of_a_network_is_the_same_value_with_other_rules():
     )
 
 
-@pytest.mark.usefixtures("optimised")
-@pytest.mark.parametrize("flavour", ["relu", "1998"])
+@pytest.mark.parametrize("flavour", ["relu", pytest.param("1998", marks=pytest.mark.full)])
 def test_lenet5_gradients_agree_with_autodiff_to_1e_10(flavour):
     net = models.lenet5(flavour)
     params, state = net.init(KEY, (32, 32, 1), dtype=jnp.float64)
-    x = jax.random.normal(jax.random.key(1), (4, 32, 32, 1), jnp.float64)
-    labels = jnp.array([0, 3, 9, 3])
+    x = jax.random.normal(jax.random.key(1), (2, 32, 32, 1), jnp.float64)
+    labels = jnp.array([3, 9])
 
     def gradients(net, loss):
         return jax.jit(jax.grad(lambda p, x: loss(net.apply(p, state, x)[0], labels), (0, 1)))(

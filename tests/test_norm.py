@@ -211,6 +211,7 @@ def test_running_statistics_over_a_mapped_axis_count_all_places():
     assert np.allclose(new["variance"], jnp.broadcast_to(expected, (4, 5)), rtol=0, atol=1e-13)
 
 
+@pytest.mark.full  # every day, test_sharding.py runs them among all operations
 def test_norms_on_eight_devices_agree_with_one():
     """In a process of its own, since the number of simulated devices is fixed at its start."""
     script = Path(__file__).parent / "sharded_norm.py"

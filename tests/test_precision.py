@@ -121,6 +121,7 @@ def error_of(name, dtype):
     return relative_error(values, exact)[0] / float(jnp.finfo(dtype).eps)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", LONG)
 def test_a_long_sum_is_rounded_once(name):
     for dtype in HALVES:

@@ -74,7 +74,7 @@ def value_and_gradients(f):
 PRECISIONS = {jnp.float32: 16, jnp.bfloat16: 4, jnp.float16: 4}
 
 
-@sampled(FIRST, SECOND)
+@sampled(FIRST)
 def test_dtypes_are_kept_and_sums_are_rounded_once(case: Case):
     f = value_and_gradients(case.function())
     # Numbers that every dtype represents.

@@ -47,6 +47,7 @@ def moved(report):
     return {other: report[other] for other in others if report[other]}
 
 
+@pytest.mark.full
 def test_convolutions_in_groups_give_the_same_numbers():
     for kind, report in run("groups").items():
         assert report["error"] < 1e-10, (kind, report["where"])

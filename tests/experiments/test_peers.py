@@ -81,6 +81,7 @@ def compare(theirs, ours):
     assert error < 1e-9, where
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", NAMES)
 def test_pytorch_agrees(name):
     torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import compare_grad, picture, rule_table
+from experiments import compare_grad, picture, rule_table, train
 
 
 @pytest.fixture
@@ -41,10 +41,11 @@ def test_compare_grad_refuses_an_unknown_operation(capsys):
     assert "got sine" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("optimised")
 def test_picture_is_drawn(capsys, tmp_path):
-    path = tmp_path / "picture.png"
-    assert picture.main(["--output", str(path), "--epochs", "1"]) == 0
+    path, run = tmp_path / "picture.png", tmp_path / "run"
+    few = ["--train-images", "100", "--batch-size", "20", "--epochs", "2", "--run-dir", str(run)]
+    assert train.main(few) == 0
+    assert picture.main(["--output", str(path), "--run", str(run)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(path)
     with Image.open(path) as image:
         assert image.width > 1000

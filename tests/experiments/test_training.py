@@ -65,7 +65,13 @@ def moved(state, recipe):
 # Roads that must agree
 
 
-@pytest.mark.parametrize("model", [models.lenet5, partial(models.lenet5, flavour="1998")])
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.lenet5,
+        pytest.param(partial(models.lenet5, flavour="1998"), marks=pytest.mark.full),
+    ],
+)
 def test_three_roads_end_at_the_same_parameters_in_float64(model, images_and_labels):
     with jax.enable_x64(True):
         recipe = recipe_of("hand", jnp.float64, net=model())

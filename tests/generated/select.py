@@ -61,6 +61,18 @@ def joined(draw: Draw, op) -> Case:
     return _linear(op, parts, together="parts")
 
 
+@st.composite
+def channels(draw: Draw, op) -> Case:
+    leading, c = draw(shapes(0, 3, 3)), draw(st.integers(1, 5))
+    if op is jc.scale_channels:
+        given = {"x": (*leading, c), "scale": (c,)}
+        return _linear(op, {**given, "bias": (c,)} if draw(st.booleans()) else given)
+    before, after = draw(each(2, 0, 3))
+    if op is jc.crop_channels:
+        c += before + after
+    return _linear(op, {"x": (*leading, c)}, {"before": before, "after": after})
+
+
 RATES = st.sampled_from((0, 0.1, 0.25, 0.5, 0.9, 1, 1.0))
 
 
@@ -84,5 +96,6 @@ STRATEGIES = {
     **{op.__name__: embeddings(op) for op in (jc.embedding, jc.embedding_table_grad)},
     **{op.__name__: reshaped(op) for op in (jc.flatten, jc.unflatten)},
     **{op.__name__: joined(op) for op in (jc.concatenate, jc.split)},
+    **{op.__name__: channels(op) for op in (jc.pad_channels, jc.crop_channels, jc.scale_channels)},
     **{op.__name__: dropouts(op) for op in (jc.dropout, jc.spatial_dropout, jc.drop_block)},
 }
