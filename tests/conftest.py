@@ -14,8 +14,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 
 
-# Compiling takes most of the time of a generated case, and nothing can be concluded from it. There
-# is no database of failures: everyday runs are all alike, and a full one prints its seed.
+# Generated cases: compiling takes nearly all of their time, so there is no deadline. There is no
+# database of failures either: everyday runs are all alike, --hypothesis-seed repeats a full one.
 hypothesis.settings.register_profile(
     "everyday", derandomize=True, database=None, deadline=None, max_examples=5
 )

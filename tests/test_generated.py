@@ -17,6 +17,7 @@ import inspect
 import zlib
 
 import jax
+import jax.numpy as jnp
 import pytest
 from generated import FAMILIES, STRATEGIES
 from generated.activation import on_kinks
@@ -26,6 +27,8 @@ from hypothesis import strategies as st
 import jaxcnn
 from experiments.case import Case
 from jaxcnn.gradcheck import pullback, pullback_arguments, relative_error
+from jaxcnn.ops import rule_of
+from jaxcnn.twins import TWINS
 
 TOLERANCE = 1e-10
 EXAMPLES = 36
@@ -64,6 +67,12 @@ def test_every_public_operation_has_a_strategy():
         if inspect.isfunction(op) and "rule" in inspect.signature(op).parameters
     }
     assert set(STRATEGIES) == names
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_wrong_gradient_is_found(order, monkeypatch):
+    monkeypatch.setitem(TWINS, rule_of(jaxcnn.tanh), lambda x: jax.lax.stop_gradient(jnp.tanh(x)))
+    assert disagreement(Case(jaxcnn.tanh, {"x": (3, 4)}), order).startswith(f"order {order}")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
