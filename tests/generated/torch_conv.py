@@ -46,25 +46,25 @@ def conv_transpose(case: Case) -> Callable[..., Any]:
     size, window, options = case.shapes["x"][1:-1], case.shapes["kernel"][:-2], case.settings
     axes = len(size)
     extent = [int(e) for e in (np.array(window) - 1) * options["dilation"] + 1]
+    stride, extra = options["stride"], options["output_padding"]
     pads = amounts(options["padding"], extent)
     if pads is None:
         large = [int(h) for h in np.array(size) * options["stride"]]
         named = {name: options[name] for name in ("stride", "padding", "dilation")}
         pads = parse_geometry("", large, window, **named).padding
+        # "SAME" makes p·stride elements of p, more than the windows reach if the stride is longer.
+        extra = [
+            max(s - e, 0)
+            for s, e in zip(np.broadcast_to(stride, axes).tolist(), extent, strict=True)
+        ]
     theirs = getattr(F, f"conv_transpose{axes}d")
+
+    more = (options["groups"], options["dilation"])
 
     def function(x, kernel, bias=None):
         if even(pads):
-            padding = [low for low, _ in pads]
-            return theirs(
-                x, kernel, bias, options["stride"], padding, options["output_padding"],
-                options["groups"], options["dilation"],
-            )  # fmt: skip
-        y = theirs(
-            x, kernel, None, options["stride"], 0, options["output_padding"], options["groups"],
-            options["dilation"],
-        )  # fmt: skip
-        y = F.pad(y, flat(pads, -1))
+            return theirs(x, kernel, bias, stride, [low for low, _ in pads], extra, *more)
+        y = F.pad(theirs(x, kernel, None, stride, 0, extra, *more), flat(pads, -1))
         return y if bias is None else y + bias.reshape(-1, *[1] * axes)
 
     return function
