@@ -1,5 +1,6 @@
 """Strict throughout: float64, no silent promotion of dtypes or ranks, warnings are errors."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -36,14 +37,22 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 
 
-# Compiling takes most of the time of a generated case, and nothing can be concluded from it. There
-# is no database of failures: everyday runs are all alike, and a full one prints its seed.
+# Generated cases: compiling takes nearly all of their time, so there is no deadline. There is no
+# database of failures either: everyday runs are all alike, --hypothesis-seed repeats a full one.
 hypothesis.settings.register_profile(
     "everyday", derandomize=True, database=None, deadline=None, max_examples=5
 )
 hypothesis.settings.register_profile(
     "full", database=None, deadline=None, report_multiple_bugs=False
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Thousands of programs kept alive make everything that follows slower, up to three times."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ The cases are generated, with the profiles of `test_generated`: a few per operat
 
     pytest -n 1 --full --hypothesis-seed=0 tests/test_onnx.py
 
+That run: 225 configurations of 9 operators, no failure, under a minute.
+
 The evaluator (onnx 1.23) departs from the operators' published definitions in a few places. What it
 says there is not compared with; PyTorch, another oracle, sides with the definition and with us, as
 the last tests show:

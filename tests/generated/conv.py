@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import jaxcnn as jc
 from experiments.case import Case
-from generated.geometry import Draw, Size, Windows, each, paddings, spelled, windows
+from generated.geometry import Draw, Size, Windows, amounts, each, paddings, spelled, windows
 from jaxcnn.geometry import parse_geometry
 
 _linear = partial(Case, multilinear=True)
@@ -93,7 +93,8 @@ def transposed_convolutions(draw: Draw) -> Case:
     window, dilation = draw(each(axes, 1, (4, 3, 2)[axes - 1])), draw(each(axes, 1, 2))
     stride = draw(each(axes, 1, 3))
     extent = tuple((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
-    padding, pads = paddings(draw, extent, -2, extent)
+    padding = paddings(draw, -2, extent)
+    pads = amounts(padding, extent)
     # "SAME" leaves one size only.
     output_padding = tuple(draw(st.integers(0, s - 1 if pads else 0)) for s in stride)
     size = []

@@ -43,36 +43,41 @@ class Windows:
 WORDS = ("VALID", "SAME", "SAME_LOWER", "FULL", "CAUSAL", "same")
 
 
+def amounts(padding: Any, extent: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
+    """What a padding means, as (low, high) per axis; None where the size decides ("SAME")."""
+    match padding:
+        case "VALID":
+            return tuple((0, 0) for _ in extent)
+        case "FULL":
+            return tuple((e - 1, e - 1) for e in extent)
+        case "CAUSAL":
+            return tuple((e - 1, 0) for e in extent)
+        case str():
+            return None
+        case int():
+            return ((padding, padding),) * len(extent)
+    return tuple(entry if isinstance(entry, tuple) else (entry, entry) for entry in padding)
+
+
 KINDS = ("entries", "entries", "integer", "symmetric", "word", "word")
 
 
 def paddings(
-    draw: Draw, extent: Size, low: int, high: Sequence[int], kinds: Sequence[str] = KINDS
-) -> tuple[Any, tuple[tuple[int, int], ...] | None]:
-    """A padding as a caller spells it, and what it means; from `low` to `high` of each axis."""
+    draw: Draw, low: int, high: Sequence[int], kinds: Sequence[str] = KINDS
+) -> str | int | tuple[int | tuple[int, int], ...]:
+    """A padding as a caller spells it, with amounts from `low` to `high` of each axis."""
     kind = draw(st.sampled_from(kinds))
     if kind == "word":
-        word = draw(st.sampled_from(WORDS))
-        pads = {
-            "VALID": tuple((0, 0) for _ in extent),
-            "FULL": tuple((e - 1, e - 1) for e in extent),
-            "CAUSAL": tuple((e - 1, 0) for e in extent),
-        }
-        return word, pads.get(word)
+        return draw(st.sampled_from(WORDS))
     if kind == "integer":
-        amount = draw(st.integers(low, min(high)))
-        return amount, ((amount, amount),) * len(extent)
-    entries, pads = [], []
+        return draw(st.integers(low, min(high)))
+    entries: list[int | tuple[int, int]] = []
     for most in high:
-        amounts = st.integers(low, most)
-        first = draw(amounts)
-        if kind == "symmetric" or draw(st.booleans()):
-            entries.append(first)
-            pads.append((first, first))
-        else:
-            pads.append((first, draw(amounts)))
-            entries.append(pads[-1])
-    return tuple(entries), tuple(pads)
+        both = st.integers(low, most)
+        first = draw(both)
+        alike = kind == "symmetric" or draw(st.booleans())
+        entries.append(first if alike else (first, draw(both)))
+    return tuple(entries)
 
 
 def windows(
@@ -99,11 +104,11 @@ def windows(
     extent = tuple((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
     most = [e - 1 if narrow else e for e in extent]
     if symmetric:
-        padding, pads = paddings(
-            draw, extent, 0, [k // 2 for k in window], ("integer", "symmetric")
-        )
+        padding = paddings(draw, 0, [k // 2 for k in window], ("integer", "symmetric"))
     else:
-        padding, pads = paddings(draw, extent, -2 if negative else 0, most)
+        most = [e - 1 if narrow else e for e in extent]
+        padding = paddings(draw, -2 if negative else 0, most)
+    pads = amounts(padding, extent)
     size = []
     for axis in range(axes):
         low, high = pads[axis] if pads is not None else (extent[axis] - 1, 0)

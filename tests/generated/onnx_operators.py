@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 import jaxcnn as jc
 from experiments.case import Case
 from generated import STRATEGIES, conv
+from generated.geometry import amounts
 from generated.peer import fixed_arguments
 from generated.pool import flat_positions
 from jaxcnn.geometry import Geometry, parse_geometry, parse_pool_geometry
@@ -93,11 +94,7 @@ def transposed_convolution(case: Case) -> None:
     if options["padding"] in ("SAME", "same"):
         padding["auto_pad"] = "SAME_UPPER"
     elif options["padding"] != "SAME_LOWER":
-        probe = [e + 9 for e in extent]
-        pairs = parse_geometry(
-            "", probe, kernel.shape[:-2], stride=1, padding=options["padding"], dilation=dilation
-        ).padding
-        padding = {"pads": pads_of(pairs)}
+        padding = {"pads": pads_of(amounts(options["padding"], extent))}
     (y,) = evaluate(
         "ConvTranspose",
         [first(x), np.moveaxis(kernel, (-1, -2), (0, 1)), arrays.get("bias")],
@@ -107,7 +104,7 @@ def transposed_convolution(case: Case) -> None:
 
 
 def known_transposition(case: Case) -> bool:
-    """No groups; no amounts below 0, which ONNX does not know, nor those of "SAME"."""
+    """No groups, no amounts below 0, and none that "SAME" makes the evaluator take below 0."""
     options = case.settings
     extent = (np.array(case.shapes["kernel"][:-2]) - 1) * options["dilation"] + 1
     if str(options["padding"]).upper().startswith("SAME"):

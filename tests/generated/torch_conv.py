@@ -10,6 +10,7 @@ import jaxcnn as jc
 from experiments.case import Case
 from generated import STRATEGIES, windows
 from generated.conv import convolutions
+from generated.geometry import amounts
 from generated.peer import Peer, even, flat
 from jaxcnn.geometry import Geometry, parse_geometry
 
@@ -42,35 +43,28 @@ def conv(case: Case) -> Callable[..., Any]:
 
 def conv_transpose(case: Case) -> Callable[..., Any]:
     """A padding crops the result; one that PyTorch does not know is cropped by its `pad`."""
-    size, kernel_size = case.shapes["x"][1:-1], case.shapes["kernel"][:-2]
-    options, axes = case.settings, len(size)
-    extent = np.array(kernel_size) - 1
-    extent = extent * np.array(options["dilation"]) + 1
-    if str(options["padding"]).upper().startswith("SAME"):
-        large = tuple(np.array(size) * np.array(options["stride"]) + options["output_padding"])
-        pads = parse_geometry(
-            "", [int(h) for h in large], kernel_size, stride=options["stride"],
-            padding=options["padding"], dilation=options["dilation"],
-        ).padding  # fmt: skip
-    else:
-        pads = parse_geometry(
-            "", [int(e) + 9 for e in extent], kernel_size, stride=1,
-            padding=options["padding"], dilation=options["dilation"],
-        ).padding  # fmt: skip
+    size, window, options = case.shapes["x"][1:-1], case.shapes["kernel"][:-2], case.settings
+    axes = len(size)
+    extent = [int(e) for e in (np.array(window) - 1) * options["dilation"] + 1]
+    stride, extra = options["stride"], options["output_padding"]
+    pads = amounts(options["padding"], extent)
+    if pads is None:
+        large = [int(h) for h in np.array(size) * options["stride"]]
+        named = {name: options[name] for name in ("stride", "padding", "dilation")}
+        pads = parse_geometry("", large, window, **named).padding
+        # "SAME" makes p·stride elements of p, more than the windows reach if the stride is longer.
+        extra = [
+            max(s - e, 0)
+            for s, e in zip(np.broadcast_to(stride, axes).tolist(), extent, strict=True)
+        ]
     theirs = getattr(F, f"conv_transpose{axes}d")
+
+    more = (options["groups"], options["dilation"])
 
     def function(x, kernel, bias=None):
         if even(pads):
-            padding = [low for low, _ in pads]
-            return theirs(
-                x, kernel, bias, options["stride"], padding, options["output_padding"],
-                options["groups"], options["dilation"],
-            )  # fmt: skip
-        y = theirs(
-            x, kernel, None, options["stride"], 0, options["output_padding"], options["groups"],
-            options["dilation"],
-        )  # fmt: skip
-        y = F.pad(y, flat(pads, -1))
+            return theirs(x, kernel, bias, stride, [low for low, _ in pads], extra, *more)
+        y = F.pad(theirs(x, kernel, None, stride, 0, extra, *more), flat(pads, -1))
         return y if bias is None else y + bias.reshape(-1, *[1] * axes)
 
     return function
@@ -92,11 +86,9 @@ def unfold(case: Case) -> Callable[..., Any]:
 
 def fold(case: Case) -> Callable[..., Any]:
     options, (n, *output, _) = case.settings, case.shapes["delta"]
-    found = parse_geometry(
-        "", options["input_size"],
-        *[(w if isinstance(w, tuple) else (w, w)) for w in [options["window"]]],
-        stride=options["stride"], padding=options["padding"], dilation=options["dilation"],
-    )  # fmt: skip
+    window = options["window"] if isinstance(options["window"], tuple) else (options["window"],) * 2
+    named = {name: options[name] for name in ("stride", "padding", "dilation")}
+    found = parse_geometry("", options["input_size"], window, **named)
 
     def function(delta):
         rows = delta.reshape(n, found.taps, -1, *output).transpose(1, 2)
