@@ -130,11 +130,12 @@ def milliseconds(
 
 def compare(op: Callable[..., Any], cases: Sequence[Case], options: Options) -> Row:
     """One line of the table."""
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)  # many small programs, run once
     try:
         found = [errors_of(case) for case in cases]
     finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+        jax.config.update("jax_disable_most_optimizations", before)
     errors = {column: max(error[column] for error in found) for column in TOLERANCES}
     formula = " ".join((inspect.getdoc(cases[0].rule) or "").split("\n\n")[0].split())
     row = {"name": op.__name__, "formula": formula, "cases": len(cases), "errors": errors}

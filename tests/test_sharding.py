@@ -22,23 +22,16 @@ def run(*arguments):
     return {report["kind"]: report for report in lines("sharded.py", *arguments)}
 
 
-@pytest.fixture(scope="module")
-def reports():
-    return run()
+KINDS = ("auto", "explicit", "shard_map")
 
 
-KINDS = pytest.mark.parametrize("kind", ["auto", "explicit", "shard_map"])
-
-
-@KINDS
-def test_the_same_numbers_as_on_one_device(reports, kind):
-    assert reports[kind]["error"] < 1e-10, reports[kind]["where"]
-
-
-@KINDS
-def test_one_all_reduce_and_no_gathered_activations(reports, kind):
-    assert reports[kind]["all-reduce"] == 1
-    assert not moved(reports[kind])
+def test_a_training_step_sums_once_and_gathers_no_activations():
+    reports = run()
+    assert set(reports) == set(KINDS)
+    for report in reports.values():
+        assert report["error"] < 1e-10, report
+        assert report["all-reduce"] == 1, report
+        assert not moved(report), report
 
 
 def moved(report):
@@ -54,24 +47,15 @@ def test_convolutions_in_groups_give_the_same_numbers():
         assert report["all-reduce"] == 1
 
 
-@pytest.fixture(scope="module")
-def of_operations():
-    return lines("sharded_cases.py")
-
-
-@KINDS
-def test_every_operation_gives_the_same_numbers(of_operations, kind):
-    of_kind = [report for report in of_operations if report["kind"] == kind]
-    assert len(of_kind) >= 55
-    assert not [r for r in of_kind if r["error"] >= 1e-12]
-
-
-@KINDS
-def test_no_operation_gathers(of_operations, kind):
+def test_every_operation_gives_the_same_numbers_and_gathers_nothing():
     """All the parameters' gradients are one sum; statistics of the batch come before it."""
-    report = next(report for report in of_operations if report["kind"] == kind)
-    assert not moved(report)
-    assert report["all-reduce"] <= (1 if kind == "shard_map" else 4)
+    reports = lines("sharded_cases.py")
+    for kind in KINDS:
+        of_kind = [report for report in reports if report["kind"] == kind]
+        assert len(of_kind) >= 55
+        assert not [report for report in of_kind if report["error"] >= 1e-12]
+        assert not moved(of_kind[0])
+        assert of_kind[0]["all-reduce"] <= (1 if kind == "shard_map" else 4)
 
 
 # Sums that wait for each other: mean, variance and the gradient of a batch norm; the weights of the
