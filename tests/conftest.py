@@ -81,7 +81,8 @@ def pytest_collection_modifyitems(config, items):
         return
     by_test: dict[str, list[pytest.Item]] = {}
     for item in items:
-        by_test.setdefault(item.nodeid.split("[")[0], []).append(item)
+        if not item.get_closest_marker("full"):
+            by_test.setdefault(item.nodeid.split("[")[0], []).append(item)
     dropped = {item for item in items if item.get_closest_marker("full")}
     for cases in by_test.values():
         marker = cases[0].get_closest_marker("sampled")

@@ -12,7 +12,7 @@ from jaxcnn.gradcheck import assert_gradients, check_gradients, open_primitives
 from jaxcnn.ops import elementary
 from jaxcnn.twins import TWINS
 
-pytestmark = pytest.mark.sampled(8)
+pytestmark = pytest.mark.sampled(5)
 
 
 ANY = jnp.linspace(-3.1, 3.2, 12, dtype=jnp.float64).reshape(3, 4)

@@ -22,7 +22,7 @@ from jaxcnn.layers import (
     serial,
 )
 
-pytestmark = pytest.mark.sampled(8)
+pytestmark = pytest.mark.sampled(5)
 
 
 KEY = jax.random.key(0)

@@ -9,6 +9,7 @@ import pytest
 
 import jaxcnn as jc
 
+pytestmark = pytest.mark.sampled(5)
 REGRESSIONS = [jc.squared_error, jc.absolute_error, jc.huber, jc.smooth_l1]
 
 
