@@ -48,9 +48,17 @@ def has_batch(case: Case) -> bool:
 
 
 def convolves_in_groups(case: Case) -> bool:
-    """Whether the kernel's gradient merges the groups with the batch, and so gathers it."""
-    groups = case.settings.get("groups", 1) if "conv" in case.op.__name__ else 1
-    return case.op.__name__ == "depthwise_conv" or groups > 1
+    """Whether the kernel's gradient merges the groups with the batch, and so gathers it.
+
+    With one filter per channel it does not: that is no convolution on a CPU.
+    """
+    if "conv" not in case.op.__name__:
+        return False
+    *_, c, d = case.shapes.get("kernel", (0, 0))
+    groups = case.settings.get("groups", 1)
+    if case.op.__name__ == "depthwise_conv":
+        groups = case.shapes["x"][-1]
+    return groups > 1 and not (c == 1 and d == groups)
 
 
 def lengthened(name, array):

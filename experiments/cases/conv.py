@@ -71,6 +71,15 @@ CASES: list[Case] = [
     _linear(
         jc.depthwise_conv, {"x": (1, 7, 7, 2), "kernel": (3, 2, 1, 2)}, {"stride": 2, "padding": 1}
     ),
+    # Longer than what the kernel gradient adds at once, with a remainder.
+    _linear(
+        jc.depthwise_conv,
+        {"x": (2, 37, 3, 2), "kernel": (3, 2, 1, 2)},
+        {"stride": (2, 1), "padding": ((2, -1), (1, 1)), "dilation": (2, 1)},
+    ),
+    _conv((2, 7, 3), (3, 1, 3), groups=3, input_dilation=2, padding="SAME"),
+    _input_grad((1, 4, 3, 2), (3, 3, 1, 2), (9, 8), groups=2, stride=2, dilation=2, padding=1),
+    _kernel_grad((2, 9, 8, 2), (2, 4, 3, 2), (3, 3), groups=2, stride=2, dilation=2, padding=1),
     _linear(
         jc.table_conv,
         {"x": (2, 5, 6, 3), "weights": (3, 2, 9), "bias": (4,)},

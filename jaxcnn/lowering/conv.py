@@ -2,7 +2,8 @@
 
 All three are written with the canonical dimension numbers (batch, space, channels) and explicit
 transposes. JAX's own kernel gradient asks for the same convolution with other dimension numbers,
-which XLA's CPU backend runs several times slower, and some seventy times slower inside a loop.
+which XLA's CPU backend runs several times slower, and some seventy times slower inside a loop. With
+one filter per channel a CPU does better without a convolution: see `jaxcnn.lowering.depthwise`.
 
 Letters: n batch, c channels in, d channels out, g groups, h/w input, p/q output, k taps.
 """
@@ -10,10 +11,12 @@ Letters: n batch, c channels in, d channels out, g groups, h/w input, p/q output
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.lowering import depthwise
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import Entries, declared
 
@@ -73,6 +76,27 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     stops, so the result has exactly kh × kw elements, whatever remainder the stride left.
     """
     axes, groups = geometry.axes, geometry.groups
+    by_channel = depthwise.pays(geometry.window, x.shape[-1] // groups, delta.shape[-1], groups)
+    correlation = _kernel_grad_by_channel if by_channel else _kernel_grad
+
+    def result(x: Entries, delta: Entries) -> Entries:
+        return (*(None,) * axes, x[-1] if groups == 1 else None, delta[-1])
+
+    return declared(partial(correlation, geometry=geometry), result, x, delta)
+
+
+@partial(jax.jit, static_argnames="geometry")
+def _kernel_grad_by_channel(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    return lax.platform_dependent(
+        x,
+        delta,
+        cpu=partial(depthwise.kernel_grad, geometry=geometry),
+        default=partial(_kernel_grad, geometry=geometry),
+    )
+
+
+def _kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    axes, groups = geometry.axes, geometry.groups
     high = [
         (k - 1) * d + p - h - low
         for k, d, p, h, (low, _) in zip(
@@ -86,29 +110,55 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     ]
     n, c = x.shape[0], x.shape[-1]
     space = tuple(range(1, axes + 1))
-
-    def correlation(x: Array, delta: Array) -> Array:
-        # n h w (g c/g) → c/g h w (g n)
-        x = x.reshape(*x.shape[:-1], groups, c // groups).transpose(axes + 2, *space, axes + 1, 0)
-        grad = _convolution(
-            x.reshape(c // groups, *geometry.input, groups * n),
-            delta.transpose(*space, 0, axes + 1),  # n p q d → p q n d
-            stride=geometry.dilation,
-            padding=tuple((low, up) for (low, _), up in zip(geometry.padding, high, strict=True)),
-            dilation=geometry.stride,
-            input_dilation=geometry.input_dilation,
-            groups=groups,
-            precision=geometry.precision,
-        )
-        return grad.transpose(*space, 0, axes + 1)  # c/g kh kw d → kh kw c/g d
-
-    def result(x: Entries, delta: Entries) -> Entries:
-        return (*(None,) * axes, x[-1] if groups == 1 else None, delta[-1])
-
-    return declared(correlation, result, x, delta)
+    # n h w (g c/g) → c/g h w (g n)
+    x = x.reshape(*x.shape[:-1], groups, c // groups).transpose(axes + 2, *space, axes + 1, 0)
+    grad = _xla_convolution(
+        x.reshape(c // groups, *geometry.input, groups * n),
+        delta.transpose(*space, 0, axes + 1),  # n p q d → p q n d
+        stride=geometry.dilation,
+        padding=tuple((low, up) for (low, _), up in zip(geometry.padding, high, strict=True)),
+        dilation=geometry.stride,
+        input_dilation=geometry.input_dilation,
+        groups=groups,
+        precision=geometry.precision,
+    )
+    return grad.transpose(*space, 0, axes + 1)  # c/g kh kw d → kh kw c/g d
 
 
 def _convolution(
+    x: Array,
+    kernel: Array,
+    *,
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    input_dilation: tuple[int, ...],
+    groups: int,
+    precision: Any,
+) -> Array:
+    settings = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "input_dilation": input_dilation,
+    }
+    *window, c, d = kernel.shape
+    if depthwise.pays(window, c, d, groups):
+        return _by_channel(x, kernel, precision=precision, **settings)
+    return _xla_convolution(x, kernel, groups=groups, precision=precision, **settings)
+
+
+@partial(jax.jit, static_argnames=("stride", "padding", "dilation", "input_dilation", "precision"))
+def _by_channel(x: Array, kernel: Array, *, precision: Any, **settings: Any) -> Array:
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=partial(depthwise.correlate, **settings),
+        default=partial(_xla_convolution, groups=x.shape[-1], precision=precision, **settings),
+    )
+
+
+def _xla_convolution(
     x: Array,
     kernel: Array,
     *,
