@@ -63,7 +63,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_wrong_rule_is_caught(mutant: Mutant):
     assert_caught(mutant)

@@ -8,6 +8,7 @@ one filter per channel a CPU does better without a convolution: see `jaxcnn.lowe
 Letters: n batch, c channels in, d channels out, g groups, h/w input, p/q output, k taps.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,9 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import depthwise
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import Entries, declared
+
+# Beyond so many groups the kernel gradient is one convolution again: the program would be long.
+MAX_GROUPS = 64
 
 
 def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -76,8 +80,8 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     stops, so the result has exactly kh × kw elements, whatever remainder the stride left.
     """
     axes, groups = geometry.axes, geometry.groups
-    by_channel = depthwise.pays(geometry.window, x.shape[-1] // groups, delta.shape[-1], groups)
-    correlation = _kernel_grad_by_channel if by_channel else _kernel_grad
+    split = 1 < groups <= MAX_GROUPS or (groups > 1 and _by_single_channels(x, geometry))
+    correlation = _kernel_grad_in_groups if split else _kernel_grad
 
     def result(x: Entries, delta: Entries) -> Entries:
         return (*(None,) * axes, x[-1] if groups == 1 else None, delta[-1])
@@ -86,13 +90,33 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
 
 
 @partial(jax.jit, static_argnames="geometry")
-def _kernel_grad_by_channel(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+def _kernel_grad_in_groups(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    single = _by_single_channels(x, geometry)
+    cpu = _kernel_grad_by_channel if single else _kernel_grad_group_by_group
     return lax.platform_dependent(
         x,
         delta,
-        cpu=partial(depthwise.kernel_grad, geometry=geometry),
+        cpu=partial(cpu, geometry=geometry),
         default=partial(_kernel_grad, geometry=geometry),
     )
+
+
+def _by_single_channels(x: Array, geometry: Geometry) -> bool:
+    return x.shape[-1] == geometry.groups and geometry.taps <= depthwise.MAX_TAPS
+
+
+def _kernel_grad_by_channel(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    """One channel per group, several filters perhaps: output j of every channel at a time."""
+    several = delta.shape[-1] // x.shape[-1]
+    grads = [depthwise.kernel_grad(x, delta[..., j::several], geometry) for j in range(several)]
+    return jnp.stack(grads, -1).reshape(*geometry.window, 1, delta.shape[-1])
+
+
+def _kernel_grad_group_by_group(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    """Each group by itself, so that the batch, which may be sharded, is an axis of its own."""
+    alone = replace(geometry, groups=1)
+    pairs = zip(*(jnp.split(a, geometry.groups, -1) for a in (x, delta)), strict=True)
+    return jnp.concatenate([_kernel_grad(*pair, geometry=alone) for pair in pairs], -1)
 
 
 def _kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
