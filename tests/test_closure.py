@@ -6,11 +6,9 @@ import pytest
 
 import jaxcnn
 from experiments.case import Case
-from experiments.cases import CASES
+from experiments.cases import CASES, FIRST
 from jaxcnn import models
 from jaxcnn.gradcheck import open_primitives
-
-FIRST = {case.op: case for case in reversed(CASES)}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ import pytest
 
 import jaxcnn
 from experiments.case import Case
-from experiments.cases import CASES, FAMILIES
+from experiments.cases import FAMILIES, FIRST
 from jaxcnn import layers
 from jaxcnn.gradcheck import random_like, relative_error
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-FIRST = {case.op: case for case in reversed(CASES)}
 # What decides how fast a program is: everything else is elementwise, a sum or a move. A choice by
 # platform is a `case` of one known branch where the program is for one platform.
 HEAVY = {

@@ -12,10 +12,9 @@ from jax import lax
 
 import jaxcnn as jc
 from experiments.case import Case
-from experiments.cases import CASES
+from experiments.cases import CASES, FIRST
 from jaxcnn.gradcheck import pullback, pullback_arguments, relative_error
 
-FIRST = {case.op: case for case in reversed(CASES)}
 SECOND = {case.op: case for case in reversed(CASES) if case is not FIRST[case.op]}
 HALVES = (jnp.bfloat16, jnp.float16)
 SUMS = {

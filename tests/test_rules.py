@@ -8,14 +8,13 @@ import pytest
 
 import jaxcnn
 from experiments.case import Case
-from experiments.cases import CASES
+from experiments.cases import CASES, FIRST
 from jaxcnn.gradcheck import (
     check_gradients,
     random_like,
     relative_error,
 )
 
-FIRST = {case.op: case for case in reversed(CASES)}
 CONVOLUTIONS = {case.name: case for case in CASES if case.op is jaxcnn.conv}
 
 

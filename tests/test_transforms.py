@@ -14,10 +14,9 @@ import pytest
 
 import jaxcnn
 from experiments.case import Case
-from experiments.cases import CASES, FAMILIES
+from experiments.cases import FAMILIES, FIRST
 from jaxcnn.gradcheck import random_like, relative_error
 
-FIRST = {case.op: case for case in reversed(CASES)}
 STEPS = 2
 
 

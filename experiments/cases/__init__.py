@@ -38,6 +38,9 @@ FAMILIES = (
 
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
 
+FIRST: dict[Callable[..., Any], Case] = {case.op: case for case in reversed(CASES)}
+"""Every operation's first case."""
+
 # The same operations at shapes of real layers, where time and memory are worth measuring.
 LARGE: dict[Callable[..., Any], Case] = {
     case.op: case for family in FAMILIES for case in family.LARGE
