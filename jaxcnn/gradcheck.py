@@ -8,8 +8,10 @@ Every error is relative to the largest element of what it is compared with.
     assert_gradients(my_op, x, kernel, twin=plain_op, orders=3)
 """
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import jax
@@ -267,13 +269,18 @@ def open_primitives(f: Function, order: int, *args: Array, home: str = "jaxcnn")
     for shape in _cotangent_shapes(f, order, args):
         arguments = (arguments, shape)
     found: set[str] = set()
+    # The package's own folder, not its name: a checkout may lie in a folder of the same name.
+    spec = find_spec(home)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"home must be the name of an installed package, got {home!r}")
+    folders = [str(folder) + os.sep for folder in spec.submodule_search_locations]
 
     def visit(jaxpr):
         for eqn in jaxpr.eqns:
             name = eqn.primitive.name
             if name == "custom_vjp_call":
                 source = str(eqn.params["call_jaxpr"].jaxpr.debug_info.func_src_info)
-                if f"/{home}/" not in source.replace("\\", "/"):
+                if not any(folder in source for folder in folders):
                     found.add(f"{name}: {source}")
             elif "jaxpr" in eqn.params and not name.startswith("custom"):
                 visit(getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"]))

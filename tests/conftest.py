@@ -49,7 +49,7 @@ hypothesis.settings.register_profile(
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
-    """Thousands of programs kept alive make everything that follows slower, up to three times."""
+    """Thousands of programs kept alive are gigabytes."""
     yield
     jax.clear_caches()
     gc.collect()

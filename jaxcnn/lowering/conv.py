@@ -149,23 +149,7 @@ def _kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     return grad.transpose(*space, 0, axes + 1)  # c/g kh kw d → kh kw c/g d
 
 
-def _convolution(
-    x: Array,
-    kernel: Array,
-    *,
-    stride: tuple[int, ...],
-    padding: tuple[tuple[int, int], ...],
-    dilation: tuple[int, ...],
-    input_dilation: tuple[int, ...],
-    groups: int,
-    precision: Any,
-) -> Array:
-    settings = {
-        "stride": stride,
-        "padding": padding,
-        "dilation": dilation,
-        "input_dilation": input_dilation,
-    }
+def _convolution(x: Array, kernel: Array, *, groups: int, precision: Any, **settings: Any) -> Array:
     *window, c, d = kernel.shape
     if depthwise.pays(window, c, d, groups):
         return _by_channel(x, kernel, precision=precision, **settings)
