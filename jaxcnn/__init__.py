@@ -82,6 +82,8 @@ from jaxcnn.ops.dropout import spatial_dropout as spatial_dropout
 from jaxcnn.ops.drop_block import drop_block as drop_block
 from jaxcnn.twins import autodiff_twin as autodiff_twin
 from jaxcnn.backprop import backprop as backprop
+from jaxcnn.compilation import jit as jit
+from jaxcnn.compilation import compiler_options as compiler_options
 from jaxcnn import gradcheck as gradcheck
 from jaxcnn import initializers as initializers
 from jaxcnn import interop as interop

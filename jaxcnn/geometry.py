@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 from jax import lax
 
 from jaxcnn import check
@@ -16,14 +17,18 @@ from jaxcnn import check
 Padding = str | int | Sequence[int | tuple[int, int]]
 Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
 
+# Whether the compiler hands convolutions and matrix products to a library: `jaxcnn.jit` says so.
+library = jax.make_user_context(default_value=False)
+
 
 @dataclass(frozen=True)
 class Geometry:
     """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
 
-    The extent of a window of k taps is (k − 1)·dilation + 1. `groups` and `precision`, that of the
-    products, which all gradients keep, concern convolutions only, `overhang` poolings: how much of
-    the high padding a rounding up has added, () for none.
+    The extent of a window of k taps is (k − 1)·dilation + 1. `groups`, `precision`, that of the
+    products, and `library`, whether the compiler hands them to one, concern convolutions only; all
+    gradients keep them. `overhang` concerns poolings: how much of the high padding a rounding up
+    has added, () for none.
     """
 
     input: tuple[int, ...]
@@ -36,6 +41,7 @@ class Geometry:
     groups: int = 1
     overhang: tuple[int, ...] = ()
     precision: Any = None
+    library: bool = False
 
     @classmethod
     def tiles(cls, size: tuple[int, ...], window: tuple[int, ...]) -> "Geometry":
@@ -145,6 +151,7 @@ def parse_geometry(
         groups=groups,
         overhang=tuple(overhang) if any(overhang) else (),
         precision=precision,
+        library=library.value,
     )
 
 

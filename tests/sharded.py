@@ -1,13 +1,11 @@
 """A training step on 8 simulated devices; run by test_sharding.py in a process of its own.
 
 Prints one JSON object per kind of axes: the largest difference from one device, and how many
-collectives of each kind the compiled program has. With the argument "groups" the network has
-convolutions in groups as well.
+collectives of each kind the compiled program has.
 """
 
 import json
 import os
-import sys
 
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
@@ -22,7 +20,6 @@ from jax.sharding import PartitionSpec as P
 import jaxcnn as jc
 from jaxcnn.gradcheck import relative_error
 
-GROUPS = "groups" in sys.argv
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 jax.config.update("jax_enable_x64", True)
 
@@ -46,9 +43,8 @@ X, LABELS = normal(0, 16, 10, 10, 4), jnp.arange(16, dtype=jnp.int32) % 5
 def loss(params, x, labels):
     x = jc.tanh(jc.conv(x, params["stem"], params["bias"], padding="SAME"))
     x = jc.max_pool(x, 2) + jc.max_pool(x, 3, stride=2, padding=1)
-    if GROUPS:
-        x = jc.conv(x, params["grouped"], groups=2, padding=1)
-        x = x + jc.depthwise_conv(x, params["depthwise"], padding="SAME")
+    x = jc.conv(x, params["grouped"], groups=2, padding=1)
+    x = x + jc.depthwise_conv(x, params["depthwise"], padding="SAME")
     x = jc.relu(jc.avg_pool(x, 2, padding=1, count_include_pad=False))
     x = jc.conv_transpose(x, params["transposed"], stride=2)
     x = jc.sigmoid(jc.max_pool(x, 3))

@@ -47,20 +47,6 @@ def has_batch(case: Case) -> bool:
     return bool(fixed + ranks) and min(fixed + ranks) > 0 and not whole
 
 
-def convolves_in_groups(case: Case) -> bool:
-    """Whether the kernel's gradient merges the groups with the batch, and so gathers it.
-
-    With one filter per channel it does not: that is no convolution on a CPU.
-    """
-    if "conv" not in case.op.__name__:
-        return False
-    *_, c, d = case.shapes.get("kernel", (0, 0))
-    groups = case.settings.get("groups", 1)
-    if case.op.__name__ == "depthwise_conv":
-        groups = case.shapes["x"][-1]
-    return groups > 1 and not (c == 1 and d == groups)
-
-
 def lengthened(name, array):
     """The array with a batch for all devices, where it has one."""
     if name not in MAPS:
@@ -158,7 +144,7 @@ def report(kind, f, cases, args, expected):
         error, where = relative_error(jax.tree.map(np.asarray, result), expected[name])
         line = {"kind": kind, "case": name, "op": cases[name].op.__name__}
         line |= {"error": error, "where": where, "sums": sums(cases[name], kind, args[name])}
-        print(json.dumps(line | {"in_groups": convolves_in_groups(cases[name])} | counts))
+        print(json.dumps(line | counts))
 
 
 def check(cases):
@@ -191,7 +177,7 @@ def chosen(full):
     """All cases with a batch; or one per operation, of the elementwise ones few."""
     elementwise = ("jaxcnn.ops.rectifiers", "jaxcnn.ops.smooth")
     for case in filter(has_batch, CASES if full else FIRST.values()):
-        if full or not (case.op.__module__ in elementwise or convolves_in_groups(case)):
+        if full or case.op.__module__ not in elementwise:
             yield case
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # A module may import from what stands to its right, and from its own group.
 ORDER = [
     "experiments", "models", "backprop", "layers", "initializers", "interop", "gradcheck", "twins",
-    "ops", "lowering", "geometry", "check",
+    "ops", "lowering", "compilation", "geometry", "check",
 ]  # fmt: skip
 MODULES = sorted(ROOT.glob("jaxcnn/**/*.py")) + sorted(ROOT.glob("experiments/**/*.py"))
 

@@ -34,23 +34,11 @@ MEMORY = {
 }
 
 
-def recommended_options() -> dict[str, Any]:
-    """What jaxcnn recommends on this platform, as `compiler_options` of `jax.jit`."""
-    recommend = getattr(jaxcnn, "compiler_options", None)
-    if recommend is not None:
-        return recommend()
-    if jax.default_backend() != "cpu":
-        return {}
-    return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
-
-
 def jit_of(peer: Peer) -> Callable[..., Any]:
-    """`jax.jit`, or jaxcnn's, with this peer's options."""
+    """`jax.jit`, with our compiler options if the peer has them, and the rules told of them."""
     if not peer.options:
         return jax.jit
-    if peer.hand and (recommended := getattr(jaxcnn, "jit", None)) is not None:
-        return recommended
-    return partial(jax.jit, compiler_options=recommended_options())
+    return jaxcnn.jit if peer.hand else partial(jax.jit, compiler_options=jaxcnn.compiler_options())
 
 
 def build(peer: Peer, row: Row, dtype: str) -> Program:

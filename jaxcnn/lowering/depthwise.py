@@ -6,52 +6,73 @@ here mixes channels or, but for the kernel gradient, examples; so sharded maps s
 """
 
 import itertools
-import math
-from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.places import every, pad
+from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
 
-# Beyond so many taps the program would be long, and a convolution loses less.
+# Beyond so many products per element the program would be long, and a convolution loses less.
 MAX_TAPS = 128
+# With several filters per channel, fewer groups than this leave the vector registers half empty.
+SIDE_BY_SIDE = 8
 # The kernel gradient adds so many rows element by element before it sums over what is left.
 ROWS = 16
 
 
-def pays(window: Sequence[int], c: int, d: int, groups: int) -> bool:
-    """Whether there are several channels, each with one small filter of its own."""
-    return c == 1 and d == groups > 1 and math.prod(window) <= MAX_TAPS
+def pays(taps: int, inputs: int, outputs: int, groups: int) -> bool:
+    """Whether groups of so many channels in and out are few products per element, side by side."""
+    short = taps * inputs * outputs <= MAX_TAPS
+    return short and groups > 1 and (groups >= SIDE_BY_SIDE or inputs * outputs == 1)
 
 
-def correlate(
-    x: Array,
-    kernel: Array,
-    *,
-    stride: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    dilation: Sequence[int],
-    input_dilation: Sequence[int],
-) -> Array:
-    """y = Σ over taps of shifted x • k: n h w c, kh kw 1 c → n p q c."""
-    window = kernel.shape[:-2]
-    wide, factors = _pad(widen(x), padding, input_dilation), widen(kernel)
-    extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    """y = Σ over taps of shifted x • k: n h w c, kh kw 1 c → n p q c.
+
+    Of several channels per group, all the first ones are taken together, all the second ones, ….
+    """
+    *window, inputs, d = kernel.shape
+    several, stride = d // sliding.groups, sliding.stride
+    wide, factors = pad(widen(x), sliding.padding, sliding.input_dilation), widen(kernel)
+    extent = [(k - 1) * e + 1 for k, e in zip(window, sliding.dilation, strict=True)]
     count = [(h - e) // s + 1 for h, e, s in zip(wide.shape[1:-1], extent, stride, strict=True)]
-    total = None
-    for place in itertools.product(*(range(k) for k in window)):
-        start = [t * d for t, d in zip(place, dilation, strict=True)]
-        part = _every(wide, start, stride, count)
-        term = part * jnp.broadcast_to(factors[(*place, 0)], part.shape)
-        total = term if total is None else total + term
-    assert total is not None
-    return total.astype(x.dtype)
+    totals: list[Any] = [0] * several
+    for i in range(inputs):
+        maps = wide[..., i::inputs]
+        for place in itertools.product(*(range(k) for k in window)):
+            start = [t * e for t, e in zip(place, sliding.dilation, strict=True)]
+            part = every(maps, start, stride, count)
+            for j in range(several):
+                factor = factors[(*place, i)][j::several]
+                term = part * jnp.broadcast_to(factor, part.shape)
+                totals[j] = term if i == 0 and not any(place) else totals[j] + term
+    y = totals[0] if several == 1 else jnp.stack(totals, -1)
+    return y.reshape(*y.shape[: len(window) + 1], d).astype(x.dtype)
 
 
-def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
+def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over examples and places of shifted x • δ: n h w c, n p q c → kh kw 1 c.
+
+    Of several channels per group, the first ones are taken together as well.
+    """
+    groups = geometry.groups
+    inputs, several = x.shape[-1] // groups, delta.shape[-1] // groups
+    grads = [
+        jnp.stack(
+            [_by_one(x[..., i::inputs], delta[..., j::several], geometry) for j in range(several)],
+            -1,
+        )
+        for i in range(inputs)
+    ]  # per i: taps g j
+    return jnp.stack(grads, 1).reshape(*geometry.window, inputs, delta.shape[-1])
+
+
+def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
+    """As many filters as channels: n h w c, n p q c → taps c.
 
     Rows of the same residue modulo `ROWS` are added element by element, since XLA's sums over all
     but the last axis are several times slower than its elementwise loops; the last rows are filled
@@ -61,7 +82,7 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     rows = min(ROWS, geometry.output[0])
     blocks = -(-geometry.output[0] // rows)
     count = (blocks * rows, *geometry.output[1:])
-    wide = _pad(
+    wide = pad(
         widen(delta), [(0, more - p) for more, p in zip(count, geometry.output, strict=True)]
     )
     # Just as much of the padded map as the windows read.
@@ -73,14 +94,14 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
         (low, size - low - h)
         for (low, _), size, h in zip(geometry.padding, reach, geometry.dilated_input, strict=True)
     ]
-    maps = _pad(widen(x), padding, geometry.input_dilation)
+    maps = pad(widen(x), padding, geometry.input_dilation)
     count, steps = (blocks, *geometry.output[1:]), (rows * stride[0], *stride[1:])
     sums = []
     for place in itertools.product(*(range(k) for k in geometry.window)):
         start = [t * d for t, d in zip(place, dilation, strict=True)]
         products = [
-            _every(maps, [start[0] + row * stride[0], *start[1:]], steps, count)
-            * _every(
+            every(maps, [start[0] + row * stride[0], *start[1:]], steps, count)
+            * every(
                 wide, [row] + [0] * (geometry.axes - 1), [rows] + [1] * (geometry.axes - 1), count
             )
             for row in range(rows)
@@ -89,23 +110,7 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     total = jnp.stack(sums)  # taps n blocks q c
     for axis in range(3, total.ndim - 1):
         total = _halve(total, axis)
-    grad = total.sum(range(1, total.ndim - 1))
-    return grad.reshape(*geometry.window, 1, delta.shape[-1]).astype(x.dtype)
-
-
-def _pad(
-    x: Array, padding: Sequence[tuple[int, int]], dilation: Sequence[int] | None = None
-) -> Array:
-    """Zeros around the maps, and between their elements; negative paddings crop."""
-    gaps = [0] * len(padding) if dilation is None else [d - 1 for d in dilation]
-    config = [(*pads, gap) for pads, gap in zip(padding, gaps, strict=True)]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *config, (0, 0, 0)])
-
-
-def _every(x: Array, start: Sequence[int], stride: Sequence[int], count: Sequence[int]) -> Array:
-    """So many elements from a start on along each axis of space, a stride apart."""
-    stop = [b + (p - 1) * s + 1 for b, p, s in zip(start, count, stride, strict=True)]
-    return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *stride, 1))
+    return total.sum(range(1, total.ndim - 1)).astype(x.dtype)
 
 
 def _halve(x: Array, axis: int) -> Array:

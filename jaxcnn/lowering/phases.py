@@ -1,0 +1,152 @@
+"""Correlations of a map with zeros between its elements, without multiplying by the zeros.
+
+The outputs fall into as many phases as there are combinations of residues modulo the dilation s;
+each phase meets every s-th tap of the kernel only, and the undilated map:
+
+    y[s·m + r] = Σ over taps t with t·e ≡ low − r (mod s) of x[m + (r − low + t·e) / s] k[t]
+
+This is the input gradient of a strided convolution, and a transposed convolution. XLA's CPU backend
+multiplies by the zeros, s² times the work. `correlate_together` takes all phases as channels of one
+convolution, with zeros in the kernels of those that have fewer taps: one large product rather than
+several thin ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxcnn.lowering import plain
+from jaxcnn.lowering.plain import Sliding
+
+
+class Phase(NamedTuple):
+    """Along one axis, what outputs r, r + s, … read of the map: from `start` on."""
+
+    taps: range
+    """Of the whole kernel."""
+    start: int
+    dilation: int
+
+    @property
+    def end(self) -> int:
+        """One more than the last element that the first output reads."""
+        return self.start + (len(self.taps) - 1) * self.dilation + 1
+
+
+def applies(sliding: Sliding) -> bool:
+    """Whether there are zeros to be left out, and every place is wanted."""
+    return max(sliding.input_dilation) > 1 and set(sliding.stride) == {1} and sliding.groups == 1
+
+
+def number(sliding: Sliding) -> int:
+    """How many phases there are."""
+    return math.prod(sliding.input_dilation)
+
+
+def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    """A convolution per phase, whose results are interleaved."""
+    count = _count(x, kernel, sliding)
+    parts = []
+    for phase in itertools.product(*_phases(kernel, sliding)):
+        if not all(axis.taps for axis in phase):
+            shape = (x.shape[0], *count, kernel.shape[-1])
+            parts.append(jnp.broadcast_to(jnp.zeros((), x.dtype), shape))
+            continue
+        alone = replace(
+            _undilated(sliding),
+            padding=tuple(
+                (-axis.start, m - 1 + axis.end - h)
+                for axis, m, h in zip(phase, count, x.shape[1:-1], strict=True)
+            ),
+            dilation=tuple(axis.dilation for axis in phase),
+        )
+        parts.append(plain.correlate(x, _taps(kernel, phase), sliding=alone))
+    return _interleaved(jnp.stack(parts, -2), x, kernel, sliding)
+
+
+def correlate_together(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    """One convolution, with a kernel as wide as all phases reach and the phases as channels."""
+    count, phases = _count(x, kernel, sliding), _phases(kernel, sliding)
+    reach = [
+        (min(p.start for p in axis if p.taps), max(p.end for p in axis if p.taps))
+        for axis in phases
+    ]
+    kernels = []
+    for phase in itertools.product(*phases):
+        config = [
+            (p.start - start, end - p.end, p.dilation - 1) if p.taps else (0, end - start, 0)
+            for p, (start, end) in zip(phase, reach, strict=True)
+        ]
+        taps = _taps(kernel, phase)
+        kernels.append(lax.pad(taps, jnp.zeros((), kernel.dtype), [*config, *[(0, 0, 0)] * 2]))
+    joined = jnp.concatenate(kernels, -1)
+    together = replace(
+        _undilated(sliding),
+        padding=tuple(
+            (-start, m - 1 + end - h)
+            for (start, end), m, h in zip(reach, count, x.shape[1:-1], strict=True)
+        ),
+    )
+    y = plain.correlate(x, joined, sliding=together)
+    y = y.reshape(*y.shape[:-1], len(kernels), kernel.shape[-1])
+    return _interleaved(y, x, kernel, sliding)
+
+
+def _phases(kernel: Array, sliding: Sliding) -> list[list[Phase]]:
+    """Of every axis, that of each residue r."""
+    found = []
+    for k, s, e, (low, _) in zip(
+        kernel.shape[:-2], sliding.input_dilation, sliding.dilation, sliding.padding, strict=True
+    ):
+        step = s // math.gcd(s, e)
+        axis = []
+        for r in range(s):
+            first = next((t for t in range(step) if (r + t * e - low) % s == 0), k)
+            taps = range(first, k, step)
+            axis.append(Phase(taps, (r + first * e - low) // s, step * e // s))
+        found.append(axis)
+    return found
+
+
+def _undilated(sliding: Sliding) -> Sliding:
+    ones = (1,) * len(sliding.stride)
+    return replace(sliding, input_dilation=ones, dilation=ones)
+
+
+def _taps(kernel: Array, phase: Sequence[Phase]) -> Array:
+    return kernel[tuple(slice(p.taps.start, p.taps.stop, p.taps.step) for p in phase)]
+
+
+def _sizes(x: Array, kernel: Array, sliding: Sliding) -> list[int]:
+    """Of the result, along each axis of space."""
+    return [
+        (h - 1) * s + 1 + low + high - (k - 1) * e
+        for h, k, s, e, (low, high) in zip(
+            x.shape[1:-1], kernel.shape[:-2], sliding.input_dilation, sliding.dilation,
+            sliding.padding, strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _count(x: Array, kernel: Array, sliding: Sliding) -> list[int]:
+    """How many outputs each phase has; the last one perhaps more than are wanted."""
+    sizes = _sizes(x, kernel, sliding)
+    return [-(-p // s) for p, s in zip(sizes, sliding.input_dilation, strict=True)]
+
+
+def _interleaved(parts: Array, x: Array, kernel: Array, sliding: Sliding) -> Array:
+    """N m… phases d → n p q d."""
+    axes, count = len(sliding.stride), parts.shape[1:-2]
+    split = parts.reshape(parts.shape[0], *count, *sliding.input_dilation, parts.shape[-1])
+    order = [a for axis in range(axes) for a in (1 + axis, 1 + axes + axis)]
+    split = split.transpose(0, *order, 2 * axes + 1)
+    size = [m * s for m, s in zip(count, sliding.input_dilation, strict=True)]
+    whole = split.reshape(parts.shape[0], *size, parts.shape[-1])
+    return whole[(slice(None), *(slice(p) for p in _sizes(x, kernel, sliding)))]

@@ -1,0 +1,53 @@
+"""Convolutions with kernels of one element: a product of matrices, with all places as its rows.
+
+XLA's CPU backend would take them as convolutions, two to seven times slower.
+"""
+
+from collections.abc import Sequence
+
+from jax import Array, lax
+
+from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.places import pad
+from jaxcnn.lowering.plain import Sliding
+from jaxcnn.lowering.precision import accumulator
+
+
+def applies(window: Sequence[int], sliding: Sliding) -> bool:
+    """Whether a window holds one element, of all channels."""
+    strided, dilated = max(sliding.stride) > 1, max(sliding.input_dilation) > 1
+    return set(window) == {1} and sliding.groups == 1 and not (strided and dilated)
+
+
+def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    """y = x k at every stride-th place: n h w c, 1 1 c d → n p q d."""
+    axes = kernel.ndim - 2
+    strided = max(sliding.stride) > 1
+    if strided:  # fewer places first; else more places last: the product of a zero is zero
+        x = _chosen(pad(x, sliding.padding), sliding.stride)
+    y = lax.dot_general(
+        x,
+        kernel.reshape(kernel.shape[-2:]),
+        (((axes + 1,), (0,)), ((), ())),
+        precision=sliding.precision,
+        preferred_element_type=accumulator(x.dtype),
+    ).astype(x.dtype)
+    return y if strided else pad(y, sliding.padding, sliding.input_dilation)
+
+
+def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    """w = Σ over examples and places of x δᵀ: n h w c, n p q d → 1 1 c d."""
+    x = _chosen(pad(x, geometry.padding, geometry.input_dilation), geometry.stride)
+    places = tuple(range(geometry.axes + 1))
+    grad = lax.dot_general(
+        x,
+        delta,
+        ((places, places), ((), ())),
+        precision=geometry.precision,
+        preferred_element_type=accumulator(x.dtype),
+    ).astype(x.dtype)
+    return grad.reshape(*geometry.window, *grad.shape)
+
+
+def _chosen(x: Array, stride: Sequence[int]) -> Array:
+    return x[(slice(None), *(slice(None, None, s) for s in stride))]
