@@ -80,6 +80,14 @@ def depthwise(x, kernel):
     return jaxcnn.depthwise_conv(x, kernel, padding=1)
 
 
+def grouped(x, kernel):
+    return jaxcnn.conv(x, kernel, groups=2)
+
+
+def pointwise(x, kernel):
+    return jaxcnn.conv(x, kernel)
+
+
 def transposed(x, kernel):
     return jaxcnn.conv_transpose(x, kernel, stride=2)
 
@@ -105,15 +113,20 @@ def norm(x):
 
 
 MAPS, KERNEL = (2, 8, 8, 4), (3, 3, 4, 6)
-# The same form everywhere, unless a platform has been measured to want another one: a CPU wants no
-# convolution with one filter per channel.
+PATCHES = {"convolution": 2, "while": 1, "dot_general": 1, "dynamic_slice": 4}
+# The same form everywhere, unless a platform has been measured to want another one: see
+# `jaxcnn.lowering.conv` for a CPU's.
 FORMS = [
     form(conv, MAPS, KERNEL, convolution=1),
     form(gradients(conv), MAPS, KERNEL, convolution=3),
-    form(depthwise, MAPS, (3, 3, 1, 8), convolution=1),
+    form(depthwise, (2, 8, 8, 8), (3, 3, 1, 16), cpu={}, convolution=1),
     form(depthwise, MAPS, (3, 3, 1, 4), cpu={}, convolution=1),
-    form(gradients(depthwise), MAPS, (3, 3, 1, 8), cpu={"convolution": 2}, convolution=3),
+    form(gradients(depthwise), (2, 8, 8, 8), (3, 3, 1, 16), cpu={}, convolution=3),
     form(gradients(depthwise), MAPS, (3, 3, 1, 4), cpu={}, convolution=3),
+    form(gradients(grouped), MAPS, (3, 3, 2, 6), cpu={"convolution": 6}, convolution=3),
+    form(gradients(pointwise), MAPS, (1, 1, 4, 6), cpu={"dot_general": 3}, convolution=3),
+    # A loop over the rows, each of which is a product of matrices.
+    form(gradients(conv), (2, 8, 8, 16), (3, 3, 16, 32), cpu=PATCHES, convolution=3),
     form(transposed, MAPS, (3, 3, 6, 4), convolution=1),
     form(gradients(transposed), MAPS, (3, 3, 6, 4), convolution=3),
     # A maximum alone is one reduction; with a gradient it leaves switches: nothing is scattered.

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from jaxcnn.geometry import Geometry, parse_geometry
 from jaxcnn.gradcheck import relative_error
-from jaxcnn.lowering import depthwise, grouped, patches, phases, plain, pointwise
+from jaxcnn.lowering import banded, depthwise, grouped, patches, phases, plain, pointwise
 
 TOLERANCE = 1e-10
 CORRELATIONS = {
     "pointwise": pointwise.correlate,
+    "banded": banded.correlate,
     "depthwise": depthwise.correlate,
     "grouped": grouped.correlate,
     "phases": phases.correlate,
@@ -21,6 +22,7 @@ CORRELATIONS = {
 }
 KERNEL_GRADS = {
     "pointwise": pointwise.kernel_grad,
+    "banded": banded.kernel_grad,
     "depthwise": depthwise.kernel_grad,
     "grouped": grouped.kernel_grad,
     "patches": patches.kernel_grad,
@@ -42,13 +44,16 @@ def problems(draw, kind):
         input_dilation = (1,) * axes
     elif kind.startswith(("pointwise", "phases")):
         stride = (1,) * axes
+    dilation = each(few)
+    if kind == "banded":
+        dilation, input_dilation = (*dilation[:-1], 1), (*input_dilation[:-1], 1)
     groups = draw(st.integers(2, 4)) if kind in ("depthwise", "grouped") else 1
     size = each(st.integers(1, 9 if axes < 3 else 5))
     padding = each(st.tuples(st.integers(-1, 3), st.integers(-1, 3)))
     try:
         geometry = parse_geometry(
             "conv", size, window, stride=stride, padding=padding,
-            dilation=each(few), input_dilation=input_dilation, groups=groups,
+            dilation=dilation, input_dilation=input_dilation, groups=groups,
         )  # fmt: skip
     except ValueError:
         assume(False)

@@ -6,6 +6,7 @@ a CPU it depends on the shapes, and there are other forms beside it:
   pointwise   windows of one element: a product of matrices
   depthwise   few channels per group: products of shifted maps, summed
   grouped     more channels per group: each group by itself
+  banded      few channels: neighbours in a row become channels
   phases      zeros between the elements (strides, transposed): without multiplying by them
   patches     kernel gradients where the compiler calls no library: patches of some rows, times δ
 
@@ -26,7 +27,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering import depthwise, grouped, patches, phases, plain, pointwise
+from jaxcnn.lowering import banded, depthwise, grouped, patches, phases, plain, pointwise
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.sharding import Entries, declared
 
@@ -120,6 +121,8 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
             return phases.correlate
         if sliding.library or d < 32:
             return phases.correlate_together
+    if banded.pays(window, inputs, d, sliding):
+        return banded.correlate
     return plain.correlate
 
 
@@ -133,16 +136,15 @@ def _kernel_gradient(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 def kernel_grad_form(c: int, d: int, geometry: Geometry) -> Form:
     """How a CPU computes a kernel gradient between so many channels."""
     groups = geometry.groups
-    inputs, outputs = c // groups, d // groups
     if geometry.taps == 1 and groups == 1:
         return pointwise.kernel_grad
     if groups > 1:
-        if depthwise.pays(geometry.taps, inputs, outputs, groups):
+        if depthwise.pays(geometry.taps, c // groups, d // groups, groups):
             return depthwise.kernel_grad
         return grouped.kernel_grad if groups <= grouped.MAX_GROUPS else plain.kernel_grad
-    if not geometry.library and patches.pays(geometry, inputs, outputs):
-        return patches.kernel_grad
-    return plain.kernel_grad
+    if banded.pays_for_kernel_grad(c, geometry):
+        return banded.kernel_grad
+    return patches.kernel_grad if patches.pays(geometry, c, d) else plain.kernel_grad
 
 
 @partial(jax.jit, static_argnames=("cpu", "default", "sliding", "geometry"))

@@ -24,8 +24,8 @@ MIN_CHANNELS, MIN_PATCH = 16, 16
 
 
 def pays(geometry: Geometry, inputs: int, outputs: int) -> bool:
-    """Whether the matrices are large enough for their products to be worth the patches."""
-    return outputs >= MIN_CHANNELS and geometry.taps * inputs >= MIN_PATCH
+    """Whether no library takes the kernel gradient, and the products are worth the patches."""
+    return not geometry.library and outputs >= MIN_CHANNELS and geometry.taps * inputs >= MIN_PATCH
 
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:

@@ -1,0 +1,144 @@
+"""Convolutions of few channels as convolutions of several: neighbours in a row become channels.
+
+Channels last, a row of w·c numbers is as well one of w/b places with b·c channels each. Taken so, b
+neighbouring outputs depend on their inputs by a banded matrix of taps (Toeplitz), some of whose
+elements are zeros: more products, but in fewer and larger pieces, which vector registers like. The
+maps are only reshaped:
+
+    k'[…, u, (i c), (j d)] = k[…, u·b·s + i − j·s, c, d],  s the stride, 0 ≤ i < b·s, 0 ≤ j < b
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import jax.numpy as jnp
+from jax import Array
+
+from jaxcnn.geometry import Geometry
+from jaxcnn.lowering import patches, plain
+from jaxcnn.lowering.places import pad
+from jaxcnn.lowering.plain import Sliding
+
+
+def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
+    """Whether channels are so few that more products, side by side, take less time."""
+    return _applies(window, sliding) and c * d <= (128 if sliding.library else 64)
+
+
+def pays_for_kernel_grad(c: int, geometry: Geometry) -> bool:
+    """The same for the kernel gradient, where the compiler calls no library."""
+    few = 2 if geometry.window[-1] < 5 else 8
+    return _applies(geometry.window, geometry) and c <= few and not geometry.library
+
+
+def _applies(window: Sequence[int], sliding: Sliding | Geometry) -> bool:
+    """Whether rows are dense, and windows wide enough for the zeros not to outweigh the taps."""
+    dense = sliding.dilation[-1] == sliding.input_dilation[-1] == 1
+    return sliding.groups == 1 and dense and window[-1] >= 3
+
+
+@dataclass(frozen=True)
+class Band:
+    """The sizes along the last axis of space, of places and of blocks of them."""
+
+    size: int
+    low: int
+    taps: int
+    stride: int
+    output: int
+    b: int
+
+    @property
+    def step(self) -> int:
+        """How many inputs a block of outputs moves on, and a block of inputs holds."""
+        return self.b * self.stride
+
+    @property
+    def blocks(self) -> int:
+        """Of outputs."""
+        return -(-self.output // self.b)
+
+    @property
+    def taps_of_blocks(self) -> int:
+        """How many blocks of inputs a block of outputs reads."""
+        return -(-(self.taps + self.step - self.stride) // self.step)
+
+    def maps(self, x: Array) -> Array:
+        """… h w c → … h blocks (step c): what the windows read, zeros included."""
+        whole = (self.blocks + self.taps_of_blocks - 1) * self.step
+        x = _pad_rows(x, self.low, whole - self.low - self.size)
+        return x.reshape(*x.shape[:-2], whole // self.step, self.step * x.shape[-1])
+
+    def outputs(self, delta: Array) -> Array:
+        """… p q d → … p blocks (b d), zeros at the end."""
+        delta = _pad_rows(delta, 0, self.blocks * self.b - self.output)
+        return delta.reshape(*delta.shape[:-2], self.blocks, self.b * delta.shape[-1])
+
+    def unblocked(self, y: Array) -> Array:
+        """… p blocks (b d) → … p q d."""
+        rows = y.reshape(*y.shape[:-2], self.blocks * self.b, y.shape[-1] // self.b)
+        return rows[..., : self.output, :]
+
+    def kernel(self, kernel: Array) -> Array:
+        """… kw c d → … blocks (step c) (b d): a shifted copy for each of b outputs."""
+        *above, _, c, d = kernel.shape
+        reach = self.taps_of_blocks * self.step
+        copies = []
+        for j in range(self.b):
+            before = j * self.stride
+            config = [(0, 0)] * len(above) + [(before, reach - self.taps - before), (0, 0), (0, 0)]
+            copies.append(jnp.pad(kernel, config))
+        shape = (*above, self.taps_of_blocks, self.step * c, self.b * d)
+        return jnp.stack(copies, -2).reshape(shape)
+
+    def kernel_grad(self, grad: Array, c: int, d: int) -> Array:
+        """… blocks (step c) (b d) → … kw c d: the transpose of `kernel`, a sum over the copies."""
+        above = grad.shape[:-3]
+        grad = grad.reshape(*above, self.taps_of_blocks * self.step, c, self.b, d)
+        starts = [j * self.stride for j in range(self.b)]
+        parts = [grad[..., a : a + self.taps, :, j, :] for j, a in enumerate(starts)]
+        return sum(parts[1:], parts[0])
+
+
+def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    """y = x ⋆ k: n h w c, kh kw c d → n p q d."""
+    (low, high), stride, taps = sliding.padding[-1], sliding.stride[-1], kernel.shape[-3]
+    output = (x.shape[-2] + low + high - taps) // stride + 1
+    b = 4 if min(kernel.shape[-2:]) <= 2 else 2
+    band = Band(x.shape[-2], low, taps, stride, output, b)
+    inside = replace(sliding, **_unpadded(sliding))
+    return band.unblocked(plain.correlate(band.maps(x), band.kernel(kernel), sliding=inside))
+
+
+def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    """w = x ⋆ dilate(δ): n h w c, n p q d → kh kw c d."""
+    c, d = x.shape[-1], delta.shape[-1]
+    band = Band(
+        geometry.input[-1],
+        geometry.padding[-1][0],
+        geometry.window[-1],
+        geometry.stride[-1],
+        geometry.output[-1],
+        4,
+    )
+    maps, outputs = band.maps(x), band.outputs(delta)
+    inside = replace(
+        geometry,
+        input=(*geometry.input[:-1], maps.shape[-2]),
+        window=(*geometry.window[:-1], band.taps_of_blocks),
+        output=(*geometry.output[:-1], band.blocks),
+        **_unpadded(geometry),
+    )
+    form: Callable[..., Array] = plain.kernel_grad if geometry.library else patches.kernel_grad
+    return band.kernel_grad(form(maps, outputs, geometry=inside), c, d)
+
+
+def _unpadded(sliding: Sliding | Geometry) -> dict[str, tuple]:
+    """Along the last axis neither stride nor padding is left."""
+    return {"stride": (*sliding.stride[:-1], 1), "padding": (*sliding.padding[:-1], (0, 0))}
+
+
+def _pad_rows(x: Array, low: int, high: int) -> Array:
+    return pad(x, [*[(0, 0)] * (x.ndim - 3), (low, high)])
