@@ -17,8 +17,8 @@ from jaxcnn import check
 Padding = str | int | Sequence[int | tuple[int, int]]
 Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
 
-# Whether the compiler hands convolutions and matrix products to a library: `jaxcnn.jit` says so.
-library = jax.make_user_context(default_value=False)
+# Whether the program's compiler options make a CPU's convolutions fast: `jaxcnn.jit` says so.
+fast_convolutions = jax.make_user_context(default_value=False)
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Geometry:
     """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
 
     The extent of a window of k taps is (k − 1)·dilation + 1. `groups`, `precision`, that of the
-    products, and `library`, whether the compiler hands them to one, concern convolutions only; all
-    gradients keep them. `overhang` concerns poolings: how much of the high padding a rounding up
+    products, and `fast_convolutions`, which decides on the form of the gradients, concern
+    convolutions only; all gradients keep them. `overhang` concerns poolings: how much of the high padding a rounding up
     has added, () for none.
     """
 
@@ -41,7 +41,7 @@ class Geometry:
     groups: int = 1
     overhang: tuple[int, ...] = ()
     precision: Any = None
-    library: bool = False
+    fast_convolutions: bool = False
 
     @classmethod
     def tiles(cls, size: tuple[int, ...], window: tuple[int, ...]) -> "Geometry":
@@ -151,7 +151,7 @@ def parse_geometry(
         groups=groups,
         overhang=tuple(overhang) if any(overhang) else (),
         precision=precision,
-        library=library.value,
+        fast_convolutions=fast_convolutions.value,
     )
 
 

@@ -69,7 +69,8 @@ def problems(draw, kind):
 
 def sliding_of(geometry: Geometry):
     names = (
-        "stride", "padding", "dilation", "input_dilation", "groups", "precision", "library"
+        "stride", "padding", "dilation", "input_dilation", "groups", "precision",
+        "fast_convolutions",
     )  # fmt: skip
     return plain.Sliding(**{name: getattr(geometry, name) for name in names})
 

@@ -10,7 +10,7 @@ maps are only reshaped:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
@@ -24,13 +24,13 @@ from jaxcnn.lowering.plain import Sliding
 
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
     """Whether channels are so few that more products, side by side, take less time."""
-    return _applies(window, sliding) and c * d <= (128 if sliding.library else 64)
+    return _applies(window, sliding) and c * d <= (128 if sliding.fast_convolutions else 64)
 
 
 def pays_for_kernel_grad(c: int, geometry: Geometry) -> bool:
-    """The same for the kernel gradient, where the compiler calls no library."""
+    """The same for the kernel gradient, where the options leave convolutions slow."""
     few = 2 if geometry.window[-1] < 5 else 8
-    return _applies(geometry.window, geometry) and c <= few and not geometry.library
+    return _applies(geometry.window, geometry) and c <= few and not geometry.fast_convolutions
 
 
 def _applies(window: Sequence[int], sliding: Sliding | Geometry) -> bool:
@@ -131,8 +131,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
         output=(*geometry.output[:-1], band.blocks),
         **_unpadded(geometry),
     )
-    form: Callable[..., Array] = plain.kernel_grad if geometry.library else patches.kernel_grad
-    return band.kernel_grad(form(maps, outputs, geometry=inside), c, d)
+    return band.kernel_grad(patches.kernel_grad(maps, outputs, geometry=inside), c, d)
 
 
 def _unpadded(sliding: Sliding | Geometry) -> dict[str, tuple]:

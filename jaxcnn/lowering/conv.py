@@ -8,7 +8,7 @@ a CPU it depends on the shapes, and there are other forms beside it:
   grouped     more channels per group: each group by itself
   banded      few channels: neighbours in a row become channels
   phases      zeros between the elements (strides, transposed): without multiplying by them
-  patches     kernel gradients where the compiler calls no library: patches of some rows, times δ
+  patches     kernel gradients where convolutions are slow: patches of some rows, times δ
 
 All are written with the canonical dimension numbers (batch, space, channels) and explicit
 transposes. JAX's own kernel gradient asks for the same convolution with other dimension numbers,
@@ -43,7 +43,7 @@ def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
         input_dilation=geometry.input_dilation,
         groups=geometry.groups,
         precision=geometry.precision,
-        library=geometry.library,
+        fast_convolutions=geometry.fast_convolutions,
     )
 
     def forward(x: Array, kernel: Array) -> Array:
@@ -72,7 +72,7 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
         input_dilation=geometry.stride,
         groups=geometry.groups,
         precision=geometry.precision,
-        library=geometry.library,
+        fast_convolutions=geometry.fast_convolutions,
     )
 
     def backward(delta: Array, kernel: Array) -> Array:
@@ -117,9 +117,9 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
             return depthwise.correlate
         return grouped.correlate if groups <= grouped.MAX_GROUPS else plain.correlate
     if phases.applies(sliding):
-        if sliding.library and d >= 16 and phases.number(sliding) <= 8:
+        if sliding.fast_convolutions and d >= 16 and phases.number(sliding) <= 8:
             return phases.correlate
-        if sliding.library or d < 32:
+        if sliding.fast_convolutions or d < 32:
             return phases.correlate_together
     if banded.pays(window, inputs, d, sliding):
         return banded.correlate

@@ -20,8 +20,9 @@ from jaxcnn.lowering.precision import widen
 MAX_TAPS = 128
 # With several filters per channel, fewer groups than this leave the vector registers half empty.
 SIDE_BY_SIDE = 8
-# The kernel gradient adds so many rows element by element before it sums over what is left.
-ROWS = 16
+# The kernel gradient adds so many rows element by element before it sums over what is left; fewer
+# where there are more taps, or the program would be long.
+ROWS, PRODUCTS = 16, 200
 
 
 def pays(taps: int, inputs: int, outputs: int, groups: int) -> bool:
@@ -79,7 +80,7 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     up with zeros. What is left, a sixteenth, is halved along the other axes and summed.
     """
     stride, dilation = geometry.stride, geometry.dilation
-    rows = min(ROWS, geometry.output[0])
+    rows = min(ROWS, geometry.output[0], max(4, PRODUCTS // geometry.taps))
     blocks = -(-geometry.output[0] // rows)
     count = (blocks * rows, *geometry.output[1:])
     wide = pad(

@@ -1,6 +1,6 @@
 """The kernel gradient as a product of matrices: the patches of a few rows at a time, times δ.
 
-Without a library XLA's CPU backend takes a kernel gradient, a convolution with a kernel as large as
+With its default options XLA's CPU backend takes a kernel gradient, a convolution with a kernel as large as
 the map, two to five times slower than this. All patches at once would be kh·kw copies of the map;
 those of a few rows of a few images stay in the cache. The images taken together are not neighbours
 but as far apart as possible, so that a batch spread over devices stays where it is.
@@ -24,8 +24,12 @@ MIN_CHANNELS, MIN_PATCH = 16, 16
 
 
 def pays(geometry: Geometry, inputs: int, outputs: int) -> bool:
-    """Whether no library takes the kernel gradient, and the products are worth the patches."""
-    return not geometry.library and outputs >= MIN_CHANNELS and geometry.taps * inputs >= MIN_PATCH
+    """Whether convolutions are slow, and the products worth the patches."""
+    return (
+        not geometry.fast_convolutions
+        and outputs >= MIN_CHANNELS
+        and geometry.taps * inputs >= MIN_PATCH
+    )
 
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:

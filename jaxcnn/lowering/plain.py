@@ -23,7 +23,7 @@ class Sliding:
     input_dilation: tuple[int, ...]
     groups: int
     precision: Any
-    library: bool
+    fast_convolutions: bool
 
 
 def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
@@ -73,7 +73,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
         input_dilation=geometry.input_dilation,
         groups=groups,
         precision=geometry.precision,
-        library=geometry.library,
+        fast_convolutions=geometry.fast_convolutions,
     )
     x = x.reshape(c // groups, *geometry.input, groups * n)
     grad = correlate(x, delta.transpose(*space, 0, axes + 1), sliding=sliding)  # n p q d → p q n d

@@ -61,7 +61,8 @@ def _silu_fwd(x):
 
 def _silu_bwd(x, delta):
     wide = widen(x)
-    slope = sigmoid_map(wide) * (1 + wide * sigmoid_map(-wide))
+    s = sigmoid_map(wide)
+    slope = s * (1 + wide * (1 - s))
     return ((widen(delta) * slope).astype(x.dtype),)
 
 
@@ -127,7 +128,7 @@ def _gelu_cdf(x: Array, approximate: bool) -> tuple[Array, Array]:
     v = 2 * _GELU_SCALE * (x + _GELU_CUBIC * square * x)
     slope = 2 * _GELU_SCALE * (1 + 3 * _GELU_CUBIC * square)
     cdf = sigmoid_map(v)
-    return cdf, cdf * sigmoid_map(-v) * slope
+    return cdf, cdf * (1 - cdf) * slope
 
 
 def softplus(
