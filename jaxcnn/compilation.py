@@ -1,10 +1,10 @@
 """Compiler options that suit the rules, and the word of them that reaches the rules.
 
 On a CPU, XLA hands convolutions, matrix products and sums to YNNPACK. For the last two that is a
-gain, but convolutions, and the kernel gradients above all, XLA's own code computes two to five times
-faster. An experimental option says what goes to the library; it is accepted for the outermost `jit`
-only. Which form of a gradient is the fastest depends on it; a rule cannot see the options of the
-program that it becomes part of, so `jit` tells it, by a context that JAX's own caches know of.
+gain, but convolutions, and the kernel gradients above all, XLA's own code computes two to five
+times faster. An experimental option says what goes to the library; it is accepted for the outermost
+`jit` only. Which form of a gradient is the fastest depends on it; a rule cannot see the options of
+the program that it becomes part of, so `jit` tells it, by a context that JAX's own caches know of.
 """
 
 from __future__ import annotations

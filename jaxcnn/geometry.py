@@ -27,8 +27,8 @@ class Geometry:
 
     The extent of a window of k taps is (k − 1)·dilation + 1. `groups`, `precision`, that of the
     products, and `fast_convolutions`, which decides on the form of the gradients, concern
-    convolutions only; all gradients keep them. `overhang` concerns poolings: how much of the high padding a rounding up
-    has added, () for none.
+    convolutions only; all gradients keep them. `overhang` concerns poolings: how much of the high
+    padding a rounding up     has added, () for none.
     """
 
     input: tuple[int, ...]

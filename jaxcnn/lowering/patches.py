@@ -1,9 +1,9 @@
 """The kernel gradient as a product of matrices: the patches of a few rows at a time, times δ.
 
-With its default options XLA's CPU backend takes a kernel gradient, a convolution with a kernel as large as
-the map, two to five times slower than this. All patches at once would be kh·kw copies of the map;
-those of a few rows of a few images stay in the cache. The images taken together are not neighbours
-but as far apart as possible, so that a batch spread over devices stays where it is.
+With its default options XLA's CPU backend takes a kernel gradient, a convolution with a kernel as
+large as the map, two to five times slower than this. All patches at once would be kh·kw copies of
+the map; those of a few rows of a few images stay in the cache. The images taken together are not
+neighbours but as far apart as possible, so that a batch spread over devices stays where it is.
 """
 
 import itertools
