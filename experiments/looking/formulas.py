@@ -10,10 +10,11 @@ from jaxcnn.layers import Branches, Layer, Leaf
 
 
 def formula_of(layer: Layer) -> str:
-    """Forward and backward, in one line; "" for a layer that applies no public operation."""
+    """Forward and backward, a line each; "" for a layer that applies no public operation."""
     if isinstance(layer, Branches):
-        added = {"add": "y = Σᵢ fᵢ(x)        ∂x = Σᵢ of the branches' ∂x"}
-        return added.get(layer.merge, "y = [f₁(x), f₂(x), …]        δ is split among the branches")
+        if layer.merge == "add":
+            return "y = Σᵢ fᵢ(x)\n∂x = Σᵢ ∂xᵢ of the branches, each of which gets δ"
+        return "y = [f₁(x), f₂(x), …]\n∂x = Σᵢ ∂xᵢ of the branches, among which δ is split"
     operation = _operation_of(layer)
     text = inspect.getdoc(operation) if operation is not None else None
     if not text:
@@ -21,7 +22,7 @@ def formula_of(layer: Layer) -> str:
     forward = text.splitlines()[0].rstrip(".")
     found = re.search(r"Backward[^:]*: (.*?)(?:\n\s*\n|\nSource:|$)", text, re.DOTALL)
     backward = " ".join(found[1].split()).rstrip(".") if found else ""
-    return f"{forward}        {backward}"
+    return f"{forward}\n{backward}".strip()
 
 
 def _operation_of(layer: Layer):
@@ -34,3 +35,8 @@ def _operation_of(layer: Layer):
             if parameter is not None and parameter.default is layer.rule:
                 return operation
     return None
+
+
+def kind_of(layer: Layer) -> str:
+    """What a layer does, in a word: conv, relu, maxpool."""
+    return layer.kind if isinstance(layer, Leaf) else type(layer).__name__.lower()

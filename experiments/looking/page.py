@@ -16,7 +16,7 @@ h2 { font-size: 1.2rem; margin: 2.6rem 0 .3rem; padding-top: 1.2rem;
      border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.4rem 0 .2rem; }
 p { max-width: 44rem; margin: .4rem 0; }
-code.formula { display: block; width: fit-content; max-width: 100%; overflow-x: auto;
+code.formula { display: block; width: fit-content; max-width: 100%; white-space: pre-line;
   font: 15px/1.6 "STIX Two Math", "Cambria Math", ui-serif, Georgia, serif;
   background: #f4f6f9; border-left: 3px solid #0072b2; padding: .35rem .8rem; margin: .5rem 0; }
 figure { margin: .6rem 0; overflow-x: auto; }

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+MAPS = 32  # shown of a layer at most
+MISTAKES = 24
 SIGNED, GREY = "PuOr_r", "gray"
 BLUE, ORANGE, MIDDLE = "#0072B2", "#E66101", "#9A9A9A"
 
@@ -76,7 +78,7 @@ def forward_and_back(y: np.ndarray, delta: np.ndarray) -> bytes:
             axis.tick_params(labelsize=7)
             axis.spines[["top", "right"]].set_visible(False)
         return png(figure)
-    maps = min(y.shape[-1], 32)
+    maps = min(y.shape[-1], MAPS)
     columns = min(maps, 4 if maps <= 8 else 8)
     rows = -(-maps // columns)
     figure = _figure(8.4, 0.35 + rows * 4.0 / columns)

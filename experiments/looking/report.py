@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 
 from experiments import data
 from experiments.looking import pictures
-from experiments.looking.formulas import formula_of
+from experiments.looking.formulas import formula_of, kind_of
 from experiments.looking.layers import (
     Looked,
     deconvolved,
@@ -23,8 +23,6 @@ from experiments.looking.layers import (
 )
 from experiments.looking.opened import Opened
 from experiments.looking.page import Section
-
-MAPS = 32  # shown of a layer at most
 
 
 class Chosen(NamedTuple):
@@ -73,7 +71,7 @@ def _image(looked: Looked, chosen: Chosen) -> Section:
         "The image and the answer",
         f"{chosen.origin[:1].upper()}{chosen.origin[1:]}. The error that is differentiated below "
         f"is that of class {chosen.label}.",
-        "yₖ = exp(uₖ) / Σⱼ exp(uⱼ)        E = −ln yₜ        δₖ = yₖ − [k = t]",
+        "yₖ = exp(uₖ) / Σⱼ exp(uⱼ),  E = −ln yₜ\nδₖ = yₖ − [k = t]",
         [("image", "the image", picture), ("probabilities", "probability of each class", bars)],
     )
 
@@ -85,7 +83,7 @@ def _filters(opened: Opened) -> list[Section]:
         kernel = np.asarray(stage.params["kernel"])
         if kernel.ndim != 4 or kernel.shape[2] not in (1, 3):
             continue
-        image = pictures.grid(np.moveaxis(kernel, -1, 0)[:MAPS], signed=True, columns=8)
+        image = pictures.grid(np.moveaxis(kernel, -1, 0)[: pictures.MAPS], signed=True, columns=8)
         sections.append(
             Section(
                 f"Filters of the first layer ({stage.name})",
@@ -115,7 +113,7 @@ def _layers(opened: Opened, looked: Looked, chosen: Chosen) -> list[Section]:
         size = " × ".join(map(str, y.shape))
         sections.append(
             Section(
-                f"{stage.name}: {type(stage.layer).__name__}, {size}",
+                f"{stage.name}: {kind_of(stage.layer)}, {size}",
                 "",
                 formula_of(stage.layer),
                 [(file, f"output of {stage.name} and the gradient at it", picture)],
@@ -140,15 +138,19 @@ def _deconvnet(opened: Opened, x: jax.Array, chosen: Chosen) -> list[Section]:
     sections = []
     for name in maps_of(opened, x):
         found, places = jax.jit(lambda x, name=name: deconvolved(opened, name, x))(x)
-        titles = [f"at {row}, {column}" for row, column in np.asarray(places)[:MAPS]]
-        picture = pictures.grid(np.asarray(found)[:MAPS], signed=True, titles=titles, shared=False)
+        titles = [f"at {row}, {column}" for row, column in np.asarray(places)[: pictures.MAPS]]
+        picture = pictures.grid(
+            np.asarray(found)[: pictures.MAPS], signed=True, titles=titles, shared=False
+        )
         sections.append(
             Section(
                 f"What excited {name} most (deconvnet)",
                 "Each map's strongest activation, taken back to the pixels through the layers in "
                 "reverse: convolutions by their input gradient, poolings by unpooling at the "
                 "places of the maxima, rectifiers by a rectifier. Zeiler and Fergus 2014.",
-                "down: full(dilate(r), rot180(k))        M(x) • upsample(r)        max(r, 0)",
+                "conv: full(dilate(r), rot180(k))\n"
+                "maximum: M(x) • upsample(r)\n"
+                "rectifier: max(r, 0)",
                 [(f"deconvnet-{name.replace('/', '-')}", f"deconvnet of {name}", picture)],
             )
         )
@@ -163,7 +165,7 @@ def _exciting(opened: Opened) -> list[Section]:
     for name in names:
         found = np.asarray(jax.jit(lambda name=name: maximised(opened, name, shape))())
         picture = pictures.grid(
-            found[:MAPS], signed=True, titles=[str(k) for k in range(len(found))][:MAPS],
+            found[: pictures.MAPS], signed=True, titles=[str(k) for k in range(len(found))][: pictures.MAPS],
             shared=False,
         )  # fmt: skip
         sections.append(
@@ -216,12 +218,12 @@ def confusion_counts(
     return counts
 
 
-def _mistakes(judged: Judged, most: int = 24) -> Section:
+def _mistakes(judged: Judged) -> Section:
     labels, predicted = judged.split.labels, judged.probabilities.argmax(1)
     rows = np.arange(len(labels))
     error = -np.log(np.maximum(judged.probabilities[rows, labels], 1e-30))
     wrong = rows[predicted != labels]
-    worst = wrong[np.argsort(-error[wrong], kind="stable")][:most]
+    worst = wrong[np.argsort(-error[wrong], kind="stable")][: pictures.MISTAKES]
     if not len(worst):
         return Section("Worst mistakes", "There are none.")
     titles = [f"{labels[i]} → {predicted[i]}, {error[i]:.1f}" for i in worst]
