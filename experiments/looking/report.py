@@ -164,10 +164,9 @@ def _exciting(opened: Opened) -> list[Section]:
     sections = []
     for name in names:
         found = np.asarray(jax.jit(lambda name=name: maximised(opened, name, shape))())
-        picture = pictures.grid(
-            found[: pictures.MAPS], signed=True, titles=[str(k) for k in range(len(found))][: pictures.MAPS],
-            shared=False,
-        )  # fmt: skip
+        found = found[: pictures.MAPS]
+        titles = [str(k) for k in range(len(found))]
+        picture = pictures.grid(found, signed=True, titles=titles, shared=False)
         sections.append(
             Section(
                 f"Images that excite {name}",

@@ -79,7 +79,7 @@ def _clutter(key: Key[Array, ""], image: UInt8[Array, "28 28"]) -> Float[Array, 
     cut_key, place_key = jax.random.split(key)
     cuts = draw(cut_key, (FRAGMENTS, 2), 5, 28 - 5 - FRAGMENT + 1)
     places = draw(place_key, (FRAGMENTS, 2), 1 - FRAGMENT // 2, SIDE - FRAGMENT // 2)
-    offsets = jnp.arange(SIDE, dtype=jnp.int32)[None, :] - places[..., None].swapaxes(0, 1)
+    offsets = jnp.arange(SIDE, dtype=jnp.int32)[None, None] - places.T[..., None]
     inside = (offsets >= 0) & (offsets < FRAGMENT)
 
     def one(cut, rows_inside, columns_inside, rows, columns):

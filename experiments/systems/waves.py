@@ -63,7 +63,7 @@ def _strengths() -> Float[Array, "8 partials"]:
     number = jnp.arange(1, PARTIALS + 1, dtype=jnp.float32)
     odd = (number % 2 == 1).astype(jnp.float32)
     first = (number == 1).astype(jnp.float32)
-    octaves = first + 0.7 * (number == 2) + 0.5 * (number == 4) + 0.35 * (number == 8)
+    octaves = jnp.asarray([1, 0.7, 0, 0.5, 0, 0, 0, 0.35], jnp.float32)
     by_timbre = {
         "sine": first,
         "square": odd / number,

@@ -234,7 +234,7 @@ def test_text(capsys, tmp_path):
 
 def test_audio(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(audio, "TEST_TONES", 100)
-    summary = run(audio, ["--tones", "640"], tmp_path / "run", capsys)
+    summary = run(audio, ["--tones", "640", "--batch-size", "16"], tmp_path / "run", capsys)
     assert summary["cnn_accuracy"] > 0.2
 
 
