@@ -71,7 +71,8 @@ def network() -> Layer:
 
 def prepare(key: Array, batch: Array) -> tuple[Array, Array]:
     """As many new tones as the batch is long."""
-    return tuple(draw_tones(key, batch.shape[0]))
+    tones = draw_tones(key, batch.shape[0])
+    return tones.spectra, tones.labels
 
 
 def train(net: Layer, options: Options, report: object = None) -> Trained:

@@ -90,6 +90,11 @@ def scaled(corners: Any) -> Any:
     return (corners - SIDE / 2) / UNIT
 
 
+def unseen_scenes(images: Array) -> Scenes:
+    """A scene of each image. Classes follow one another: fragments come from half a set away."""
+    return draw_scenes(jax.random.key(TEST_KEY), images, jnp.roll(images, len(images) // 2, 0))
+
+
 def evaluate(net: Layer, trained: Trained, scenes: Scenes, labels: np.ndarray) -> dict[str, Any]:
     """Predicted classes and boxes, with the share of right classes and the mean IoU."""
     outputs = predict(net, trained, scenes.canvas)
@@ -131,10 +136,9 @@ def draw(
             (np.asarray(scenes.box[i]), "#56B4E9", "-"),
             (found["boxes"][i], "#E69F00", "--"),
         ):
-            corner, size = box[:2], box[2:] - box[:2]
-            axis.add_patch(
-                Rectangle(corner, *size, fill=False, edgecolor=colour, linestyle=style, lw=1.6)
-            )
+            x0, y0, x1, y1 = box
+            look = {"fill": False, "edgecolor": colour, "linestyle": style, "lw": 1.6}
+            axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **look))
         wrong = "" if found["predicted"][i] == labels[i] else "  ✗"
         title = f"{labels[i]} → {found['predicted'][i]}{wrong}, IoU {found['overlaps'][i]:.2f}"
         axis.set_title(title, fontsize=8, color="#D55E00" if wrong else "black")
@@ -156,7 +160,7 @@ def work(options: Options) -> Path:
         report=record.reporter(folder, options),
     )
     images = jnp.asarray(digits.test.images)
-    scenes = draw_scenes(jax.random.key(TEST_KEY), images, jnp.roll(images, 1, 0))
+    scenes = unseen_scenes(images)
     found = evaluate(net, trained, scenes, digits.test.labels)
     summary = {name: found[name] for name in ("accuracy", "mean_iou")}
     runs.write_json(folder / "summary.json", {**summary, "scenes": len(images)})

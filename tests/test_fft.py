@@ -45,7 +45,7 @@ def arrays_of(size, window, groups, settings, dtype=jnp.float64):
     return geometry, pairs
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("case", CASES)
 def test_each_map_is_the_direct_one(case):
     geometry, pairs = arrays_of(*CASES[case])

@@ -34,13 +34,17 @@ class Stage(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """Of one image: the output of every stage, δ at that output, and the logits' softmax."""
+    """Of one image, as arrays of JAX or of NumPy.
 
-    outputs: dict[str, Array]
-    deltas: dict[str, Array]
-    probabilities: Array
-    input_delta: Array
-    saliency: Array
+    outputs: of every stage. deltas: δ at these outputs. probabilities: the logits' softmax.
+    input_delta: δ at the image. saliency: the derivative of the class's logit in the image.
+    """
+
+    outputs: dict[str, Any]
+    deltas: dict[str, Any]
+    probabilities: Any
+    input_delta: Any
+    saliency: Any
 
 
 def spine(opened: Opened) -> list[Stage]:

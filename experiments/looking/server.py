@@ -114,8 +114,8 @@ def centred(drawing: UInt8[np.ndarray, "28 28"]) -> UInt8[np.ndarray, "28 28"]:
         return np.zeros_like(drawing)
     ink = drawing[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     factor = 20 / max(ink.shape)
-    size = tuple(max(1, round(side * factor)) for side in ink.shape[::-1])
-    digit = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR), np.float64)
+    h, w = (max(1, round(side * factor)) for side in ink.shape)
+    digit = np.asarray(Image.fromarray(ink).resize((w, h), Image.Resampling.BILINEAR), np.float64)
     mass = digit.sum()
     centre = [
         (digit.sum(1 - axis) * (np.arange(digit.shape[axis]) + 0.5)).sum() / mass for axis in (0, 1)

@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -133,6 +133,7 @@ def from_tfds(name: str, data_dir: Path | None) -> Corpus:
     import tensorflow_datasets as tfds
 
     folder = data_dir or os.environ.get("TFDS_DATA_DIR") or None
+    builder: Any
     try:
         builder = tfds.builder(
             name, data_dir=None if folder is None else str(folder), file_format="array_record"

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, lax
+from jax.typing import ArrayLike
 from jaxtyping import Float, Key, PyTree
 
 from jaxcnn.layers import Layer
@@ -131,8 +132,9 @@ def _epoch(task: Task, optimiser, steps: int, batch_size: int, carry, data, key)
     return lax.scan(step, carry, (order, jnp.arange(steps, dtype=jnp.int32)))
 
 
-def predict(net: Layer, trained: Trained, x: Array, batch_size: int = 200) -> Any:
+def predict(net: Layer, trained: Trained, x: ArrayLike, batch_size: int = 200) -> Any:
     """The network's outputs, out of training, in batches on the device."""
+    x = jnp.asarray(x)
     n = len(x)
     # The last batch is filled up with repeats of the last example, which are cut off again.
     rows = np.minimum(np.arange(-(-n // batch_size) * batch_size, dtype=np.int32), n - 1)
@@ -145,4 +147,4 @@ def predict(net: Layer, trained: Trained, x: Array, batch_size: int = 200) -> An
         outputs = lax.map(one, jnp.asarray(rows.reshape(-1, batch_size)))
         return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], outputs)
 
-    return jax.tree.map(np.asarray, run(trained, jnp.asarray(x)))
+    return jax.tree.map(np.asarray, run(trained, x))

@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ import jaxcnn
 from experiments import demo, inspect, runs
 from experiments.looking import layers, pictures, server
 from experiments.looking.formulas import formula_of
-from experiments.looking.opened import open_run, read_image
+from experiments.looking.opened import Opened, open_run, read_image
 from experiments.options import TrainOptions, UserError
 from jaxcnn.layers import Conv, rows
 
@@ -120,7 +121,7 @@ def test_branches_are_one_layer_with_the_delta_of_their_sum():
         output=jaxcnn.layers.Dense(3),
     )
     params, state = net.init(jax.random.key(0), (4, 4, 2), dtype=jnp.float32)
-    tiny = type("Tiny", (), {"net": net, "params": params, "state": state})()
+    tiny = Opened(Path(), "tiny", "mnist5k", None, net, params, state)
     x = jax.random.normal(jax.random.key(1), (1, 4, 4, 2), jnp.float32)
     looked = jax.jit(lambda x: layers.look(tiny, x, jnp.array([1], jnp.int32)))(x)
     assert list(looked.outputs) == ["block", "flatten", "output"]
@@ -167,6 +168,7 @@ def test_formulas_come_from_the_operations():
 # The report ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_the_report_is_one_file_with_its_pictures_in_it(run, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "MAPS", 2)  # every map drawn takes its time
     monkeypatch.setattr(pictures, "MISTAKES", 2)

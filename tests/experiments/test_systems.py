@@ -186,6 +186,30 @@ def test_words_become_numbers():
     assert bag[1, 1] > bag[1, 2]
 
 
+def test_sets_of_tfds_are_read_with_all_their_fields(monkeypatch, tmp_path):
+    """A builder as TFDS makes it, since no such set comes with it."""
+    from types import SimpleNamespace
+
+    import tensorflow_datasets as tfds
+
+    examples = [
+        {"title": b"Rates rise", "description": b"The bank\xc3\xa9 said so.", "label": 2},
+        {"title": b"A goal!", "description": b"In the last minute", "label": 1},
+    ]
+    features = {"label": SimpleNamespace(names=["World", "Sports", "Business", "Sci/Tech"])}
+    builder = SimpleNamespace(
+        is_prepared=lambda: True,
+        as_data_source=lambda split: {"train": examples, "test": examples[1:]}[split],
+        info=SimpleNamespace(features=features),
+    )
+    monkeypatch.setattr(tfds, "builder", lambda name, **settings: builder)
+    corpus = documents.from_tfds("ag_news_subset", tmp_path)
+    assert corpus.train.words[0] == ["rates", "rise", "the", "bank", "said", "so"]
+    assert corpus.test.words == [["a", "goal", "in", "the", "last", "minute"]]
+    assert corpus.train.labels.tolist() == [2, 1]
+    assert corpus.classes[1] == "Sports"
+
+
 # The commands -------------------------------------------------------------------------------------
 
 
@@ -217,6 +241,7 @@ def test_detect(capsys, tmp_path, monkeypatch, digits):
     assert summary["mean_iou"] > 0.05
 
 
+@pytest.mark.full
 def test_pose(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(pose, "TEST_FIGURES", 30)
     summary = run(pose, ["--figures", "300", "--batch-size", "20"], tmp_path / "run", capsys)
@@ -232,12 +257,14 @@ def test_text(capsys, tmp_path):
     assert summary["bag_of_words_accuracy"] > 0.6
 
 
+@pytest.mark.full
 def test_audio(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(audio, "TEST_TONES", 100)
     summary = run(audio, ["--tones", "640", "--batch-size", "16"], tmp_path / "run", capsys)
     assert summary["cnn_accuracy"] > 0.2
 
 
+@pytest.mark.full
 def test_transfer(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "HEAD", Settings(20, 10, 1e-2))
     few = ["--trunk-images", "200", "--head-images", "4"]
