@@ -3,8 +3,8 @@
 Command:  python -m experiments.inspect RUN           (RUN: a folder of experiments.train)
           python -m experiments.inspect RUN IMAGE     (a picture of your own)
 Result:   RUN/inspect/report.html, which needs no network, and its pictures as PNG files
-Time:     to be measured
-Hardware: to be measured
+Time:     25 s of processor time for LeNet-5
+Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Filters of the first layer; for an image and a class every layer's output and δ, as
 `jaxcnn.backprop` gives it; saliency; the deconvnet's pictures; images that excite a unit; receptive

@@ -1,9 +1,10 @@
 """Question: does a convolutional network read text better than a bag of words?
 
 Command:  python -m experiments.text      (--dataset ag_news_subset or imdb_reviews, by TFDS)
-Result:   to be measured
-Time:     to be measured
-Hardware: to be measured
+Result:   test accuracy 79.9 %, bag of words 78.0 % (n = 1, seed 0; docstrings of numpy 2.4,
+          scipy 1.17, matplotlib 3.11, sklearn 1.9, pandas 3.0, jax 0.10: others give others)
+Time:     71 s of processor time, reading the docstrings included
+Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Huang, "CNN for Text Processing"; Kim 2014: embedding → convolutions over 3, 4 and 5 words → maximum
 over time → dropout → dense. The default text needs no download: docstrings of six installed

@@ -1,9 +1,10 @@
 """Question: are features that were learned on one task of use for another?
 
 Command:  python -m experiments.transfer           (--task fashion or --task cifar10, by TFDS)
-Result:   to be measured
-Time:     to be measured
-Hardware: to be measured
+Result:   digits, 10 images of each new class: test accuracy 82.8 % on learned features, 71.8 % on
+          random ones (n = 1, seed 0); fashion and cifar10 to be measured
+Time:     29 s of processor time
+Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Huang, "Generic features for computer vision". A network learns one set of classes; then its trunk
 stays as it is, and a new head, one dense layer, learns another set from few images. The same head
