@@ -1,0 +1,85 @@
+"""Question: what happens in every layer, and back, while one draws a digit?
+
+Command:  python -m experiments.demo RUN       (RUN: a folder of experiments.train; then open the
+          address that it prints in a browser; --port chooses another one than 8000)
+Result:   a page: draw a digit, and at each stroke see the probabilities, the maps of each layer on
+          the left, and on the right δ, flowing back from a class that one chooses
+Time:     11 to 49 ms a stroke in Chromium, 3 to 15 ms of them forward and back, while other work
+          ran beside it
+Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
+
+The page is served to this machine only. Every stroke is sent as 28×28 pixels, centred as MNIST's
+digits are, and answered by one compiled program, forward and back by the rules.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.looking.opened import open_run
+from experiments.options import UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Serve a page on which one draws digits and sees every layer at work."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of a finished run of experiments.train on grey images of 28×28 pixels."""
+    port: int = 8000
+    """Where to listen; 0 takes any that is free."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; the exit code is 2 for a mistake in the options."""
+    options = tyro.cli(
+        Options, args=arguments, prog="python -m experiments.demo", description=Options.__doc__
+    )
+    try:
+        import uvicorn
+
+        from experiments.looking.server import application
+
+        opened = open_run(options.run)
+        with listening(options.port) as listener:
+            app = application(opened)
+            print(f"http://localhost:{listener.getsockname()[1]}/  (end with Ctrl-C)", flush=True)
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+            server.run(sockets=[listener])
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def listening(port: int) -> socket.socket:
+    """A socket that only this machine can reach.
+
+    Raises:
+        UserError: the port cannot be had.
+    """
+    if not 0 <= port < 2**16:
+        raise UserError(f"--port must be from 0 to 65535, got {port}.")
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({error})"
+        raise UserError(f"--port {port} {reason}: choose another, or 0 for any.") from error
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

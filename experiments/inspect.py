@@ -1,0 +1,118 @@
+"""Question: what did a network learn, and what does it see in an image?
+
+Command:  python -m experiments.inspect RUN           (RUN: a folder of experiments.train)
+          python -m experiments.inspect RUN IMAGE     (a picture of your own)
+Result:   RUN/inspect/report.html, which needs no network, and its pictures as PNG files
+Time:     25 s of processor time for LeNet-5
+Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
+
+Filters of the first layer; for an image and a class every layer's output and δ, as
+`jaxcnn.backprop` gives it; saliency; the deconvnet's pictures; images that excite a unit; receptive
+fields; the confusion matrix and the worst mistakes. Each stands beside its formula.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import numpy as np
+import tyro
+
+from experiments.looking.opened import Opened, open_run, read_image
+from experiments.looking.page import page
+from experiments.looking.report import Chosen, Judged, report
+from experiments.options import UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Write a report of what a trained network does."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of a finished run of experiments.train."""
+    image: Annotated[Path | None, tyro.conf.Positional] = None
+    """A picture; otherwise the first test image of class --label, or of all."""
+    label: int | None = None
+    """The class that δ comes from; otherwise the image's own, of a picture the likeliest."""
+    output: Path | None = None
+    """Folder to write; otherwise RUN/inspect."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is 2 for a mistake in it."""
+    options = tyro.cli(
+        Options, args=arguments, prog="python -m experiments.inspect", description=Options.__doc__
+    )
+    try:
+        path = inspect(options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(path)
+    return 0
+
+
+def inspect(options: Options) -> Path:
+    """Write the report; its path."""
+    opened = open_run(options.run)
+    classes = opened.about.classes
+    if options.label is not None and not 0 <= options.label < classes:
+        raise UserError(f"--label must be from 0 to {classes - 1}, got {options.label}.")
+    judged = judge(opened)
+    chosen = choose(options, opened, judged)
+    sections = report(opened, judged, chosen)
+
+    folder = options.output or options.run / "inspect"
+    accuracy = float(np.mean(judged.probabilities.argmax(1) == judged.split.labels))
+    introduction = (
+        f"{opened.model} on {opened.dataset}, run {opened.folder.name}; "
+        f"test accuracy {100 * accuracy:.2f} %. Signed values are orange where positive and violet "
+        "where negative."
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for section in sections:
+            for name, _, image in section.pictures:
+                (folder / f"{name}.png").write_bytes(image)
+        path = folder / "report.html"
+        text = page("What the network learned", introduction, sections)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def judge(opened: Opened) -> Judged:
+    """Every test image's probabilities."""
+    split = opened.test_images()
+
+    @jax.jit
+    def run(images):
+        logits = opened.net.apply(opened.params, opened.state, opened.normalise(images))[0]
+        return jax.nn.softmax(logits)
+
+    batches = np.array_split(split.images, max(1, len(split.images) // 500))
+    return Judged(split, np.concatenate([np.asarray(run(batch)) for batch in batches]))
+
+
+def choose(options: Options, opened: Opened, judged: Judged) -> Chosen:
+    """The image to look at, and the class that δ comes from."""
+    if options.image is not None:
+        pixels = read_image(options.image, opened)
+        logits = opened.net.apply(opened.params, opened.state, opened.normalise(pixels[None]))[0]
+        likeliest = int(np.argmax(np.asarray(logits)))
+        return Chosen(
+            pixels, likeliest if options.label is None else options.label, str(options.image)
+        )
+    labels = judged.split.labels
+    index = 0 if options.label is None else int(np.argmax(labels == options.label))
+    return Chosen(judged.split.images[index], int(labels[index]), f"test image {index}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""A finished run, opened: its network, its parameters, and how images get into it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, PyTree, UInt8
+
+from experiments import data, runs
+from experiments.options import UserError
+from experiments.train import MODELS
+from jaxcnn.layers import Serial
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network with what it learned, and its data set."""
+
+    folder: Path
+    model: str
+    dataset: str
+    data_dir: Path | None
+    net: Serial
+    params: PyTree
+    state: PyTree
+
+    @property
+    def about(self) -> data.Description:
+        """Of the data set."""
+        return data.DATASETS[self.dataset]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image as the network takes it."""
+        return (32, 32, self.about.shape[-1])
+
+    def fit(self, images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n p q c"]:
+        """Images of the data set in the size that the network takes."""
+        return data.pad_to_32(images)
+
+    def normalise(self, images: Any) -> Float[Array, "n h w c"]:
+        """(pixel / 255 − mean) / std, as in training."""
+        mean, std = (
+            jnp.asarray(values, jnp.float32)[None, None, None]
+            for values in (self.about.mean, self.about.std)
+        )
+        return (jnp.asarray(images).astype(jnp.float32) / 255 - mean) / std
+
+    def test_images(self) -> data.Split:
+        """The test set of the run, in the size that the network takes."""
+        split = data.load(self.dataset, self.data_dir).test
+        return data.Split(self.fit(split.images), split.labels)
+
+
+def open_run(folder: Path) -> Opened:
+    """What `experiments.train` left in a folder: the only place that knows its format.
+
+    Raises:
+        UserError: there is no finished run of a network for images of digits or the like.
+    """
+    wanted = "RUN must be the folder of a finished run of experiments.train"
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        params, state = runs.load_parameters(folder)
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{wanted}, {folder} is not: {reason}") from error
+    if config.get("model") not in MODELS or config.get("dataset") not in data.DATASETS:
+        raise UserError(f"{wanted}, {folder} is one of {config.get('model', 'something else')}.")
+    # Looking is done in float32, whatever the precision of the training was.
+    params, state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (params, state))
+    stored = config.get("data_dir")
+    return Opened(
+        folder=folder,
+        model=config["model"],
+        dataset=config["dataset"],
+        data_dir=None if stored is None else Path(stored),
+        net=MODELS[config["model"]](),
+        params=params,
+        state=state,
+    )
+
+
+def read_image(path: Path, opened: Opened) -> UInt8[np.ndarray, "h w c"]:
+    """A picture as an image of the run's data set: in its size, grey or in colour.
+
+    Raises:
+        UserError: the file is no picture that Pillow can read.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    h, w, channels = opened.about.shape
+    try:
+        with Image.open(path) as image:
+            image = ImageOps.pad(image.convert("L" if channels == 1 else "RGB"), (w, h))
+            pixels = np.asarray(image, np.uint8).reshape(1, h, w, channels)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise UserError(f"IMAGE must be a picture, {path} cannot be read: {error}.") from error
+    return opened.fit(pixels)[0]

@@ -1,0 +1,1 @@
+"""What the small systems share: training, scenes to look at, text."""

@@ -1,0 +1,298 @@
+"""The systems, shrunken: they learn, what they draw for learning is right, mistakes are told."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcnn
+from experiments import audio, data, detect, pose, text, transfer
+from experiments.options import UserError
+from experiments.systems import documents, figures, scenes, waves
+from experiments.systems.fit import Settings, Task, Trained, fit, predict
+from jaxcnn.layers import BatchNorm, Dense, serial
+
+QUIET = ["--no-progress", "--epochs", "1"]
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def line_task():
+    """y = 2x − 1, to be found by one dense layer."""
+    x = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+    task = Task(
+        serial(output=Dense(1)), lambda key, batch: (batch["x"], batch["y"]), jaxcnn.squared_error
+    )
+    return task, {"x": x, "y": 2 * x - 1}
+
+
+def test_fit_finds_a_line_and_repeats_bit_by_bit():
+    task, points = line_task()
+    settings = Settings(epochs=60, batch_size=8, learning_rate=0.1)
+    seen = []
+    runs = [
+        fit(task, points, settings, key=jax.random.key(3), input_shape=(1,), report=report)
+        for report in (None, lambda *record: seen.append(record))
+    ]
+    params = runs[0].params["output"]
+    np.testing.assert_allclose(params["weight"], [[2]], atol=1e-2)
+    np.testing.assert_allclose(params["bias"], [-1], atol=1e-2)
+    jax.tree.map(np.testing.assert_array_equal, *(run.params for run in runs))
+    assert [epoch for epoch, *_ in seen] == list(range(1, 61))
+    assert seen[-1][1] < 1e-3 * seen[0][1]
+
+
+def test_fit_refuses_batches_larger_than_the_data_and_stops_at_what_is_no_number():
+    task, points = line_task()
+    with pytest.raises(ValueError, match="at most the 40 examples, got 41"):
+        fit(task, points, Settings(1, 41, 0.1), key=jax.random.key(0), input_shape=(1,))
+    points["y"][3] = np.nan
+    with pytest.raises(FloatingPointError, match="became nan in epoch 1"):
+        fit(task, points, Settings(2, 8, 0.1), key=jax.random.key(0), input_shape=(1,))
+
+
+def test_predictions_do_not_depend_on_the_batch_size():
+    net = serial(BatchNorm(), Dense(2))
+    params, state = net.init(jax.random.key(0), (3,))
+    x = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    expected, _ = net.apply(params, state, jnp.asarray(x))
+    found = predict(net, Trained(params, state), x, batch_size=3)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+# Scenes -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("mnist5k").test
+
+
+def test_boxes_hold_the_digit_and_nothing_but_the_digit(digits):
+    """Without clutter and noise: what lies outside the box is dark, each side touches the ink."""
+    images = jnp.asarray(digits.images[::100])
+    empty = jnp.zeros_like(images)
+    drawn = scenes.draw_scenes(jax.random.key(0), images, empty)
+    centres = np.arange(scenes.SIDE) + 0.5
+    for canvas, box in zip(np.asarray(drawn.canvas)[..., 0], np.asarray(drawn.box), strict=True):
+        x0, y0, x1, y1 = box
+        assert 0 <= x0 < x1 <= scenes.SIDE + 1e-4
+        assert 0 <= y0 < y1 <= scenes.SIDE + 1e-4
+        inside_x = (centres > x0 - 1.5) & (centres < x1 + 1.5)
+        inside_y = (centres > y0 - 1.5) & (centres < y1 + 1.5)
+        inside = inside_y[:, None] & inside_x[None, :]
+        assert canvas[~inside].max() < 6 * scenes.NOISE
+        assert canvas[inside].max() > 0.7
+        for side in (canvas[:, inside_x][:, :4], canvas[:, inside_x][:, -4:],
+                     canvas[inside_y][:4], canvas[inside_y][-4:]):  # fmt: skip
+            assert side.max() > 3 * scenes.NOISE
+
+
+def test_clutter_comes_from_the_other_images(digits):
+    images = jnp.asarray(digits.images[:4])
+    key = jax.random.key(1)
+    bare = scenes.draw_scenes(key, images, jnp.zeros_like(images))
+    full = scenes.draw_scenes(key, images, jnp.full_like(images, 255))
+    np.testing.assert_array_equal(bare.box, full.box)
+    brighter = np.asarray(full.canvas - bare.canvas)
+    assert brighter.min() > -1e-5
+    covered = (brighter > 0.05).mean((1, 2, 3))
+    most = scenes.FRAGMENTS * scenes.FRAGMENT**2 / scenes.SIDE**2
+    assert np.all((covered > 0.05) & (covered <= most))
+
+
+def test_intersection_over_union_of_boxes_counted_on_paper():
+    one = np.array([[0, 0, 2, 2], [0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 4, 2.0]])
+    other = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [2, 2, 3, 3], [1, 0, 2, 2.0]])
+    expected = [1, 1 / 7, 0, 1 / 4]
+    np.testing.assert_allclose(scenes.intersection_over_union(one, other), expected)
+
+
+def test_corners_and_boxes_are_inverse():
+    box = np.array([[1, 2, 5, 9.0]])
+    corners = np.asarray(scenes.corners_of(jnp.asarray(box)))
+    np.testing.assert_array_equal(corners, [[1, 2, 5, 2, 5, 9, 1, 9]])
+    np.testing.assert_array_equal(scenes.box_of(corners), box)
+
+
+def test_joints_lie_on_the_figure_and_left_is_left():
+    drawn = figures.draw_figures(jax.random.key(0), 8)
+    joints = np.asarray(drawn.joints)
+    assert joints.shape == (8, len(figures.JOINTS), 2)
+    assert joints.min() >= 0
+    assert joints.max() <= figures.SIDE
+    for canvas, figure in zip(np.asarray(drawn.canvas)[..., 0], joints, strict=True):
+        x, y = np.clip(figure.astype(int), 0, figures.SIDE - 1).T
+        assert canvas[y, x].min() > 0.4
+    index = figures.JOINTS.index
+    assert np.all(joints[:, index("left elbow"), 0] < joints[:, index("right elbow"), 0])
+    assert np.all(joints[:, index("head"), 1] < joints[:, index("pelvis"), 1])
+
+
+def test_tones_differ_by_timbre_and_not_by_loudness():
+    drawn = waves.draw_tones(jax.random.key(0), 64)
+    spectra, labels = np.asarray(drawn.spectra)[..., 0], np.asarray(drawn.labels)
+    np.testing.assert_allclose(spectra.mean(1), 0, atol=1e-4)
+    np.testing.assert_allclose(spectra.std(1), 1, atol=1e-4)
+    assert set(labels) == set(range(len(waves.TIMBRES)))
+    # The highest line of a sine is its only one that stands out; a sawtooth has several.
+    peaks = [(s > s.max() - 1.2).sum() for s in spectra]
+    sine, sawtooth = (
+        np.mean([p for p, label in zip(peaks, labels, strict=True) if waves.TIMBRES[label] == name])
+        for name in ("sine", "sawtooth")
+    )
+    assert sine < sawtooth
+
+
+# Text ---------------------------------------------------------------------------------------------
+
+
+def test_docstrings_are_masked_long_enough_and_from_files_of_their_own(monkeypatch, tmp_path):
+    root = tmp_path / "zebra"
+    root.mkdir()
+    body = " ".join(f"word{chr(97 + i)}" for i in range(26))
+    for i in range(12):
+        text_of = f'"""Zebra zebras file{"abcdefghijkl"[i]} {body}"""\ndef f():\n    """Short."""\n'
+        (root / f"m{i}.py").write_text(text_of)
+    (root / "tests").mkdir()
+    (root / "tests" / "test_m.py").write_text(f'"""hidden {body}"""\n')
+    (root / "template.py").write_text("{{ no python }} def")
+    (root / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    corpus = documents.docstrings(("zebra",), train=7, test=3)
+    words = [document[2] for part in (corpus.train, corpus.test) for document in part.words]
+    assert len(set(words)) == 10
+    for document in (*corpus.train.words, *corpus.test.words):
+        assert document[:2] == [documents.MASK, documents.MASK]
+        assert "hidden" not in document
+    with pytest.raises(UserError, match="zebra has 2 docstrings left for the train documents"):
+        documents.docstrings(("zebra",), train=7, test=10)
+
+
+def test_words_become_numbers():
+    both = documents.Documents([["b", "a", "b"], ["c", "b", "a", "a"]], np.array([0, 1]))
+    known = documents.vocabulary(both, 4)
+    assert known == {"a": 2, "b": 3}
+    ids = documents.ids_of(both, known, 3)
+    assert ids.tolist() == [[3, 2, 3], [1, 3, 2]]
+    assert documents.ids_of(both, known, 5)[0].tolist() == [3, 2, 3, 0, 0]
+    rarity = text.rarity_of(ids, 4)
+    bag = np.asarray(text.bag_of_words(jnp.asarray(ids), jnp.asarray(rarity)))
+    expected = np.array([0, 0, np.log(2), np.log(3)])  # "a" and "b" are in both: rarity 1
+    np.testing.assert_allclose(bag[0], expected / np.linalg.norm(expected), rtol=1e-6)
+    assert bag[1, 1] > bag[1, 2]
+
+
+def test_sets_of_tfds_are_read_with_all_their_fields(monkeypatch, tmp_path):
+    """A builder as TFDS makes it, since no such set comes with it."""
+    from types import SimpleNamespace
+
+    import tensorflow_datasets as tfds
+
+    examples = [
+        {"title": b"Rates rise", "description": b"The bank\xc3\xa9 said so.", "label": 2},
+        {"title": b"A goal!", "description": b"In the last minute", "label": 1},
+    ]
+    features = {"label": SimpleNamespace(names=["World", "Sports", "Business", "Sci/Tech"])}
+    builder = SimpleNamespace(
+        is_prepared=lambda: True,
+        as_data_source=lambda split: {"train": examples, "test": examples[1:]}[split],
+        info=SimpleNamespace(features=features),
+    )
+    monkeypatch.setattr(tfds, "builder", lambda name, **settings: builder)
+    corpus = documents.from_tfds("ag_news_subset", tmp_path)
+    assert corpus.train.words[0] == ["rates", "rise", "the", "bank", "said", "so"]
+    assert corpus.test.words == [["a", "goal", "in", "the", "last", "minute"]]
+    assert corpus.train.labels.tolist() == [2, 1]
+    assert corpus.classes[1] == "Sports"
+
+
+# The commands -------------------------------------------------------------------------------------
+
+
+def summary_of(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def run(module, arguments, folder, capsys):
+    """The summary of a run that must succeed; its last line is the picture's path."""
+    assert module.main([*QUIET, *arguments, "--run-dir", str(folder)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    name = module.__name__.split(".")[-1]
+    assert last == str(folder / f"{name}.png")
+    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["epochs"] == 1
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1
+    assert (folder / "parameters").is_dir()
+    return summary_of(folder)
+
+
+def test_detect(capsys, tmp_path, monkeypatch, digits):
+    few = data.Dataset(data.take(digits, np.arange(0, 1000, 4)), data.take(digits, np.arange(30)))
+    monkeypatch.setattr(data, "load", lambda *args: few)
+    summary = run(detect, ["--batch-size", "50"], tmp_path / "run", capsys)
+    assert summary["scenes"] == 30
+    assert 0 <= summary["accuracy"] <= 1
+    # Even a few steps find the middle of the canvas.
+    assert summary["mean_iou"] > 0.05
+
+
+@pytest.mark.full
+def test_pose(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(pose, "TEST_FIGURES", 30)
+    summary = run(pose, ["--figures", "300", "--batch-size", "20"], tmp_path / "run", capsys)
+    assert summary["mean_error"] < 0.3
+    assert set(summary["by_joint"]) == set(figures.JOINTS)
+
+
+def test_text(capsys, tmp_path):
+    few = ["--packages", "optax", "mlxtend", "--train-per-class", "40", "--test-per-class", "10"]
+    small = ["--features", "8", "--length", "30", "--batch-size", "20"]
+    summary = run(text, [*few, *small], tmp_path / "run", capsys)
+    assert np.sum(summary["confusion"]) == 20
+    assert summary["bag_of_words_accuracy"] > 0.6
+
+
+@pytest.mark.full
+def test_audio(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "TEST_TONES", 100)
+    summary = run(audio, ["--tones", "640", "--batch-size", "16"], tmp_path / "run", capsys)
+    assert summary["cnn_accuracy"] > 0.2
+
+
+@pytest.mark.full
+def test_transfer(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "HEAD", Settings(20, 10, 1e-2))
+    few = ["--trunk-images", "200", "--head-images", "4"]
+    summary = run(transfer, few, tmp_path / "run", capsys)
+    assert summary["trained_features_accuracy"] > 0.4
+    assert summary["random_features_accuracy"] > 0.3
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "sentence"),
+    [
+        (detect, ["--epochs", "0"], "--epochs must be at least 1, got 0."),
+        (detect, ["--batch-size", "4001"], "--batch-size must be at most the 4000 training"),
+        (pose, ["--learning-rate", "0"], "--learning-rate must be a positive number, got 0.0."),
+        (pose, ["--figures", "9"], "--batch-size must be at most the 9 training examples"),
+        (text, ["--packages", "numpy"], "--packages must be two at least, got numpy."),
+        (text, ["--packages", "numpy", "nothing"], "must be installed packages, nothing is not"),
+        (text, ["--dataset", "imdb_reviews", "--data-dir", "none"], "imdb_reviews"),
+        (text, ["--length", "0"], "--length must be at least 1, got 0."),
+        (text, ["--dropout", "1"], "--dropout must be from 0 to less than 1, got 1.0."),
+        (audio, ["--weight-decay", "-1"], "--weight-decay must be zero or positive, got -1.0."),
+        (transfer, ["--head-images", "0"], "must be at least 1, got 0 and 20000."),
+        (transfer, ["--head-images", "401"], "at most what the classes have, got 401."),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(module, arguments, sentence, capsys, tmp_path):
+    assert module.main([*arguments, "--run-dir", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,84 @@
+"""The three maps by Fourier transforms are those by windows, at every geometry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcnn.geometry import parse_geometry
+from jaxcnn.lowering import conv, fft
+
+# (input, window, groups, settings): odd sizes, remainders, paddings that differ or cut off.
+CASES = {
+    "plain": ((7, 5), (3, 2), 1, {}),
+    "large window": ((9, 12), (8, 11), 1, {}),
+    "one window": ((5, 4), (5, 4), 1, {}),
+    "1×1": ((4, 3), (1, 1), 1, {}),
+    "same": ((6, 7), (4, 3), 1, {"padding": "SAME"}),
+    "full": ((4, 5), (3, 5), 1, {"padding": "FULL"}),
+    "stride with a remainder": ((8, 9), (3, 3), 1, {"stride": (3, 2)}),
+    "stride beyond the window": ((11, 10), (2, 1), 1, {"stride": 4}),
+    "padding that differs": ((6, 5), (3, 3), 1, {"padding": ((0, 3), (2, 1)), "stride": 2}),
+    "padding that cuts off": ((9, 8), (2, 3), 1, {"padding": ((-2, 1), (1, -3)), "stride": (1, 2)}),
+    "dilation": ((9, 11), (3, 2), 1, {"dilation": (2, 5), "padding": 1}),
+    "input dilation": ((4, 3), (3, 2), 1, {"input_dilation": (3, 2), "padding": ((2, 0), (1, 1))}),
+    "groups": ((6, 6), (3, 3), 2, {"padding": "SAME"}),
+    "everything": (
+        (7, 6), (3, 2), 2,
+        {"stride": (2, 3), "padding": ((2, -1), (0, 3)), "dilation": (2, 3), "input_dilation": 2},
+    ),
+    "1-D": ((13,), (5,), 1, {"stride": 2, "padding": "SAME"}),
+    "3-D": ((4, 5, 6), (2, 3, 2), 2, {"stride": (1, 2, 1), "padding": "SAME_LOWER"}),
+}  # fmt: skip
+NAMES = ("correlate", "input_grad", "kernel_grad")
+
+
+def arrays_of(size, window, groups, settings, dtype=jnp.float64):
+    geometry = parse_geometry(
+        "conv", size, window, **{"stride": 1, "padding": "VALID", **settings}, groups=groups
+    )
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, *size, 2 * groups), dtype)
+    kernel = jax.random.normal(keys[1], (*window, 2, 3 * groups), dtype)
+    delta = jax.random.normal(keys[2], (2, *geometry.output, 3 * groups), dtype)
+    pairs = {"correlate": (x, kernel), "input_grad": (delta, kernel), "kernel_grad": (x, delta)}
+    return geometry, pairs
+
+
+@pytest.mark.sampled(5)
+@pytest.mark.parametrize("case", CASES)
+def test_each_map_is_the_direct_one(case):
+    geometry, pairs = arrays_of(*CASES[case])
+    for name in NAMES:
+        found = getattr(fft, name)(*pairs[name], geometry)
+        expected = getattr(conv, name)(*pairs[name], geometry)
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10, err_msg=name)
+
+
+def test_the_three_are_partial_gradients_of_one_form():
+    geometry, pairs = arrays_of(*CASES["everything"])
+    x, kernel = pairs["correlate"]
+    delta, _ = pairs["input_grad"]
+    forms = [
+        jnp.vdot(fft.correlate(x, kernel, geometry), delta),
+        jnp.vdot(fft.input_grad(delta, kernel, geometry), x),
+        jnp.vdot(fft.kernel_grad(x, delta, geometry), kernel),
+    ]
+    np.testing.assert_allclose(forms[1:], forms[0], rtol=0, atol=1e-12 * float(abs(forms[0])))
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 2e-6), ("bfloat16", 1e-2)])
+def test_other_dtypes_stay_as_they_are(dtype, error):
+    geometry, pairs = arrays_of(*CASES["same"])
+    for name in NAMES:
+        expected = np.asarray(getattr(conv, name)(*pairs[name], geometry))
+        halves = [a.astype(dtype) for a in pairs[name]]
+        found = getattr(fft, name)(*halves, geometry)
+        assert found.dtype == dtype
+        worst = np.max(np.abs(np.asarray(found, np.float64) - expected))
+        assert worst <= error * np.max(np.abs(expected))
+
+
+def test_lengths_have_small_prime_factors_and_are_the_next():
+    assert fft._lengths((1, 2, 7, 11, 13, 31, 97, 250)) == (1, 2, 8, 12, 15, 32, 100, 250)
