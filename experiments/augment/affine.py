@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +52,15 @@ class Ranges:
         return self == Ranges(0.0, 0.0, 1.0, 0.0, 1.0, 0.0)
 
 
+class Matrix(NamedTuple):
+    """A = [[a, −b], [c, d]] of n images; a turn has a = d and b = c."""
+
+    a: Float[Array, " n"]
+    b: Float[Array, " n"]
+    c: Float[Array, " n"]
+    d: Float[Array, " n"]
+
+
 def random_affine(
     key: Key[Array, ""], images: Float[Array, "n h w c"], ranges: Ranges
 ) -> Float[Array, "n h w c"]:
@@ -61,19 +71,18 @@ def random_affine(
     """
     if ranges.nothing:
         return images
-    matrices, moves = affine_maps(key, images.shape[0], ranges, images.dtype)
-    return warp(images, matrices, moves)
+    matrix, moves = affine_maps(key, images.shape[0], ranges, images.dtype)
+    return warp(images, matrix, moves)
 
 
 def affine_maps(
     key: Key[Array, ""], n: int, ranges: Ranges, dtype
-) -> tuple[Float[Array, "n 2 2"], Float[Array, "n 2"] | None]:
+) -> tuple[Matrix, Float[Array, "n 2"] | None]:
     """A and t of n images: `random_affine` without the images. None where nothing moves."""
     draws = jax.random.uniform(key, (2, n), jnp.float32, -1.0, 1.0).astype(dtype)
-    # A turn by the opposite angle is what a map from the new image to the old one is about.
     angle, factor = draws[0] * math.radians(ranges.rotation), 1 + draws[1] * ranges.zoom
     cos, sin = jnp.cos(angle) / factor, jnp.sin(angle) / factor
-    rows, columns = (cos, -sin), (sin, cos)
+    matrix = Matrix(cos, sin, sin, cos)
     others = ranges.shear, ranges.stretch - 1, ranges.scale - 1, ranges.translation
     if any(others):
         # Drawn apart, so that turns and zooms do not depend on whether anything else is asked for.
@@ -84,23 +93,15 @@ def affine_maps(
         scale = jnp.exp(more[2] * math.log(ranges.scale))
         # (R · [[1, 0], [slope, 1]] · diag(1/stretch, stretch) · scale)⁻¹, written out.
         down, right = stretch / scale, 1 / (stretch * scale)
-        back, left = -slope * right, right
-        turn = rows, columns
-        rows = (down * turn[0][0], down * turn[0][1])
-        columns = (
-            back * turn[0][0] + left * turn[1][0],
-            back * turn[0][1] + left * turn[1][1],
-        )
-    matrices = jnp.stack([jnp.stack(rows, -1), jnp.stack(columns, -1)], 1)
-    if ranges.translation == 0:
-        return matrices, None
-    return matrices, more[3:].T * ranges.translation
+        back = -slope * right
+        matrix = Matrix(down * cos, down * sin, back * cos + right * sin, right * cos - back * sin)
+        if ranges.translation > 0:
+            return matrix, more[3:].T * ranges.translation
+    return matrix, None
 
 
 def warp(
-    images: Float[Array, "n h w c"],
-    matrices: Float[Array, "n 2 2"],
-    moves: Float[Array, "n 2"] | None = None,
+    images: Float[Array, "n h w c"], matrix: Matrix, moves: Float[Array, "n 2"] | None = None
 ) -> Float[Array, "n h w c"]:
     """y(r) = x(c + A (r − c − t)), bilinear between pixels, zero outside."""
     n, h, w, _ = images.shape
@@ -110,9 +111,9 @@ def warp(
     if moves is not None:
         i = i - jnp.reshape(moves[:, 0], (n, 1, 1))
         j = j - jnp.reshape(moves[:, 1], (n, 1, 1))
-    a = jnp.reshape(matrices, (n, 2, 2, 1, 1))
-    rows = a[:, 0, 0] * i + a[:, 0, 1] * j + (h - 1) / 2
-    columns = a[:, 1, 0] * i + a[:, 1, 1] * j + (w - 1) / 2
+    a, b, c, d = (jnp.reshape(entry, (n, 1, 1)) for entry in matrix)
+    rows = a * i - b * j + (h - 1) / 2
+    columns = c * i + d * j + (w - 1) / 2
     return _bilinear(images, rows, columns)
 
 

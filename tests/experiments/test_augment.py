@@ -131,10 +131,11 @@ def test_the_whole_warp_is_the_inverse_of_what_is_said_to_happen():
     """A⁻¹ = R(angle) · shear · stretch · magnification, each within its range."""
     images, ranges = some_images(6), Ranges()
     warped = np.asarray(augment.random_affine(KEY, jnp.asarray(images), ranges))
-    matrices, moves = affine_maps(KEY, 6, ranges, jnp.float64)
+    (a, b, c, d), moves = affine_maps(KEY, 6, ranges, jnp.float64)
+    matrices = np.moveaxis(np.array([[a, -b], [c, d]]), -1, 0)
     assert moves is not None
     signs = set()
-    for image, after, matrix, move in zip(images, warped, *map(np.asarray, (matrices, moves))):
+    for image, after, matrix, move in zip(images, warped, matrices, np.asarray(moves), strict=True):
         np.testing.assert_allclose(after, by_scipy(image, matrix, move), atol=1e-9)
         assert np.abs(move).max() <= 10
         forward = np.linalg.inv(matrix)
