@@ -87,7 +87,7 @@ def _inside(low, high, h: int, w: int):
     """Whether a pixel lies in its image's rectangle, n h w 1; low and high are n 2."""
     i = jnp.arange(h, dtype=jnp.int32).reshape(1, h, 1, 1)
     j = jnp.arange(w, dtype=jnp.int32).reshape(1, 1, w, 1)
-    (top, left), (bottom, right) = (
-        (corner[:, axis].reshape(-1, 1, 1, 1) for axis in (0, 1)) for corner in (low, high)
+    top, left, bottom, right = (
+        corner[:, axis].reshape(-1, 1, 1, 1) for corner in (low, high) for axis in (0, 1)
     )
     return (i >= top) & (i < bottom) & (j >= left) & (j < right)

@@ -86,7 +86,9 @@ def save_mistakes(
         axes.set_axis_off()
     for axes, number in zip(figure.axes, worst, strict=False):
         image = images[number]
-        axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray_r")
+        axes.imshow(
+            image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=255
+        )
         answer, true = names[predicted[number]], names[labels[number]]
         part = chance[number, predicted[number]]
         axes.set_title(f"{answer} {100 * part:.0f} %\ntrue: {true}", fontsize=8)
