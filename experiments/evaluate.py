@@ -86,7 +86,8 @@ def evaluate(options: EvaluateOptions) -> float:
     with jax.enable_x64(stored.precision == "float64"):
         images = material.load(chosen, None)
         recipe = dataclasses.replace(make_recipe(chosen, 1, 1), mesh=None)
-        state = training.TrainState(*jax.tree.map(jax.numpy.asarray, (params, net_state)), None)
+        params, net_state = jax.tree.map(jax.numpy.asarray, (params, net_state))
+        state = training.TrainState(params, net_state, opt_state=None)
         judge = material.compile_judge(recipe, state, images.test)
         assert judge is not None  # every data set has test images
         found = judge(state.params, state.net_state)

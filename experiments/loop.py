@@ -99,7 +99,7 @@ class Loop:
                 ended = progress.done % self.epoch_steps == 0 or progress.done == self.steps
                 accuracy = None
                 if not (math.isfinite(progress.loss) and bool(finite(state.params))):
-                    self._fail(before, segment, progress, metrics.loss)
+                    self._fail(before, segment, progress, np.asarray(metrics.loss))
                 if ended:
                     state, accuracy = self._end_epoch(state, segment, progress, start, report)
                 else:

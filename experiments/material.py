@@ -175,8 +175,8 @@ def compile_judge(
                     labels.append(batch_labels)
                     yield batch
 
-            local = jax.device_get((params, net_state))
-            logits = stream_logits(recipe, *local, images(), pictures.batch_size)
+            params, net_state = jax.device_get((params, net_state))
+            logits = stream_logits(recipe, params, net_state, images(), pictures.batch_size)
             return scores(logits, np.concatenate(labels))
 
         return judge_stream

@@ -19,30 +19,30 @@ class Events:
         if folder is None:
             return
         # Not tensorboardX: it imports all of PyTorch, where that is installed.
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto import event_pb2, summary_pb2
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+        self.event: Any = event_pb2
+        self.summary: Any = summary_pb2
         self.writer = EventFileWriter(str(folder / "tensorboard"))
         if resumed is not None:
-            start = SessionLog(status=SessionLog.START)
-            event = Event(wall_time=time.time(), step=resumed + 1, session_log=start)
-            self.writer.add_event(event)
+            start = self.event.SessionLog(status=self.event.SessionLog.START)
+            self._add(resumed + 1, session_log=start)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Every number of an epoch's record, at its step."""
         if self.writer is None:
             return
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
         values = [
-            Summary.Value(tag=name, simple_value=value)
+            self.summary.Summary.Value(tag=name, simple_value=value)
             for name, value in record.items()
             if name not in ("epoch", "step") and value is not None
         ]
-        summary = Summary(value=values)
-        self.writer.add_event(Event(wall_time=time.time(), step=record["step"], summary=summary))
+        self._add(record["step"], summary=self.summary.Summary(value=values))
         self.writer.flush()
+
+    def _add(self, step: int, **content: Any) -> None:
+        self.writer.add_event(self.event.Event(wall_time=time.time(), step=step, **content))
 
     def close(self) -> None:
         """Finish the file."""

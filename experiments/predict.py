@@ -74,7 +74,8 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
     pixels = np.stack([read(path, stored, options.invert) for path in options.images])
     with jax.enable_x64(stored.precision == "float64"):
         recipe = dataclasses.replace(make_recipe(stored, 1, 1), mesh=None)
-        state = training.TrainState(*jax.tree.map(jax.numpy.asarray, (params, net_state)), None)
+        params, net_state = jax.tree.map(jax.numpy.asarray, (params, net_state))
+        state = training.TrainState(params, net_state, opt_state=None)
         judge = training.compile_predict(recipe, state, jax.numpy.asarray(pixels), len(pixels))
         chances = probabilities(judge(state.params, state.net_state))
     names = about.names or tuple(str(number) for number in range(about.classes))

@@ -79,8 +79,8 @@ class Stream:
 
         share = self.batch_size // jax.process_count()
         first = jax.process_index() * share
-        mine = rows[:, first : first + share].reshape(-1)
-        data = grain.MapDataset.source(mine).map(lambda number: self.load(int(number), epoch))
+        mine = rows[:, first : first + share].reshape(-1).tolist()
+        data = grain.MapDataset.source(mine).map(lambda number: self.load(number, epoch))
         reading = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=PREFETCH)
         return iter(data.batch(share).to_iter_dataset(reading))
 

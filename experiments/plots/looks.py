@@ -73,8 +73,7 @@ def save_mistakes(
     """The wrong answers that the network was surest of, the worst first; images are uint8."""
     from matplotlib.figure import Figure
 
-    chance = probabilities(logits)
-    predicted = logits.argmax(-1)
+    chance, predicted = probabilities(logits), logits.argmax(-1)
     (wrong,) = np.nonzero(predicted != labels)
     worst = wrong[np.argsort(-chance[wrong, predicted[wrong]], kind="stable")][:MISTAKES]
     columns = 8
@@ -89,7 +88,7 @@ def save_mistakes(
         axes.imshow(
             image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=255
         )
-        answer, true = names[predicted[number]], names[labels[number]]
+        answer, true = names[int(predicted[number])], names[int(labels[number])]
         part = chance[number, predicted[number]]
         axes.set_title(f"{answer} {100 * part:.0f} %\ntrue: {true}", fontsize=8)
     figure.savefig(path)

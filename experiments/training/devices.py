@@ -92,7 +92,7 @@ def everywhere(mesh: Mesh | None, tree: Any) -> Any:
 
 
 def _placed(sharding: NamedSharding, leaf: Any) -> Any:
-    if jax.process_count() == 1 or jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jax.process_count() == 1 or jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.device_put(leaf, sharding)
     return jax.make_array_from_process_local_data(sharding, np.asarray(leaf), np.shape(leaf))
 

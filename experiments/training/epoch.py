@@ -67,12 +67,18 @@ def compiled(f: Callable[..., Any], recipe: Recipe, *arguments: Any, donate: boo
 class Batches(Protocol):
     """Where the images of each step come from.
 
-    streamed: whether `read` gives batches, or the whole data set each time. read(segment) → images
-    and labels of every step, on the device. images: how many there are.
+    `read` gives images and labels of every step, on the device: batches, or the whole data set.
     """
 
-    streamed: bool
-    images: int
+    @property
+    def streamed(self) -> bool:
+        """Whether `read` gives batches."""
+        ...
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        ...
 
     def read(self, segment: Segment, order: np.ndarray | None) -> Iterator[tuple[Array, Array]]:
         """Images and labels of every step of the segment; the order is the plan's."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -45,12 +47,11 @@ def make_logits(recipe: Recipe) -> Callable[..., Float[Array, "n k"]]:
 
     def logits(params, net_state, images: UInt8[Array, "n h w c"]):
         low = cast(params, recipe.arithmetic) if recipe.mixed else params
-        total = None
+        found = []
         for weight, view in views(normalise(images, recipe), recipe.tta):
             y, _ = net.apply(low, net_state, as_input(view, recipe))
-            y = y if recipe.tta == "none" else weight * y.astype(recipe.dtype)
-            total = y if total is None else total + y
-        return total
+            found.append(y if recipe.tta == "none" else weight * y.astype(recipe.dtype))
+        return reduce(operator.add, found)
 
     return logits
 

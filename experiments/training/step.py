@@ -105,8 +105,8 @@ def make_update(recipe: Recipe) -> Callable[..., tuple[TrainState, Metrics]]:
             gradients = jax.tree.map(lambda g: g / scale, gradients)
         with library_promotion():
             updates, opt_state = recipe.optimiser.update(gradients, state.opt_state, state.params)
-            if state.factor is not None:
-                updates = jax.tree.map(lambda u: u * state.factor.astype(u.dtype), updates)
+            if (factor := state.factor) is not None:
+                updates = jax.tree.map(lambda u: u * factor.astype(u.dtype), updates)
             params = optax.apply_updates(state.params, updates)
         average, (params, net_state) = follow(
             recipe.averaging, state.average, (params, net_state), step

@@ -13,15 +13,15 @@ import sys
 import time
 import warnings
 
-warnings.simplefilter("ignore")  # the fork is made before JAX starts any thread
-
 from experiments import train
+
+warnings.simplefilter("ignore")  # the fork is made before JAX starts any thread
 
 FOLDER, KILLS, SEED = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 RECIPE = [
-    "--model", "conv-dense", "--epochs", "40", "--train-images", "400", "--validation", "50",
+    "--model", "logistic-regression", "--rotation", "0", "--zoom", "0",
+    "--epochs", "6", "--train-images", "400", "--validation", "50",
     "--batch-size", "20", "--average", "ema", "--checkpoint-seconds", "0", "--no-progress",
-    "--segment", "10",
 ]  # fmt: skip
 
 

@@ -23,8 +23,8 @@ def some_images(n=4, h=9, w=12, c=2):
 def window(image, dy, dx, mode, edge=3):
     """y[i, j] = x[i + dy, j + dx]; outside zero, or mirrored."""
     h, w, _ = image.shape
-    kind = {"mode": "constant" if mode == "zero" else "reflect"}
-    padded = np.pad(image, ((edge, edge), (edge, edge), (0, 0)), **kind)
+    edges = ((edge, edge), (edge, edge), (0, 0))
+    padded = np.pad(image, edges) if mode == "zero" else np.pad(image, edges, mode="reflect")
     return padded[edge + dy : edge + dy + h, edge + dx : edge + dx + w]
 
 
@@ -157,6 +157,7 @@ def test_a_translation_moves_by_parts_of_pixels():
     ranges = Ranges(0.0, 0.0, 1.0, 0.0, 1.0, 2.5)
     moved = np.asarray(augment.random_affine(KEY, jnp.asarray(images), ranges))[..., 0]
     _, moves = affine_maps(KEY, 3, ranges, jnp.float64)
+    assert moves is not None
     places = np.stack([(moved * np.arange(9)[:, None]).sum((1, 2)), (moved @ np.arange(9)).sum(1)])
     np.testing.assert_allclose(places.T - 4, moves, atol=1e-12)
 

@@ -1,5 +1,7 @@
 """Optimisers and schedules by name; the airbench recipes against loops written from their text."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from experiments.training.airbench import Course
 from experiments.training.schedules import plateau_factor, rate_at
 
 
-def made(steps=50, **changes):
+def made(steps: int = 50, **changes: Any) -> Any:
     options = Optimisation(**{"learning_rate": 0.05, "schedule": "constant", **changes})
     return training.make_optimiser(options, training.make_schedule(options, steps, 10))
 
@@ -105,7 +107,7 @@ def test_clipping_shortens_long_gradients_only():
 @pytest.mark.parametrize("name", ["optimiser", "schedule"])
 def test_unknown_names_are_named(name):
     with pytest.raises(ValueError, match=rf"{name} must be .*'lion'"):
-        made(**{name: "lion"})
+        made(50, **{name: "lion"})
 
 
 # Airbench, from the text of its scripts, in NumPy, with a loss that is summed over the batch
@@ -167,7 +169,7 @@ def test_airbench_sgd_is_the_published_loop():
     options = Optimisation(
         optimiser="airbench-sgd", learning_rate=11.5, momentum=0.85, weight_decay=0.0153
     )
-    factor = optax.linear_schedule(1.0, 0.1, STEPS)
+    factor: Any = optax.linear_schedule(1.0, 0.1, STEPS)
     scale = 1024 * (1 + 1 / (1 - 0.85))
     rate, decay = 11.5 / scale, 0.0153 * BATCH / scale
 
@@ -188,7 +190,7 @@ def test_airbench_muon_is_the_published_loop():
     options = Optimisation(
         optimiser="airbench-muon", learning_rate=0.24, momentum=0.6, weight_decay=0.004
     )
-    factor = optax.linear_schedule(1.0, 0.0, STEPS)
+    factor: Any = optax.linear_schedule(1.0, 0.0, STEPS)
 
     def muon(params, memory, name, gradient, rate):
         memory[name] = 0.6 * memory.get(name, 0) + gradient

@@ -1,6 +1,7 @@
 """The loop: hand-written rules against autodiff, scan against loop, repeatability, dtypes."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 from experiments import training
 from experiments.options import Augmentation, Optimisation
 from experiments.training import Averaging, Looped, Resident, Scanned, Segment
+from experiments.training.epoch import scanned as scanned_steps
 from experiments.training.evaluation import make_logits, views
 from experiments.training.step import augment
 from jaxcnn import layers, models
@@ -27,7 +29,9 @@ def resident():
     return Resident(jnp.asarray(images), jnp.asarray(labels))
 
 
-def optimiser_of(kind="momentum", schedule="constant", rate=0.01, steps=STEPS, **more):
+def optimiser_of(
+    kind: Any = "momentum", schedule: Any = "constant", rate=0.01, steps=STEPS, **more
+):
     options = Optimisation(optimiser=kind, schedule=schedule, learning_rate=rate, **more)
     return training.make_optimiser(options, training.make_schedule(options, steps, 5))
 
@@ -147,11 +151,11 @@ def test_segments_of_an_epoch_are_the_epoch(resident):
 
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(resident):
     net = layers.serial(layers.Conv(3, 5, stride=4), layers.Flatten(), layers.Dense(10))
-    ends = [
+    one, two = (
         run_epoch(Scanned, recipe_of(net=net, accumulate=parts), resident, Segment(1, 0, 3))
         for parts in (1, 2)
-    ]
-    assert_trees_close(*ends, 1e-5)
+    )
+    assert_trees_close(one, two, 1e-5)
 
 
 # Precision
@@ -218,7 +222,7 @@ def test_dtypes_are_those_asked_for_whatever_the_64_bit_mode(precision, wide, re
     with jax.enable_x64(wide):
         recipe = recipe_of("hand", precision, "adam", "onecycle")
         state = training.initial_state(recipe, jax.random.key(0), images.shape[1:])
-        epoch = training.epoch.scanned(recipe)
+        epoch = scanned_steps(recipe)
         indices = np.arange(3, dtype=np.int32)
         key = jax.random.key(1)
         after = jax.eval_shape(epoch, state, images, labels, key, np.int32(1), indices)
