@@ -25,7 +25,7 @@ import tyro
 from experiments import data, material, plots, runs, training
 from experiments.checkpoints import Checkpoints
 from experiments.options import TrainOptions, UserError
-from experiments.train import make_recipe
+from experiments.recipes import make_recipe
 from experiments.training.evaluation import top_k_accuracy
 
 

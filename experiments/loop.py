@@ -22,7 +22,7 @@ from experiments.checkpoints import Checkpoints
 from experiments.metrics import Events
 from experiments.options import TrainOptions
 from experiments.training import Looped, Recipe, Segment, TrainState, evaluated, segments
-from experiments.training.devices import everywhere, primary
+from experiments.training.devices import any_of, everywhere, primary
 from experiments.training.diagnosis import first_bad, make_comparison
 from experiments.training.epoch import Advance
 from experiments.training.evaluation import Scores
@@ -82,11 +82,13 @@ class Loop:
             StoppedError: after Ctrl-C or SIGTERM, with the state saved.
             CheckpointError: a checkpoint cannot be written.
         """
-        compare, finite = None, jax.jit(all_finite)
+        compare, checked, finite = None, -1, jax.jit(all_finite)
         saved = time.monotonic()
         with stop_requests() as requested:
             for segment in segments(self.steps, self.epoch_steps, progress.done, self._longest()):
-                if self._check_due(progress.done):
+                every = self.options.safety.check_gradients
+                if every is not None and progress.done // every > checked:
+                    checked = progress.done // every
                     looped = self._looped()
                     compare = compare or make_comparison(looped, state)
                     self._compare(compare(state, segment.epoch, segment.first), progress.done)
@@ -104,7 +106,7 @@ class Loop:
                     state, accuracy = self._end_epoch(state, segment, progress, start, report)
                 else:
                     progress.seconds += time.perf_counter() - start
-                stopping = bool(requested)
+                stopping = any_of(bool(requested))
                 if self._save_due(saved, ended, stopping, progress.done):
                     self.checkpoints.save(progress.done, state, progress.as_json(), accuracy)
                     saved = time.monotonic()
@@ -128,15 +130,10 @@ class Loop:
         return min(looks)
 
     def _save_due(self, saved: float, ended: bool, stopping: bool, done: int) -> bool:
-        """Whether to write a checkpoint now: processes of one run agree on it."""
+        """Whether to write a checkpoint now."""
         old = time.monotonic() - saved >= self.options.safety.checkpoint_seconds
         chosen = self.options.safety.segment is not None or self.advance.batches.streamed
-        wanted = stopping or done == self.steps or (old and (ended or chosen))
-        if jax.process_count() == 1:
-            return wanted
-        from jax.experimental import multihost_utils
-
-        return bool(multihost_utils.broadcast_one_to_all(np.int32(wanted)))
+        return any_of(stopping or done == self.steps or (old and (ended or chosen)))
 
     def _end_epoch(
         self,
@@ -181,10 +178,6 @@ class Loop:
         if isinstance(self.advance, Looped):
             return self.advance
         return Looped(self.recipe, self.advance.batches, self.key)
-
-    def _check_due(self, done: int) -> bool:
-        every = self.options.safety.check_gradients
-        return every is not None and done % every == 0
 
     def _compare(self, found: Any, step: int) -> None:
         """Write how far the rules are from autodiff; stop where that is too far."""

@@ -26,7 +26,7 @@ from experiments import data, material, networks, runs, training
 from experiments.data.stream import crop
 from experiments.options import UserError
 from experiments.plots.looks import probabilities
-from experiments.train import make_recipe
+from experiments.recipes import make_recipe
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import data, material, networks, runs, training
+from experiments import material, runs, training
 from experiments.checkpoints import CheckpointError, Checkpoints
 from experiments.checks import check
 from experiments.loop import DivergedError, Loop, Progress, StoppedError
@@ -37,8 +37,8 @@ from experiments.metrics import Events
 from experiments.options import TrainOptions, UserError, flag, values
 from experiments.presets import PRESETS, listing
 from experiments.progress import reporter
+from experiments.recipes import make_recipe
 from experiments.training import devices
-from experiments.training.airbench import Course
 from experiments.training.evaluation import Scores
 
 # What may differ when a run goes on: nothing that changes its numbers on the same machine.
@@ -137,8 +137,8 @@ def train(options: TrainOptions) -> Result:
         with stopwatch(seconds, "data"):
             images = material.load(options, mesh)
         folder = runs.folder_of(options)
-        if options.safety.resume is None and devices.primary():
-            runs.create(folder, options)
+        if options.safety.resume is None:
+            create_once(folder, options)
         return _run(options, images, folder, mesh, seconds)
 
 
@@ -191,6 +191,22 @@ def _run(
     return finish(options, folder, (params, net_state), progress, images, found, seconds)
 
 
+def create_once(folder: Path, options: TrainOptions) -> None:
+    """Make the run folder in the first process; all others wait for it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    problem = None
+    if devices.primary():
+        try:
+            runs.create(folder, options)
+        except UserError as error:
+            problem = error
+    if devices.any_of(problem is not None):
+        raise problem or UserError("The first process could not make the run folder.")
+
+
 def begin(
     options: TrainOptions,
     folder: Path,
@@ -220,50 +236,6 @@ def begin(
     if devices.primary():
         runs.rewrite_metrics(folder, progress.records)
     return state
-
-
-def make_recipe(
-    options: TrainOptions,
-    steps: int,
-    epoch_steps: int,
-    images: material.Material | None = None,
-    mesh: jax.sharding.Mesh | None = None,
-) -> training.Recipe:
-    """What stays fixed during the run; without images, for parameters that are loaded."""
-    about, network = data.DATASETS[options.dataset], networks.NETWORKS[options.model]
-    rate = training.make_schedule(options.optimisation, steps, epoch_steps)
-    relative = dataclasses.replace(options.optimisation, learning_rate=1.0)
-    course = Course(
-        options.batch_size, steps, epoch_steps,
-        training.make_schedule(relative, steps, epoch_steps),
-    )  # fmt: skip
-    half = options.precision in ("bfloat16", "float16")
-    recipe = training.Recipe(
-        net=None,
-        optimiser=training.make_optimiser(options.optimisation, rate, course),
-        batch_size=options.batch_size,
-        mean=about.mean,
-        std=about.std,
-        classes=about.classes,
-        rules=options.rules,
-        augmentation=options.augmentation,
-        dtype=np.dtype("float32" if half else options.precision),
-        compute=jax.numpy.dtype(options.precision) if half else None,
-        rate=rate,
-        label_smoothing=options.label_smoothing,
-        accumulate=options.accumulate,
-        averaging=training.Averaging(options.average, options.average_decay, steps),
-        plateau=options.optimisation.schedule == "plateau",
-        tta=options.tta,
-        signals=network.signals,
-        mesh=mesh,
-    )
-    first = None
-    if images is not None and images.first is not None:
-        wide = dataclasses.replace(recipe, dtype=np.dtype("float32"), compute=None)
-        first = np.asarray(training.normalise(jax.numpy.asarray(images.first), wide))
-    net = networks.make(options.model, about.classes, first, small=options.smoke)
-    return dataclasses.replace(recipe, net=net)
 
 
 def describe(options: TrainOptions, folder: Path, params: Any, images: material.Material) -> None:

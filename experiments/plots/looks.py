@@ -80,7 +80,7 @@ def save_mistakes(
     rows = max(1, -(-len(worst) // columns))
     figure = Figure(figsize=(columns * 1.35, 0.7 + rows * 1.75), layout="constrained", dpi=150)
     shown = f"the {len(worst)} worst of {len(wrong):,} mistakes" if len(worst) else "no mistakes"
-    figure.suptitle(f"{title}: {shown}\nanswer and its probability; true class below it")
+    figure.suptitle(f"{title}: {shown}\nwhat the network says, how surely, and what it is")
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.set_axis_off()
     for axes, number in zip(figure.axes, worst, strict=False):
@@ -90,7 +90,7 @@ def save_mistakes(
         )
         answer, true = names[int(predicted[number])], names[int(labels[number])]
         part = chance[number, predicted[number]]
-        axes.set_title(f"{answer} {100 * part:.0f} %\ntrue: {true}", fontsize=8)
+        axes.set_title(f"says {answer} ({100 * part:.0f} %)\nis {true}", fontsize=8)
     figure.savefig(path)
 
 

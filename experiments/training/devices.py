@@ -92,8 +92,11 @@ def everywhere(mesh: Mesh | None, tree: Any) -> Any:
 
 
 def _placed(sharding: NamedSharding, leaf: Any) -> Any:
-    if jax.process_count() == 1 or jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)
+    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        bits = _placed(sharding, jax.random.key_data(leaf))
+        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
     return jax.make_array_from_process_local_data(sharding, np.asarray(leaf), np.shape(leaf))
 
 
@@ -121,6 +124,14 @@ def on_mesh(mesh: Mesh | None, f: Callable[..., Any], batches: int = 1) -> Calla
     )
 
 
+def whole(mesh: Mesh | None, tree: Any) -> Any:
+    """The arrays of a step's result, whole on every device; explicit types say so already."""
+    if mesh is None or explicit(mesh):
+        return tree
+    sharding = NamedSharding(mesh, P())
+    return jax.tree.map(lambda leaf: lax.with_sharding_constraint(leaf, sharding), tree)
+
+
 def gathered(mesh: Mesh | None, x: Any) -> Any:
     """X, whole on every device."""
     if mesh is None:
@@ -128,6 +139,15 @@ def gathered(mesh: Mesh | None, x: Any) -> Any:
     if explicit(mesh):
         return jax.sharding.reshard(x, P())
     return lax.with_sharding_constraint(x, NamedSharding(mesh, P()))
+
+
+def any_of(flag: bool) -> bool:
+    """Whether the flag is set in any process; all of them have to ask."""
+    if jax.process_count() == 1:
+        return flag
+    from jax.experimental import multihost_utils
+
+    return bool(np.max(multihost_utils.process_allgather(np.int32(flag))))
 
 
 def primary() -> bool:

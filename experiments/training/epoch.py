@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Key
 
-from experiments.training.devices import everywhere, within
+from experiments.training.devices import within
 from experiments.training.recipe import Metrics, Plan, Recipe, TrainState
 from experiments.training.step import make_step
 
@@ -177,7 +177,7 @@ class Looped:
     def plan(self, epoch: int) -> Plan:
         """What is random in the epoch."""
         with within(self.recipe.mesh):
-            return everywhere(self.recipe.mesh, self.programs["plan"](self.key, np.int32(epoch)))
+            return self.programs["plan"](self.key, np.int32(epoch))
 
     def steps(self, segment: Segment) -> Iterator[tuple[Array, Array, Plan, np.int32]]:
         """What each step is given besides the state."""

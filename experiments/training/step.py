@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Shaped, UInt8
 
 from experiments import augment as changes
 from experiments.training.averaging import follow
-from experiments.training.devices import on_mesh
+from experiments.training.devices import on_mesh, whole
 from experiments.training.gradients import differentiate
 from experiments.training.precision import all_finite, choose, next_scale
 from experiments.training.recipe import Metrics, Plan, Recipe, TrainState
@@ -117,6 +117,7 @@ def make_update(recipe: Recipe) -> Callable[..., tuple[TrainState, Metrics]]:
         if state.scale is not None:
             finite = all_finite(gradients)
             after = choose(finite, after, state)._replace(scale=next_scale(state.scale, finite))
+        after = whole(recipe.mesh, after)
         hits = classes_of(logits) == labels
         return after, Metrics(value, jnp.sum(hits, dtype=jnp.int32))
 

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import data, runs, train
+from experiments import data, runs, train, training
 from experiments.options import TrainOptions
+from experiments.recipes import make_recipe
 
 SMALL = ["--epochs", "2", "--train-images", "400", "--validation", "100", "--batch-size", "50"]
 
@@ -75,9 +76,9 @@ def test_run_folder_holds_options_versions_metrics_summary_and_curves(small_run)
 def test_saved_parameters_give_the_reported_test_accuracy(small_run):
     folder, _ = small_run
     params, state = runs.load_parameters(folder)
-    recipe = train.make_recipe(TrainOptions(), 10, 10)
+    recipe = make_recipe(TrainOptions(), 10, 10)
     test = data.load("mnist5k").test
-    x = train.training.normalise(jax.numpy.asarray(data.pad_to_32(test.images)), recipe)
+    x = training.normalise(jax.numpy.asarray(data.pad_to_32(test.images)), recipe)
     logits, _ = recipe.net.apply(params, state, x)
     accuracy = np.mean(np.argmax(np.asarray(logits), axis=-1) == test.labels)
     summary = json.loads((folder / "summary.json").read_text())
