@@ -41,41 +41,45 @@ def free_port():
         return one.getsockname()[1]
 
 
+def load(path):
+    """kind → name → value."""
+    found = {}
+    for name, value in np.load(path).items():
+        kind, name = name.split(" ")
+        found.setdefault(kind, {})[name] = value
+    return found
+
+
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """kind → what training found, run when it is asked for."""
-    folder, found = tmp_path_factory.mktemp("shared"), {}
-
-    def run(kind):
-        if kind in found:
-            return found[kind]
-        script, paths = HERE / "shared_training.py", [folder / f"{kind}.npz"]
-        if kind == "processes":
-            paths.append(folder / "other.npz")
-            where = f"localhost:{free_port()}"
-            running = [
-                begin(script, path, kind, where, 2, number, devices=2)
-                for number, path in enumerate(paths)
-            ]
-        else:
-            running = [begin(script, paths[0], kind, devices=1 if kind == "one" else 8)]
-        for process in running:
-            end(process)
-        found[kind] = [dict(np.load(path)) for path in paths]
-        return found[kind]
-
-    return run
+def on_one_machine(tmp_path_factory):
+    path = tmp_path_factory.mktemp("shared") / "machine.npz"
+    end(begin(HERE / "shared_training.py", path, devices=8))
+    return load(path)
 
 
-@pytest.mark.parametrize(
-    "kind", ["auto", pytest.param("explicit"), pytest.param("processes", marks=pytest.mark.full)]
-)
-def test_several_devices_find_what_one_finds(kind, shared):
-    (alone,) = shared("one")
-    for found in shared(kind):
-        assert set(found) == set(alone)
-        for name, value in found.items():
-            np.testing.assert_allclose(value, alone[name], rtol=1e-9, atol=1e-11, err_msg=name)
+def assert_close(found, expected):
+    assert set(found) == set(expected)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["auto", "explicit"])
+def test_eight_devices_find_what_one_finds(kind, on_one_machine):
+    assert_close(on_one_machine[kind], on_one_machine["one"])
+
+
+@pytest.mark.full
+def test_two_processes_find_what_one_device_finds(on_one_machine, tmp_path):
+    where = f"localhost:{free_port()}"
+    paths = [tmp_path / f"{number}.npz" for number in (0, 1)]
+    script = HERE / "shared_training.py"
+    running = [
+        begin(script, path, where, 2, number, devices=2) for number, path in enumerate(paths)
+    ]
+    for process in running:
+        end(process)
+    for path in paths:
+        assert_close(load(path)["all"], on_one_machine["one"])
 
 
 RUN = [
