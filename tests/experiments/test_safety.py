@@ -230,10 +230,17 @@ def test_the_first_bad_delta_is_found_where_it_was_made(tmp_path, capsys, monkey
     from experiments.networks import NETWORKS, Network
     from jaxcnn import layers
 
+    def times(factor):
+        # No `Scale`: XLA would make one constant of several.
+        def draw(key, shape, dtype):
+            return factor * np.eye(*shape, dtype=dtype)
+
+        return layers.Dense(10, use_bias=False, weight_init=draw)
+
     def build(classes):
         return layers.serial(
-            flatten=layers.Flatten(), below=layers.Dense(classes), tiny=layers.Scale(1e-30),
-            large=layers.Scale(1e20), larger=layers.Scale(1e22),
+            flatten=layers.Flatten(), below=layers.Dense(classes), tiny=times(1e-30),
+            large=times(1e20), larger=times(1e22),
         )  # fmt: skip
 
     monkeypatch.setitem(NETWORKS, "mlp", Network(build, build, None))
