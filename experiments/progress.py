@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,19 +11,39 @@ Report = Callable[[dict[str, Any]], None]
 
 
 @contextmanager
-def reporter(epochs: int, enabled: bool) -> Iterator[Report]:
-    """report(record), to be called with the record of each epoch."""
+def reporter(epochs: int, enabled: bool, done: Sequence[dict[str, Any]] = ()) -> Iterator[Report]:
+    """report(record), to be called with the record of each epoch; `done` are those before."""
     if not enabled:
         yield lambda record: None
     elif sys.stdout.isatty():
-        with _bar(epochs) as report:
+        with _bar(epochs, len(done)) as report:
             yield report
     else:
-        yield lambda record: print(
+        yield _lines(epochs, [record["seconds"] for record in done])
+
+
+def _lines(epochs: int, seconds: list[float]) -> Report:
+    """A line for each epoch, with the time that is left by the average of all so far."""
+
+    def report(record: dict[str, Any]) -> None:
+        seconds.append(record["seconds"])
+        left = (epochs - record["epoch"]) * sum(seconds) / len(seconds)
+        print(
             f"epoch {record['epoch']:{len(str(epochs))}d}/{epochs}  {_describe(record)}  "
-            f"{record['seconds']:.2f} s",
+            f"{record['seconds']:.2f} s{_left(left)}",
             flush=True,
         )
+
+    return report
+
+
+def _left(seconds: float) -> str:
+    """As in ", 3:05 left"; nothing where less than a minute is left."""
+    if seconds < 60:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f", {hours}:{minutes:02}:{rest:02} left" if hours else f", {minutes}:{rest:02} left"
 
 
 def _describe(record: dict[str, Any]) -> str:
@@ -34,7 +54,7 @@ def _describe(record: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _bar(epochs: int) -> Iterator[Report]:
+def _bar(epochs: int, done: int) -> Iterator[Report]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -52,5 +72,5 @@ def _bar(epochs: int) -> Iterator[Report]:
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, expand=True) as progress:
-        task = progress.add_task("first epoch", total=epochs)
+        task = progress.add_task("first epoch", total=epochs, completed=done)
         yield lambda record: progress.update(task, advance=1, description=_describe(record))

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.options import TrainOptions, UserError
+from experiments.options import TrainOptions, UserError, from_json
 
 
 def folder_of(options: TrainOptions) -> Path:
@@ -29,33 +29,73 @@ def folder_of(options: TrainOptions) -> Path:
 
 
 def create(folder: Path, options: TrainOptions) -> None:
-    """Make the folder, with config.json and versions.json; refuse one that is not empty."""
+    """Make the folder, with versions.json and config.json; refuse one that is not empty.
+
+    Raises:
+        UserError: it is not empty, or cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise UserError(f"The run folder {folder} is not empty: choose another with --run-dir.")
-        write_json(folder / "config.json", dataclasses.asdict(options))
+            raise UserError(
+                f"The run folder {folder} is not empty: choose another with --run-dir, or go on "
+                "with the run in it by --resume."
+            )
         write_json(folder / "versions.json", versions())
+        # What makes the folder a run comes last.
+        write_json(folder / "config.json", dataclasses.asdict(options))
     except OSError as error:
         raise UserError(
             f"The run folder {folder} cannot be written: {error.strerror or error}."
         ) from error
 
 
+def stored_options(folder: Path) -> TrainOptions:
+    """The options of the run in this folder.
+
+    Raises:
+        UserError: there is no run, or none of this version.
+    """
+    path = folder / "config.json"
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"{folder} holds no run: {path} cannot be read.") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} holds no run of this version: {error}.") from error
+
+
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """One line per entry."""
+    """One line per entry; no reader ever sees half a file."""
     lines = (f"  {json.dumps(name)}: {json.dumps(values[name], default=str)}" for name in values)
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    write_whole(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
-def append_metrics(folder: Path, record: Mapping[str, Any]) -> None:
-    """Add one line to metrics.jsonl, readable at once; NaN and Inf, which JSON lacks, are null."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Write beside the path, then put the file in its place."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+def metrics_line(record: Mapping[str, Any]) -> str:
+    """The record as a line of metrics.jsonl; NaN and Inf, which JSON lacks, are null."""
     finite = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in record.items()
     }
+    return json.dumps(finite) + "\n"
+
+
+def rewrite_metrics(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Make metrics.jsonl say these records and no more: those that a resumed run begins with."""
+    write_whole(folder / "metrics.jsonl", "".join(map(metrics_line, records)).encode())
+
+
+def append_metrics(folder: Path, record: Mapping[str, Any]) -> None:
+    """Add one line to metrics.jsonl, readable at once."""
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(finite) + "\n")
+        lines.write(metrics_line(record))
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -73,12 +113,19 @@ def save_parameters(folder: Path, params: Any, net_state: Any) -> None:
 
     tree = jax.tree.map(np.asarray, {"params": params, "state": net_state})
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder.resolve() / "parameters", tree)
+        checkpointer.save(folder.resolve() / "parameters", tree, force=True)
 
 
 def load_parameters(folder: Path) -> tuple[Any, Any]:
-    """(params, state) of the run, as NumPy arrays that `net.apply` takes."""
+    """(params, state) of the run, as NumPy arrays that `net.apply` takes.
+
+    Raises:
+        UserError: the run is not finished, or there is none.
+    """
     import orbax.checkpoint as ocp
+
+    if not (folder / "parameters").is_dir():
+        raise UserError(f"{folder} holds no finished run: there is no folder parameters in it.")
 
     with ocp.StandardCheckpointer() as checkpointer:
         tree = checkpointer.restore(folder.resolve() / "parameters")

@@ -1,52 +1,52 @@
 """Question: how well does LeNet-5 read digits when every gradient is written by hand?
 
-Command:  python -m experiments.train           (--help lists the options)
+Command:  python -m experiments.train           (--help lists presets and options)
 Result:   test accuracy 98.64 % ± 0.17 (mean ± std, 5 seeds, 0 to 4), the worst 98.50 %
 Time:     27 s, of which compilation 4 s, training 18 s (up to 48 s while other work ran beside it)
 Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Trains on 3,600 of MNIST's images (mnist5k; 400 more are held out, 1,000 are for testing), looks at
 the test images once, after the last epoch, and prints `test accuracy` as its last line. All else is
-in the run folder: options, versions, metrics of each epoch, parameters, confusion counts, curves.
+in the run folder: options, versions, metrics of each epoch, checkpoints, parameters, pictures.
+
+`python -m experiments.train <preset>` trains by another published recipe; `--resume FOLDER` goes on
+with a run that was stopped or killed.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments import data, runs, training
-from experiments.options import TrainOptions, UserError, check
+from experiments import material, runs, training
+from experiments.checkpoints import CheckpointError, Checkpoints
+from experiments.checks import check
+from experiments.loop import DivergedError, Loop, Progress, StoppedError
+from experiments.metrics import Events
+from experiments.options import TrainOptions, UserError, flag, values
+from experiments.presets import PRESETS, listing
 from experiments.progress import reporter
-from jaxcnn import models
+from experiments.recipes import make_recipe
+from experiments.training import devices
+from experiments.training.evaluation import Scores
 
-MODELS = {
-    "lenet5": models.lenet5,
-    "lenet5-1998": partial(models.lenet5, flavour="1998"),
-}
-
-
-class DivergedError(RuntimeError):
-    """The loss is no longer a number."""
-
-
-class Splits(NamedTuple):
-    """What one run trains on, watches, and is judged by."""
-
-    train: data.Split
-    validation: data.Split
-    test: data.Split
+# What may differ when a run goes on: nothing that changes its numbers on the same machine.
+FREE = {
+    "progress", "data_dir", "manual_dir", "run_dir", "keep", "checkpoint_seconds", "segment",
+    "check_gradients", "resume", "checkpoint", "devices", "axes", "distributed", "coordinator",
+    "processes", "process",
+}  # fmt: skip
 
 
 class Result(NamedTuple):
@@ -58,151 +58,192 @@ class Result(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 2 for a mistake in it, 1 for a run that failed."""
-    options = tyro.cli(
-        TrainOptions,
-        args=arguments,
-        prog="python -m experiments.train",
-        description=TrainOptions.__doc__,
-    )
-    # 64 bits are turned on for float64 and never off: a caller that works with them keeps them.
-    wide = jax.enable_x64(True) if options.precision == "float64" else contextlib.nullcontext()
     try:
-        with wide:
+        options = parse(sys.argv[1:] if arguments is None else list(arguments))
+        # 64 bits are turned on for float64 and never off: a caller that works with them keeps them.
+        double = options.precision == "float64"
+        with jax.enable_x64(True) if double else contextlib.nullcontext():
             result = train(options)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    except DivergedError as error:
+    except (DivergedError, CheckpointError) as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("Interrupted; the metrics of finished epochs are in the run folder.", file=sys.stderr)
+    except StoppedError as error:
+        print(error, file=sys.stderr)
         return 130
-    print(f"test accuracy {result.test_accuracy:.4f}")
+    except KeyboardInterrupt:
+        print("Interrupted; the last checkpoint is in the run folder.", file=sys.stderr)
+        return 130
+    if devices.primary():
+        print(f"test accuracy {result.test_accuracy:.4f}")
     return 0
 
 
+def parse(arguments: list[str]) -> TrainOptions:
+    """The options of a command line: [preset] [--option …], or --resume FOLDER [--option …].
+
+    Raises:
+        UserError: there is no such preset, or no such run, or it cannot go on with other options.
+    """
+    preset = TrainOptions()
+    if arguments and not arguments[0].startswith("-"):
+        name = arguments.pop(0)
+        if name not in PRESETS:
+            raise UserError(f"The preset must be one of {', '.join(PRESETS)}, got {name!r}.")
+        preset = PRESETS[name].options
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--resume", type=Path)
+    folder = first.parse_known_args(arguments)[0].resume
+    stored = None if folder is None else runs.stored_options(folder)
+    options = tyro.cli(
+        TrainOptions,
+        args=arguments,
+        default=preset if stored is None else stored,
+        prog="python -m experiments.train [preset]",
+        description=f"{TrainOptions.__doc__}\n\n{listing()}",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    if stored is not None:
+        before, now = values(stored), values(options)
+        changed = [name for name in before if before[name] != now[name] and name not in FREE]
+        if changed:
+            raise UserError(
+                f"The run in {folder} cannot go on with another {flag(changed[0])} than "
+                f"{before[changed[0]]}."
+            )
+        options = dataclasses.replace(options, run_dir=folder)
+    elif values(options)["checkpoint"] is not None:
+        raise UserError("--checkpoint is for --resume.")
+    return options
+
+
 def train(options: TrainOptions) -> Result:
-    """Train as the options say and fill the run folder."""
+    """Train as the options say and fill the run folder.
+
+    Raises:
+        UserError: the options make no sense, or data or run folder cannot be used.
+        DivergedError, CheckpointError, StoppedError: the run did not come to its end.
+    """
     seconds: dict[str, float] = {}
     check(options)
-    with stopwatch(seconds, "data"):
-        splits = load_splits(options)
-    folder = runs.folder_of(options)
-    runs.create(folder, options)
+    options = material.smoke(options)
+    devices.join(options.hardware)
+    if jax.process_count() > 1 and options.run_dir is None:
+        raise UserError("--run-dir must be given where several processes share a run.")
+    mesh = devices.make_mesh(options.hardware, options.batch_size, options.accumulate)
+    with devices.within(mesh):
+        with stopwatch(seconds, "data"):
+            images = material.load(options, mesh)
+        folder = runs.folder_of(options)
+        if options.safety.resume is None:
+            create_once(folder, options)
+        return _run(options, images, folder, mesh, seconds)
 
-    steps = len(splits.train.labels) // options.batch_size
-    rate = training.learning_rate_schedule(
-        options.schedule, options.learning_rate, options.epochs * steps
-    )
-    recipe = make_recipe(options, rate)
+
+def _run(
+    options: TrainOptions,
+    images: material.Material,
+    folder: Path,
+    mesh: jax.sharding.Mesh | None,
+    seconds: dict[str, float],
+) -> Result:
+    epoch_steps = images.train.images // options.batch_size
+    # Rounded up; the margin is for epochs that are given as a quotient.
+    steps = max(1, math.ceil(options.epochs * epoch_steps - 1e-6))
+    recipe = make_recipe(options, steps, epoch_steps, images, mesh)
     init_key, epoch_key = jax.random.split(jax.random.key(options.seed))
-    images, labels = jnp.asarray(splits.train.images), jnp.asarray(splits.train.labels)
-    state = training.initial_state(recipe, init_key, images.shape[1:])
-    describe(options, folder, state.params, splits)
+    init_key, epoch_key = devices.everywhere(mesh, (init_key, epoch_key))
+    advance = training.make_advance(recipe, images.train, epoch_key)
+    shape = images.shape
+    shape = (shape[0] * shape[1], shape[2]) if recipe.signals else shape
+    state = devices.everywhere(mesh, training.initial_state(recipe, init_key, shape))
+    describe(options, folder, state.params, images)
 
-    with stopwatch(seconds, "compilation"):
-        epoch_function = training.compile_epoch(recipe, state, images, labels, epoch_key)
-        validation_accuracy = compile_accuracy(recipe, state, splits.validation)
-        predict_test = training.compile_predict(recipe, state, jnp.asarray(splits.test.images))
-        last_rates = [float(rate(epoch * steps - 1)) for epoch in range(1, options.epochs + 1)]
-
-    records = []
-    with stopwatch(seconds, "training"), reporter(options.epochs, options.progress) as report:
-        for epoch, last_rate in enumerate(last_rates, start=1):
-            start = time.perf_counter()
-            state, metrics = epoch_function(state, images, labels, epoch_key, epoch)
-            record = {
-                "epoch": epoch,
-                "step": epoch * steps,
-                "loss": float(np.mean(metrics.loss, dtype=np.float64)),
-                "accuracy": float(np.sum(metrics.correct)) / (steps * options.batch_size),
-                "validation_accuracy": validation_accuracy(state),
-                "learning_rate": last_rate,  # in the epoch's last step
-                "seconds": time.perf_counter() - start,
-            }
-            runs.append_metrics(folder, record)
-            if not math.isfinite(record["loss"]):
-                raise DivergedError(
-                    f"The loss became {record['loss']} in epoch {epoch}: "
-                    f"try a lower --learning-rate than {options.learning_rate}."
-                )
-            records.append(record)
-            report(record)
-
-    with stopwatch(seconds, "evaluation"):
-        predicted = np.asarray(predict_test(state.params, state.net_state))
-    confusion = training.confusion_counts(splits.test.labels, predicted)
-    return finish(options, folder, state, records, confusion, seconds)
+    progress = Progress()
+    checkpoints = Checkpoints(folder, options.safety.keep)
+    try:
+        state = begin(options, folder, checkpoints, state, progress)
+        with stopwatch(seconds, "compilation"):
+            longest = options.safety.segment or epoch_steps
+            first = next(training.segments(steps, epoch_steps, progress.done, longest), None)
+            if first is not None:
+                advance.compile(state, first.count)
+            judge = material.compile_judge(recipe, state, images.validation)
+            judge_test = material.compile_judge(recipe, state, images.test)
+        events = Events(folder if devices.primary() else None, progress.done or None)
+        loop = Loop(
+            options, recipe, advance, epoch_key, steps, epoch_steps, folder, checkpoints, judge,
+            events,
+        )  # fmt: skip
+        epochs = -(-steps // epoch_steps)
+        shown = options.progress and devices.primary()
+        with stopwatch(seconds, "training"), reporter(epochs, shown, progress.records) as report:
+            state = loop.run(state, progress, report)
+        events.close()
+        with stopwatch(seconds, "evaluation"):
+            params, net_state = training.evaluated(state, recipe.averaging)
+            assert judge_test is not None  # every data set has test images
+            found = judge_test(params, net_state)
+    finally:
+        checkpoints.close()
+    return finish(options, folder, (params, net_state), progress, images, found, seconds)
 
 
-def load_splits(options: TrainOptions) -> Splits:
-    """The images as LeNet-5 takes them, 32×32 pixels; refuses options that do not fit the data."""
-    if (channels := data.DATASETS[options.dataset].shape[-1]) != 1:
-        raise UserError(
-            f"--model {options.model} takes images of 1 channel, "
-            f"those of {options.dataset} have {channels}."
-        )
-    everything = data.load(options.dataset, options.data_dir, options.manual_dir)
-    available = len(everything.train.labels)
-    if options.validation >= available:
-        raise UserError(
-            f"--validation must be less than the {available} training images, "
-            f"got {options.validation}."
-        )
-    chosen, validation = data.hold_out(everything.train, options.validation)
-    if options.train_images is not None:
-        if options.train_images > len(chosen.labels):
-            raise UserError(
-                f"--train-images must be at most the {len(chosen.labels)} that are not held out, "
-                f"got {options.train_images}."
-            )
-        _, chosen = data.hold_out(chosen, options.train_images)
-    if options.batch_size > len(chosen.labels):
-        raise UserError(
-            f"--batch-size must be at most the {len(chosen.labels)} training images, "
-            f"got {options.batch_size}."
-        )
-    splits = (chosen, validation, everything.test)
-    return Splits(*(data.Split(data.pad_to_32(images), labels) for images, labels in splits))
+def create_once(folder: Path, options: TrainOptions) -> None:
+    """Make the run folder in the first process; all others wait for it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    problem = None
+    if devices.primary():
+        try:
+            runs.create(folder, options)
+        except UserError as error:
+            problem = error
+    if devices.any_of(problem is not None):
+        raise problem or UserError("The first process could not make the run folder.")
 
 
-def make_recipe(options: TrainOptions, rate: Callable[[Any], Any]) -> training.Recipe:
-    """What stays fixed during the run."""
-    about = data.DATASETS[options.dataset]
-    return training.Recipe(
-        net=MODELS[options.model](),
-        rules=options.rules,
-        optimiser=training.make_optimiser(options.optimiser, rate, options.weight_decay),
-        mean=about.mean,
-        std=about.std,
-        batch_size=options.batch_size,
-        shift=options.shift,
-        rotation=options.rotation,
-        zoom=options.zoom,
-        dtype=np.dtype(options.precision),
-    )
+def begin(
+    options: TrainOptions,
+    folder: Path,
+    checkpoints: Checkpoints,
+    state: training.TrainState,
+    progress: Progress,
+) -> training.TrainState:
+    """The state that the run goes on from; a new run writes its first checkpoint.
+
+    So a folder that cannot hold checkpoints is found out before the first step.
+    """
+    found = None
+    if options.safety.resume is not None:
+        found = checkpoints.restore(state, folder, options.safety.checkpoint)
+    if found is not None:
+        _, state, stored = found
+        for name, value in stored.items():
+            setattr(progress, name, value)
+        if devices.primary():
+            print(f"Going on after step {progress.done}.", flush=True)
+    else:
+        checkpoints.check_space(state)
+        try:
+            checkpoints.save(0, state, progress.as_json(), None)
+        except CheckpointError as error:
+            raise UserError(str(error)) from error
+    if devices.primary():
+        runs.rewrite_metrics(folder, progress.records)
+    return state
 
 
-def compile_accuracy(
-    recipe: training.Recipe, state: training.TrainState, split: data.Split
-) -> Callable[[training.TrainState], float | None]:
-    """accuracy(state) on these images; None, whatever the state, where there are no images."""
-    if len(split.labels) == 0:
-        return lambda state: None
-    predict = training.compile_predict(recipe, state, jnp.asarray(split.images))
-
-    def accuracy(state: training.TrainState) -> float:
-        predicted = np.asarray(predict(state.params, state.net_state))
-        return float(np.mean(predicted == split.labels))
-
-    return accuracy
-
-
-def describe(options: TrainOptions, folder: Path, params: Any, splits: Splits) -> None:
+def describe(options: TrainOptions, folder: Path, params: Any, images: material.Material) -> None:
     """Print what is about to run."""
+    if not devices.primary():
+        return
     parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
-    train_count, validation_count, test_count = (f"{len(split.labels):,}" for split in splits)
+    train_count, validation_count, test_count = (f"{count:,}" for count in images.counts)
     print(
         f"{options.model} ({parameters:,} parameters) on {options.dataset}: "
         f"{train_count} training, {validation_count} validation, {test_count} test images; "
@@ -214,26 +255,29 @@ def describe(options: TrainOptions, folder: Path, params: Any, splits: Splits) -
 def finish(
     options: TrainOptions,
     folder: Path,
-    state: training.TrainState,
-    records: list[dict[str, Any]],
-    confusion: np.ndarray,
+    judged: tuple[Any, Any],
+    progress: Progress,
+    images: material.Material,
+    found: Scores,
     seconds: dict[str, float],
 ) -> Result:
     """Write what is known only at the end."""
-    from experiments.plots import save_curves
+    from experiments import plots
 
-    test_accuracy = float(np.trace(confusion) / np.sum(confusion))
-    runs.save_parameters(folder, state.params, state.net_state)
-    title = f"{options.model} on {options.dataset}, rules: {options.rules}, seed {options.seed}"
-    save_curves(folder / "curves.png", records, test_accuracy, title)
-    summary = {
-        "test_accuracy": test_accuracy,
-        "test_images": int(np.sum(confusion)),
-        "confusion": confusion.tolist(),  # confusion[t][p]: images of class t taken for class p
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-    }
-    runs.write_json(folder / "summary.json", summary)
-    return Result(folder, test_accuracy)
+    runs.save_parameters(folder, *judged)
+    if devices.primary():
+        title = f"{options.model} on {options.dataset}, rules: {options.rules}, seed {options.seed}"
+        plots.save_curves(folder / "curves.png", progress.records, found.accuracy, title)
+        plots.save_looks(folder, options, found, images.test, judged[0])
+        summary = {
+            "test_accuracy": found.accuracy,
+            "test_images": int(np.sum(found.confusion)),
+            # confusion[t][p]: images of class t taken for class p
+            "confusion": found.confusion.tolist() if len(found.confusion) <= 100 else None,
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        }
+        runs.write_json(folder / "summary.json", summary)
+    return Result(folder, found.accuracy)
 
 
 @contextlib.contextmanager

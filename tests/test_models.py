@@ -126,6 +126,7 @@ ZOO = {
     "densenet": (models.densenet(10, growth=4), (8, 9, 3)),
     "mobilenet": (models.mobilenet(width=0.1, blocks=((64, 2),)), (8, 8, 3)),
     "airbench94": (models.airbench94(widths=(8, 10, 12)), (31, 31, 3)),
+    "airbench96": (models.airbench96(widths=(4, 5, 6)), (31, 31, 3)),
     "signal": (models.conv_pool_dense(), (18, 2)),
     "map": (models.conv_pool_dense(), (12, 11, 1)),
     "without pooling": (models.conv_dense(), (11, 12, 1)),
@@ -153,7 +154,7 @@ def drawn(net, shape, dtype=jnp.float64):
 # Long programs of what shorter ones consist of as well: every day only their shapes are followed.
 LONG = {
     "lenet5 paper", "accurate_mnist", "vgg6", "alexnet", "resnet B", "resnet 18", "resnet 50",
-    "densenet", "airbench94", "small_alexnet", "map", "logistic regression",
+    "densenet", "airbench94", "airbench96", "small_alexnet", "map", "logistic regression",
 }  # fmt: skip
 LABELS = jnp.array([3, 1, 0])
 

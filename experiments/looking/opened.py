@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from jax import Array
 from jaxtyping import Float, PyTree, UInt8
 
 from experiments import data, runs
+from experiments.networks import NETWORKS, make
 from experiments.options import UserError
-from experiments.train import MODELS
 from jaxcnn.layers import Serial
 
 
@@ -30,6 +29,8 @@ class Opened:
     net: Serial
     params: PyTree
     state: PyTree
+    size: int | None = 32
+    """Height and width of the network's images; None, those of the data set."""
 
     @property
     def about(self) -> data.Description:
@@ -39,11 +40,12 @@ class Opened:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of an image as the network takes it."""
-        return (32, 32, self.about.shape[-1])
+        h, w, channels = self.about.shape
+        return (self.size or h, self.size or w, channels)
 
     def fit(self, images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n p q c"]:
         """Images of the data set in the size that the network takes."""
-        return data.pad_to_32(images)
+        return data.fit(images, self.size, self.dataset)
 
     def normalise(self, images: Any) -> Float[Array, "n h w c"]:
         """(pixel / 255 − mean) / std, as in training."""
@@ -67,24 +69,25 @@ def open_run(folder: Path) -> Opened:
     """
     wanted = "RUN must be the folder of a finished run of experiments.train"
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        options = runs.stored_options(folder)
         params, state = runs.load_parameters(folder)
     except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{wanted}, {folder} is not: {reason}") from error
-    if config.get("model") not in MODELS or config.get("dataset") not in data.DATASETS:
-        raise UserError(f"{wanted}, {folder} is one of {config.get('model', 'something else')}.")
+    about, network = data.DATASETS[options.dataset], NETWORKS[options.model]
+    if about.streamed or network.signals:
+        raise UserError(f"{wanted} on small images, {folder} is one of {options.model}.")
     # Looking is done in float32, whatever the precision of the training was.
     params, state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (params, state))
-    stored = config.get("data_dir")
     return Opened(
         folder=folder,
-        model=config["model"],
-        dataset=config["dataset"],
-        data_dir=None if stored is None else Path(stored),
-        net=MODELS[config["model"]](),
+        model=options.model,
+        dataset=options.dataset,
+        data_dir=options.data_dir,
+        net=make(options.model, about.classes, small=options.smoke),
         params=params,
         state=state,
+        size=network.size,
     )
 
 

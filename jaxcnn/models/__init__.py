@@ -2,6 +2,7 @@
 
 from jaxcnn.models.accurate_mnist import accurate_mnist as accurate_mnist
 from jaxcnn.models.airbench import airbench94 as airbench94
+from jaxcnn.models.airbench import airbench96 as airbench96
 from jaxcnn.models.alexnet import alexnet as alexnet
 from jaxcnn.models.alexnet import small_alexnet as small_alexnet
 from jaxcnn.models.densenet import densenet as densenet

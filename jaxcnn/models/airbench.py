@@ -20,6 +20,7 @@ from jaxcnn.layers import (
     MaxPool,
     Scale,
     Serial,
+    residual,
     serial,
 )
 from jaxcnn.ops.smooth import gelu
@@ -30,6 +31,8 @@ def airbench94(
     *,
     widths: tuple[int, int, int] = (64, 256, 256),
     whitening: Initializer | None = None,
+    head: Initializer | None = None,
+    scale: float = 1 / 9,
 ) -> Serial:
     """conv 24@2×2 → GELU → three groups → pool 3×3 → classes, times 1/9; on 32×32×3.
 
@@ -42,24 +45,56 @@ def airbench94(
         widths: the maps of the three groups.
         whitening: what draws the first kernel, `jaxcnn.initializers.patch_whitening(images)` in the
             original; by default it is drawn as that of an ordinary convolution.
+        head: what draws the last layer's weight; by default as that of an ordinary dense layer.
+        scale: the factor of the logits.
 
     Raises:
         TypeError, ValueError: an argument is no integer above 0, or there are not three widths.
     """
-    check.integer("airbench94", "classes", classes, minimum=1)
+    groups = [_group(width) for width in _checked("airbench94", classes, widths)]
+    return _network(classes, groups, whitening, head, scale)
+
+
+def airbench96(
+    classes: int = 10,
+    *,
+    widths: tuple[int, int, int] = (128, 384, 512),
+    whitening: Initializer | None = None,
+) -> Serial:
+    """The wider, deeper one for 96 %: groups of three convolutions, a shortcut past the last two.
+
+    A group is conv 3×3 → pool 2×2 → norm → GELU → z, then conv → norm → GELU → conv → norm of z,
+    plus z, and a GELU. Arguments and errors are those of `airbench94`.
+    """
+    groups = [_deep_group(width) for width in _checked("airbench96", classes, widths)]
+    return _network(classes, groups, whitening, None, 1 / 9)
+
+
+def _checked(op: str, classes: int, widths: tuple[int, int, int]) -> list[int]:
+    check.integer(op, "classes", classes, minimum=1)
     if len(widths) != 3:
-        raise ValueError(f"airbench94: widths must be three numbers of maps, got {tuple(widths)}")
-    one, two, three = (check.integer("airbench94", "widths", w, minimum=1) for w in widths)
+        raise ValueError(f"{op}: widths must be three numbers of maps, got {tuple(widths)}")
+    return [check.integer(op, "widths", width, minimum=1) for width in widths]
+
+
+def _network(
+    classes: int,
+    groups: list[Layer],
+    whitening: Initializer | None,
+    head: Initializer | None,
+    scale: float,
+) -> Serial:
+    one, two, three = groups
     return serial(
         whitening=Conv(24, 2, kernel_init=uniform if whitening is None else whitening),
         gelu=_GELU,
-        group1=_group(one),
-        group2=_group(two),
-        group3=_group(three),
+        group1=one,
+        group2=two,
+        group3=three,
         pool=MaxPool(3),
         flatten=Flatten(),
-        output=Dense(classes, use_bias=False, weight_init=uniform),
-        scale=Scale(1 / 9),
+        output=Dense(classes, use_bias=False, weight_init=uniform if head is None else head),
+        scale=Scale(scale),
     )
 
 
@@ -82,3 +117,9 @@ _NORM = BatchNorm(0.6, unbiased=True, epsilon=1e-12, use_scale=False)
 def _group(features: int) -> Layer:
     conv = Conv(features, 3, padding="SAME", use_bias=False, kernel_init=_PASS_ON)
     return serial(conv, MaxPool(2), _NORM, _GELU, conv, _NORM, _GELU)
+
+
+def _deep_group(features: int) -> Layer:
+    conv = Conv(features, 3, padding="SAME", use_bias=False, kernel_init=_PASS_ON)
+    rest = residual(conv, _NORM, _GELU, conv, _NORM)
+    return serial(conv, MaxPool(2), _NORM, _GELU, rest, _GELU)

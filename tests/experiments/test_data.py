@@ -3,12 +3,14 @@
 import hashlib
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments import data
+from experiments.data import loading
 from experiments.options import UserError
 
 PREPARED = Path(os.environ.get("TFDS_DATA_DIR") or "/nonexistent")
@@ -111,12 +113,47 @@ def test_check_names_what_is_wrong_and_where(images, labels, message):
         data.check(data.Split(images, labels), name="mnist", count=10, where="here")
 
 
+def test_check_refuses_images_of_another_set():
+    images = np.full((1010, 28, 28, 1), 200, np.uint8)
+    labels = np.arange(1010) % 10
+    with pytest.raises(UserError, match=r"here holds images of mean 0\.7843, those of mnist have"):
+        data.check(data.Split(images, labels), name="mnist", count=1010, where="here")
+
+
+def test_checksums_see_a_single_bit_and_a_swapped_label_but_not_the_order():
+    split = small_split()
+    first = data.checksum(split)
+    assert data.checksum(data.take(split, np.arange(30)[::-1])) == first
+    images = split.images.copy()
+    images[7, 3, 4] ^= 1
+    assert data.checksum(data.Split(images, split.labels)) != first
+    labels = split.labels.copy()
+    labels[[3, 4]] = labels[[4, 3]]
+    assert data.checksum(data.Split(split.images, labels)) != first
+    with pytest.raises(UserError, match=f"here holds other images or labels: checksum {first}"):
+        data.check(split, name="mnist", count=30, where="here", expected="0" * 16)
+
+
+def test_generated_images_have_the_shape_asked_for_and_can_be_learned():
+    train, test = data.generated("cifar10", 40, 20, (32, 32, 3))
+    assert (train.images.shape, test.images.shape) == ((40, 32, 32, 3), (20, 32, 32, 3))
+    # The nearest training image tells the class.
+    flat = [split.images.reshape(len(split.labels), -1).astype(float) for split in (train, test)]
+    distances = ((flat[1][:, None] - flat[0][None]) ** 2).sum(-1)
+    assert (train.labels[distances.argmin(1)] == test.labels).all()
+
+
+def test_images_that_are_too_large_for_a_network_are_refused():
+    with pytest.raises(UserError, match="takes 28 × 28 pixels, cifar10 has 32 × 32"):
+        data.fit(np.zeros((2, 32, 32, 3), np.uint8), 28, "cifar10")
+
+
 def test_cache_returns_what_was_decoded_and_names_a_damaged_file(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     split, calls = small_split(), []
 
     def load():
-        return data._cached(
+        return loading._cached(
             "set-1.0",
             lambda: calls.append("decoded") or split,
             lambda split, where: data.check(split, name="mnist", count=30, where=where),
@@ -142,7 +179,7 @@ def test_a_cache_that_cannot_be_written_does_not_matter(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     split = small_split()
-    loaded = data._cached("set-1.0", lambda: split, lambda split, where: split, "the set")
+    loaded = loading._cached("set-1.0", lambda: split, lambda split, where: split, "the set")
     assert loaded is split
 
 
@@ -151,8 +188,8 @@ def test_a_cache_that_cannot_be_written_does_not_matter(tmp_path, monkeypatch):
 
 @needs_prepared
 def test_tfds_reads_the_prepared_test_images():
-    builder = data._prepared("mnist", PREPARED, None)
-    split = data._load_tfds_split("mnist", builder, "test")
+    builder = loading.prepared("mnist", PREPARED, None)
+    split = loading._load_tfds_split("mnist", builder, "test")
     assert split.images.shape == (10_000, 28, 28, 1)
     assert np.bincount(split.labels).tolist() == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009
@@ -160,8 +197,20 @@ def test_tfds_reads_the_prepared_test_images():
 
 
 @needs_prepared
+def test_a_truncated_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = shutil.copytree(PREPARED / "mnist", tmp_path / "mnist")
+    (file,) = folder.glob("*/mnist-test.array_record*")
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:1_000_000])
+    builder = loading.prepared("mnist", tmp_path, None)
+    with pytest.raises(UserError, match=f"{file.name} cannot be read"):
+        loading._load_tfds_split("mnist", builder, "test")
+
+
+@needs_prepared
 def test_tfds_finds_the_folder_of_the_environment(monkeypatch):
-    assert data._prepared("mnist", None, None).data_path.is_relative_to(PREPARED)
+    assert loading.prepared("mnist", None, None).data_path.is_relative_to(PREPARED)
 
 
 @pytest.mark.skipif(

@@ -1,50 +1,66 @@
 """The loop: hand-written rules against autodiff, scan against loop, repeatability, dtypes."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from experiments import training
-from jaxcnn import models
+from experiments.options import Augmentation, Optimisation
+from experiments.training import Averaging, Looped, Resident, Scanned, Segment
+from experiments.training.epoch import scanned as scanned_steps
+from experiments.training.evaluation import make_logits, views
+from experiments.training.step import augment
+from jaxcnn import layers, models
+from jaxcnn.ops.activation import tanh
 
 STEPS, BATCH = 20, 4
+AUGMENTATION = Augmentation(shift=2, rotation=10.0, zoom=0.1)
 
 
 @pytest.fixture(scope="module")
-def images_and_labels():
+def resident():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (STEPS * BATCH + 3, 32, 32, 1), np.uint8)  # 3 are dropped
     labels = np.arange(len(images), dtype=np.int32) % 10
-    return jnp.asarray(images), jnp.asarray(labels)
+    return Resident(jnp.asarray(images), jnp.asarray(labels))
+
+
+def optimiser_of(
+    kind: Any = "momentum", schedule: Any = "constant", rate=0.01, steps=STEPS, **more
+):
+    options = Optimisation(optimiser=kind, schedule=schedule, learning_rate=rate, **more)
+    return training.make_optimiser(options, training.make_schedule(options, steps, 5))
 
 
 def recipe_of(rules="hand", dtype=jnp.float32, kind="momentum", schedule="constant", **changes):
-    rate = training.learning_rate_schedule(schedule, 0.01, STEPS)
     settings = {
         "net": models.lenet5(),
         "rules": rules,
-        "optimiser": training.make_optimiser(kind, rate),
+        "optimiser": optimiser_of(kind, schedule),
         "mean": (0.13,),
         "std": (0.31,),
         "batch_size": BATCH,
-        "shift": 2,
-        "rotation": 10.0,
-        "zoom": 0.1,
+        "augmentation": AUGMENTATION,
         "dtype": jnp.dtype(dtype),
     }
     return training.Recipe(**{**settings, **changes})
 
 
-def run_epoch(compile_form, recipe, images_and_labels, number=1):
-    images, labels = images_and_labels
-    state = training.initial_state(recipe, jax.random.key(0), images.shape[1:])
-    key = jax.random.key(1)
-    epoch = compile_form(recipe, state, images, labels, key)
-    return epoch(state, images, labels, key, number)
+def small_net():
+    """Compiles at once, and has a state and a draw of random numbers."""
+    return layers.serial(
+        layers.Conv(3, 5, stride=4), layers.BatchNorm(), layers.Activation(tanh),
+        layers.Dropout(0.2), layers.Flatten(), layers.Dense(10),
+    )  # fmt: skip
+
+
+def run_epoch(form, recipe, resident, segment=Segment(1, 0, STEPS)):  # noqa: B008  # a constant
+    state = training.initial_state(recipe, jax.random.key(0), resident.pixels.shape[1:])
+    return form(recipe, resident, jax.random.key(1))(state, segment)
 
 
 def assert_trees_close(left, right, tolerance):
@@ -72,19 +88,15 @@ def moved(state, recipe):
         pytest.param(partial(models.lenet5, flavour="1998"), marks=pytest.mark.full),
     ],
 )
-def test_three_roads_end_at_the_same_parameters_in_float64(model, images_and_labels):
+def test_three_roads_end_at_the_same_parameters_in_float64(model, resident):
     with jax.enable_x64(True):
         recipe = recipe_of("hand", jnp.float64, net=model())
-        hand, hand_metrics = run_epoch(training.compile_scanned, recipe, images_and_labels)
+        hand, hand_metrics = run_epoch(Scanned, recipe, resident)
         twin, twin_metrics = run_epoch(
-            training.compile_looped,
-            recipe_of("autodiff", jnp.float64, net=model()),
-            images_and_labels,
+            Looped, recipe_of("autodiff", jnp.float64, net=model()), resident
         )
         explicit, explicit_metrics = run_epoch(
-            training.compile_scanned,
-            recipe_of("explicit", jnp.float64, net=model()),
-            images_and_labels,
+            Scanned, recipe_of("explicit", jnp.float64, net=model()), resident
         )
         assert hand_metrics.loss.shape == (STEPS,)
         assert moved(hand, recipe) > 1e-4
@@ -95,19 +107,86 @@ def test_three_roads_end_at_the_same_parameters_in_float64(model, images_and_lab
     np.testing.assert_array_equal(hand_metrics.correct, twin_metrics.correct)
 
 
+@pytest.mark.full
+def test_three_roads_agree_on_resnet20_for_fifty_steps_in_float64():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (50 * 4, 32, 32, 3), np.uint8)
+    data = Resident(jnp.asarray(images), jnp.arange(200, dtype=jnp.int32) % 10)
+    ends = []
+    with jax.enable_x64(True):
+        for rules in ("hand", "explicit", "autodiff"):
+            recipe = recipe_of(
+                rules, jnp.float64, net=models.resnet(20), mean=(0.5,) * 3, std=(0.25,) * 3
+            )
+            ends.append(run_epoch(Looped, recipe, data, Segment(1, 0, 50))[0].params)
+    for other in ends[1:]:
+        assert_trees_close(ends[0], other, 1e-8)
+
+
 @pytest.fixture(scope="module")
-def scanned(images_and_labels):
-    return run_epoch(training.compile_scanned, recipe_of(), images_and_labels)
+def scanned(resident):
+    return run_epoch(Scanned, recipe_of(), resident)
 
 
-def test_scan_and_loop_give_the_same_numbers(scanned, images_and_labels):
-    looped = run_epoch(training.compile_looped, recipe_of(), images_and_labels)
+def test_scan_and_loop_give_the_same_numbers(scanned, resident):
+    looped = run_epoch(Looped, recipe_of(), resident)
     assert_trees_close(scanned, looped, 1e-5)
 
 
-def test_the_same_seed_gives_the_same_bits(scanned, images_and_labels):
-    again = run_epoch(training.compile_scanned, recipe_of(), images_and_labels)
+def test_the_same_seed_gives_the_same_bits(scanned, resident):
+    again = run_epoch(Scanned, recipe_of(), resident)
     jax.tree.map(np.testing.assert_array_equal, scanned, again)
+
+
+def test_segments_of_an_epoch_are_the_epoch(resident):
+    recipe = recipe_of(net=small_net())
+    whole, _ = run_epoch(Scanned, recipe, resident)
+    advance = Scanned(recipe, resident, jax.random.key(1))
+    state = training.initial_state(recipe, jax.random.key(0), (32, 32, 1))
+    for first in (0, 5, 10, 15):
+        state, metrics = advance(state, Segment(1, first, 5))
+        assert metrics.loss.shape == (5,)
+    assert_trees_close(whole, state, 1e-6)
+
+
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(resident):
+    net = layers.serial(layers.Conv(3, 5, stride=4), layers.Flatten(), layers.Dense(10))
+    one, two = (
+        run_epoch(Scanned, recipe_of(net=net, accumulate=parts), resident, Segment(1, 0, 3))
+        for parts in (1, 2)
+    )
+    assert_trees_close(one, two, 1e-5)
+
+
+# Precision
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    ("half", "rules"),
+    [("bfloat16", "hand"), ("bfloat16", "explicit"), ("float16", "explicit"), ("float16", "hand")],
+)
+def test_mixed_precision_keeps_parameters_wide_and_follows_float32(half, rules, resident):
+    net, few = small_net(), Segment(1, 0, 4)
+    mixed = recipe_of(rules, net=net, compute=jnp.dtype(half))
+    state, metrics = run_epoch(Scanned, mixed, resident, few)
+    _, wide = run_epoch(Scanned, recipe_of(net=net), resident, few)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {"float32"}
+    assert metrics.loss.dtype == np.float32
+    np.testing.assert_allclose(metrics.loss, wide.loss, rtol=0.05)
+    assert not np.array_equal(metrics.loss, wide.loss)
+
+
+def test_an_overflow_lowers_the_scale_and_leaves_the_step_out(resident):
+    recipe = recipe_of(net=small_net(), compute=jnp.dtype("float16"))
+    state = training.initial_state(recipe, jax.random.key(0), (32, 32, 1))
+    assert state.scale is not None
+    wild = jax.tree.map(lambda a: a * 1e4, state.params)
+    advance = Scanned(recipe, resident, jax.random.key(1))
+    after, _ = advance(state._replace(params=jax.tree.map(jnp.copy, wild)), Segment(1, 0, 1))
+    jax.tree.map(np.testing.assert_array_equal, after.params, wild)
+    assert after.scale is not None
+    assert float(after.scale.scale) == 2.0**11
 
 
 # Epochs
@@ -121,18 +200,35 @@ def test_an_epoch_takes_each_image_at_most_once_and_is_drawn_anew():
         assert len(set(np.ravel(plan.order).tolist())) == 20
     assert not np.array_equal(plans[0].order, plans[1].order)
     np.testing.assert_array_equal(plans[0].order, plans[2].order)
+    assert [int(plan.start) for plan in plans] == [0, 4, 0]
+
+
+def test_segments_begin_at_the_same_steps_wherever_a_run_goes_on():
+    def shown(*arguments):
+        return [tuple(segment) for segment in training.segments(*arguments)]
+
+    assert shown(25, 10) == [(1, 0, 10), (2, 0, 10), (3, 0, 5)]
+    all_of_them = shown(25, 10, 0, 4)
+    assert all_of_them == [
+        (1, 0, 4), (1, 4, 4), (1, 8, 2), (2, 0, 4), (2, 4, 4), (2, 8, 2), (3, 0, 4), (3, 4, 1),
+    ]  # fmt: skip
+    for number, (epoch, first, _) in enumerate(all_of_them):
+        assert shown(25, 10, (epoch - 1) * 10 + first, 4) == all_of_them[number:]
+    assert shown(25, 10, 25) == []
 
 
 @pytest.mark.parametrize(
     ("precision", "wide"), [("float32", False), ("float32", True), ("float64", True)]
 )
-def test_dtypes_are_those_asked_for_whatever_the_64_bit_mode(precision, wide, images_and_labels):
-    images, labels = images_and_labels
+def test_dtypes_are_those_asked_for_whatever_the_64_bit_mode(precision, wide, resident):
+    images, labels = resident.example()
     with jax.enable_x64(wide):
         recipe = recipe_of("hand", precision, "adam", "onecycle")
         state = training.initial_state(recipe, jax.random.key(0), images.shape[1:])
-        epoch = training.scanned_epoch(recipe)
-        after = jax.eval_shape(epoch, state, images, labels, jax.random.key(1), np.int32(1))
+        epoch = scanned_steps(recipe)
+        indices = np.arange(3, dtype=np.int32)
+        key = jax.random.key(1)
+        after = jax.eval_shape(epoch, state, images, labels, key, np.int32(1), indices)
     assert {leaf.dtype.name for leaf in jax.tree.leaves(state)} == {precision, "int32"}
     assert {leaf.dtype.name for leaf in jax.tree.leaves(after)} == {precision, "int32"}
 
@@ -142,7 +238,7 @@ def test_draws_do_not_depend_on_the_64_bit_mode(wide):
     with jax.enable_x64(wide):
         plan = training.plan_epoch(jax.random.key(3), 1, 8, 8)
         images = jnp.asarray(np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1))
-        moved = training.augment(plan.key, images, recipe_of())
+        moved = augment(plan.key, images, recipe_of())
     np.testing.assert_array_equal(np.ravel(plan.order), [6, 4, 2, 3, 0, 5, 7, 1])
     np.testing.assert_allclose(np.sum(moved), MOVED, rtol=1e-5)
 
@@ -151,59 +247,90 @@ def test_draws_do_not_depend_on_the_64_bit_mode(wide):
 MOVED = 990.0298
 
 
-@pytest.mark.parametrize("kind", ["sgd", "momentum", "nesterov", "adam", "adamw"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
-def test_every_optimiser_and_schedule_lowers_a_square(kind, schedule):
-    rate = training.learning_rate_schedule(schedule, 0.05, 50)
-    optimiser = training.make_optimiser(kind, rate, weight_decay=1e-3)
-    params = {"kernel": jnp.ones((2, 2), jnp.float32), "bias": jnp.ones((2,), jnp.float32)}
-
-    def step(carry, _):
-        params, opt_state = carry
-        with training.library_promotion():
-            updates, opt_state = optimiser.update(params, opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state), None
-
-    (final, _), _ = jax.lax.scan(step, (params, optimiser.init(params)), length=50)
-    assert all(float(jnp.max(jnp.abs(leaf))) < 0.6 for leaf in jax.tree.leaves(final))
+def test_every_augmentation_together_runs_in_a_scan(resident):
+    everything = Augmentation(
+        shift=1, shift_mode="reflect", rotation=5.0, scale=1.1, translation=1.0, shear=3.0,
+        stretch=1.1, flip="alternating", vertical_flip=True, cutout=4, mixup=0.3,
+    )  # fmt: skip
+    recipe = recipe_of(net=small_net(), augmentation=everything, label_smoothing=0.1)
+    _, metrics = run_epoch(Scanned, recipe, resident, Segment(2, 0, 3))
+    assert np.isfinite(metrics.loss).all()
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
-def test_weight_decay_moves_kernels_and_leaves_biases(kind):
-    optimiser = training.make_optimiser(kind, optax.constant_schedule(0.1), weight_decay=0.5)
-    params = {"kernel": jnp.ones((2, 2), jnp.float32), "bias": jnp.ones((2,), jnp.float32)}
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    with training.library_promotion():
-        updates, _ = optimiser.update(zeros, optimiser.init(params), params)
-    expected = {"kernel": jnp.full((2, 2), -0.05, jnp.float32), "bias": zeros["bias"]}
-    assert_trees_close(updates, expected, 1e-6)
+# Averages
 
 
-@pytest.mark.parametrize(
-    ("call", "named"),
-    [
-        (lambda: training.make_optimiser("lion", optax.constant_schedule(0.1)), "'lion'"),
-        (lambda: training.learning_rate_schedule("step", 0.1, 10), "'step'"),
-        (lambda: training.network_of(recipe_of(rules="numeric")), "'numeric'"),
-    ],
-)
-def test_unknown_names_are_named(call, named):
-    with pytest.raises(ValueError, match=named):
-        call()
+def test_a_moving_average_follows_the_parameters(resident):
+    averaging = Averaging("ema", 0.5, STEPS)
+    recipe = recipe_of(net=small_net(), averaging=averaging)
+    state = training.initial_state(recipe, jax.random.key(0), (32, 32, 1))
+    average = jax.device_get(state.params)
+    advance = Scanned(recipe, resident, jax.random.key(1))
+    for step in range(3):
+        state, _ = advance(state, Segment(1, step, 1))
+        d = min(0.5, (step + 1) / (step + 11))
+        now = jax.device_get(state.params)
+        average = jax.tree.map(lambda a, b, d=d: d * a + (1 - d) * b, average, now)
+        jax.tree.map(
+            partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), state.average[0], average
+        )
+    params, _ = training.evaluated(state, averaging)
+    assert params is state.average[0]
+
+
+def test_lookahead_is_the_published_loop():
+    """Every 5 steps slow ← d slow + (1 − d) fast, fast ← slow; in the end fast ← slow."""
+    from experiments.training.averaging import follow
+
+    steps, rng = 12, np.random.default_rng(0)
+    fast = slow = np.float32(1.0)
+    average, now = ({"w": jnp.float32(1.0)},) * 2
+    for step in range(steps):
+        change = np.float32(rng.normal())
+        fast = np.float32(fast + change)
+        if (step + 1) % 5 == 0:
+            d = 0.95**5 * ((step + 1) / steps) ** 3
+            slow = fast = np.float32(d * slow + (1 - d) * fast)
+        if step + 1 == steps:
+            fast = slow
+        now = {"w": now["w"] + change}
+        average, now = follow(Averaging("lookahead", 0.0, steps), average, now, jnp.int32(step))
+        np.testing.assert_allclose([average["w"], now["w"]], [slow, fast], rtol=1e-5)
 
 
 # Evaluation
 
 
 @pytest.mark.parametrize("batch_size", [7, 23, 30])
-def test_predictions_do_not_depend_on_the_batch_size(batch_size, images_and_labels):
-    images = images_and_labels[0][:23]
+def test_predictions_do_not_depend_on_the_batch_size(batch_size, resident):
+    images = resident.pixels[:23]
     recipe = recipe_of()
     state = training.initial_state(recipe, jax.random.key(0), (32, 32, 1))
     predict = training.compile_predict(recipe, state, images, batch_size)
     logits, _ = recipe.net.apply(state.params, state.net_state, training.normalise(images, recipe))
-    predicted = predict(state.params, state.net_state)
-    np.testing.assert_array_equal(predicted, np.argmax(np.asarray(logits), axis=-1))
+    np.testing.assert_allclose(predict(state.params, state.net_state), logits, rtol=1e-4, atol=1e-5)
+
+
+def test_test_time_augmentation_averages_logits_of_mirrored_and_shifted_images(resident):
+    recipe = recipe_of(net=small_net())
+    params, net_state, *_ = training.initial_state(recipe, jax.random.key(0), (32, 32, 1))
+    images = resident.pixels[:3]
+
+    def logits(x):
+        return np.asarray(recipe.net.apply(params, net_state, jnp.asarray(x))[0])
+
+    x = np.asarray(training.normalise(images, recipe))
+
+    def mirrored(x):
+        return (logits(x) + logits(x[:, :, ::-1])) / 2
+
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    shifted = (mirrored(padded[:, :32, :32]) + mirrored(padded[:, 2:, 2:])) / 2
+    expected = {"mirror": mirrored(x), "mirror-shift": (mirrored(x) + shifted) / 2}
+    for tta, wanted in expected.items():
+        assert sum(weight for weight, _ in views(jnp.asarray(x), tta)) == 1
+        found = make_logits(recipe_of(net=recipe.net, tta=tta))(params, net_state, images)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_confusion_counts_true_class_by_predicted_class():

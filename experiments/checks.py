@@ -1,0 +1,106 @@
+"""What no network could make sense of, refused before anything is read or written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from experiments.options import TrainOptions, UserError, flag, values
+
+# name: (least, whether least itself will do, what must not be reached)
+_LIMITS: dict[str, tuple[float, bool, float]] = {
+    "learning_rate": (0, False, math.inf),
+    "momentum": (0, True, 1),
+    "second_moment": (0, True, 1),
+    "warmup": (0, True, 1),
+    "warmup_from": (0, True, math.inf),
+    "final_rate": (0, True, math.inf),
+    "decay": (0, False, math.inf),
+    "weight_decay": (0, True, math.inf),
+    "clip": (0, False, math.inf),
+    "rotation": (0, True, math.inf),
+    "zoom": (0, True, 1),
+    "scale": (1, True, math.inf),
+    "translation": (0, True, math.inf),
+    "shear": (0, True, 90),
+    "stretch": (1, True, math.inf),
+    "mixup": (0, True, math.inf),
+    "cutmix": (0, True, math.inf),
+    "label_smoothing": (0, True, 1),
+    "average_decay": (0, True, 1),
+    "checkpoint_seconds": (0, True, math.inf),
+    "epochs": (0, False, math.inf),
+}
+_LEAST = {
+    "batch_size": 1,
+    "accumulate": 1,
+    "shift": 0,
+    "cutout": 0,
+    "validation": 0,
+    "train_images": 1,
+    "patience": 1,
+    "keep": 1,
+    "segment": 1,
+    "check_gradients": 1,
+    "devices": 1,
+    "processes": 1,
+    "process": 0,
+}
+
+
+def check(options: TrainOptions) -> None:
+    """Refuse a value out of its range, or options that exclude each other.
+
+    Raises:
+        UserError: with one sentence that names the option, its value, and what was expected.
+    """
+    found = values(options)
+    for name, least in _LEAST.items():
+        if found[name] is not None and found[name] < least:
+            raise UserError(f"{flag(name)} must be at least {least}, got {found[name]}.")
+    for name, limits in _LIMITS.items():
+        if found[name] is not None:
+            _number(flag(name), found[name], *limits)
+    if not 0 <= options.seed < 2**32:
+        raise UserError(f"--seed must be between 0 and 2**32 - 1, got {options.seed}.")
+    _together(options, found)
+
+
+def _number(name: str, value: float, least: float, inclusive: bool, below: float) -> None:
+    if math.isfinite(value) and value < below and (value > least or (inclusive and value == least)):
+        return
+    if below != math.inf:
+        limits = f"from {least} to less than {below}" if inclusive else f"in ({least}, {below})"
+    elif least == 0:
+        limits = "zero or positive" if inclusive else "a positive number"
+    else:
+        limits = f"at least {least}"
+    raise UserError(f"{name} must be {limits}, got {value}.")
+
+
+def _together(options: TrainOptions, found: dict[str, Any]) -> None:
+    """What only makes sense, or does not, beside something else."""
+    milestones = found["milestones"]
+    if any(not 0 < m < 1 for m in milestones) or list(milestones) != sorted(milestones):
+        shown = " ".join(map(str, milestones))
+        raise UserError(f"--milestones must be rising numbers between 0 and 1, got {shown}.")
+    if found["mixup"] > 0 and found["cutmix"] > 0:
+        raise UserError("--mixup and --cutmix exclude each other: set one of them to 0.")
+    if options.batch_size % options.accumulate:
+        raise UserError(
+            f"--accumulate must divide the batch size of {options.batch_size}, "
+            f"got {options.accumulate}."
+        )
+    if found["schedule"] == "plateau" and options.validation == 0:
+        raise UserError(
+            "--schedule plateau watches the validation accuracy: --validation must be at least 1, "
+            "got 0."
+        )
+    if found["schedule"] in ("onecycle", "plateau", "constant") and found["final_rate"] > 0:
+        raise UserError("--final-rate is for --schedule cosine and linear only.")
+    if found["schedule"] == "onecycle" and found["warmup"] > 0:
+        raise UserError("--schedule onecycle has a warm-up of its own: leave --warmup at 0.")
+    if found["coordinator"] is not None and None in (found["processes"], found["process"]):
+        raise UserError("--coordinator needs --processes and --process beside it.")
+    if found["check_gradients"] is not None and options.rules == "autodiff":
+        raise UserError("--check-gradients compares the rules with autodiff: choose other --rules.")

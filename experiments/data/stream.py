@@ -1,0 +1,163 @@
+"""Data sets that do not fit on a device, such as ImageNet: read, decoded and cropped while a run
+computes, by grain, with prefetching.
+
+Whatever is random follows from (seed, epoch, number of the image): a run that is resumed reads what
+it would have read. Each process reads its own rows of every batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array
+from PIL import Image
+
+from experiments.data.loading import damaged_files, first_line, prepared
+from experiments.data.sets import CHOICE, DATASETS
+from experiments.options import UserError
+from experiments.training.devices import spread
+from experiments.training.epoch import Segment
+
+# The shorter side that images are brought to before a crop of 224 is taken.
+SHORTER, CROP = 256, 224
+THREADS, PREFETCH = 8, 64  # of grain, for one process
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Some images of a prepared TFDS split, and how they are brought to `size` × `size` pixels.
+
+    source: TFDS's random access to the split. numbers: those images. batch_size: over all
+    processes. seed: of the crops; without one they are taken from the middle.
+    """
+
+    source: Any
+    numbers: np.ndarray
+    size: int
+    batch_size: int
+    builder: Any
+    split: str
+    seed: int | None = None
+    mesh: Mesh | None = None
+    streamed: bool = True
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.numbers)
+
+    def read(self, segment: Segment, order: np.ndarray | None) -> Iterator[tuple[Array, Array]]:
+        """Images and labels of every step, on the devices."""
+        if order is None:
+            raise ValueError("order must be given for streamed images, got None")
+        for images, labels in self._batches(order[segment.first :][: segment.count], segment.epoch):
+            yield spread(self.mesh, images), spread(self.mesh, labels)
+
+    def example(self) -> tuple[Any, Any]:
+        """One batch, of whatever pixels."""
+        share = self.batch_size // jax.process_count()
+        images = np.zeros((share, self.size, self.size, 3), np.uint8)
+        return spread(self.mesh, images), spread(self.mesh, np.zeros(share, np.int32))
+
+    def in_order(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All images, in batches, the last one smaller; every process reads all of them."""
+        whole = np.arange(self.images)
+        for first in range(0, self.images, self.batch_size):
+            loaded = [self.load(number) for number in whole[first : first + self.batch_size]]
+            images, labels = zip(*loaded, strict=True)
+            yield np.stack(images), np.array(labels, np.int32)
+
+    def _batches(self, rows: np.ndarray, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """This process's rows of each batch, decoded by threads ahead of their use."""
+        import grain
+
+        share = self.batch_size // jax.process_count()
+        first = jax.process_index() * share
+        mine = rows[:, first : first + share].reshape(-1).tolist()
+        data = grain.MapDataset.source(mine).map(lambda number: self.load(number, epoch))
+        reading = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=PREFETCH)
+        return iter(data.batch(share).to_iter_dataset(reading))
+
+    def load(self, number: int, epoch: int = 0) -> tuple[np.ndarray, np.int32]:
+        """(uint8 image, label) of the number-th of these images, as epoch sees it."""
+        try:
+            example = self.source[int(self.numbers[number])]
+        except (RuntimeError, OSError, ValueError, IndexError) as error:
+            files = ", ".join(damaged_files(self.builder, self.split))
+            raise UserError(
+                f"{files or self.builder.data_path} cannot be read ({first_line(error)}): "
+                "prepare the data set again."
+            ) from error
+        rng = None
+        if self.seed is not None:
+            rng = np.random.default_rng([self.seed, epoch, number])
+        return crop(example["image"], self.size, rng), np.int32(example["label"])
+
+
+def crop(image: np.ndarray, size: int, rng: np.random.Generator | None) -> np.ndarray:
+    """A square of the image, whose shorter side is brought to 256/224 of the square's before.
+
+    At a random place, or in the middle. Krizhevsky et al. 2012, section 4.1.
+    """
+    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).convert("RGB")
+    shorter = round(size * SHORTER / CROP)
+    factor = shorter / min(picture.size)
+    width, height = (max(round(side * factor), shorter) for side in picture.size)
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    spare = np.array([width - size, height - size])
+    left, top = spare // 2 if rng is None else rng.integers(0, spare + 1)
+    return np.asarray(picture.crop((left, top, left + size, top + size)))
+
+
+class Streams(NamedTuple):
+    """What a run trains on, watches, and is judged by."""
+
+    train: Stream
+    validation: Stream
+    test: Stream
+
+
+def open_streams(
+    name: str,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    *,
+    size: int,
+    batch_size: int,
+    seed: int,
+    validation: int,
+    train_images: int | None = None,
+    mesh: Mesh | None = None,
+) -> Streams:
+    """The data set's images: `validation` of those for training are held out.
+
+    Raises:
+        UserError: the data set is not there, or smaller than what is asked of it.
+    """
+    builder = prepared(name, data_dir, manual_dir)
+    about = DATASETS[name]
+    have = {split: builder.info.splits[split].num_examples for split in ("train", about.test_split)}
+    wanted = validation + (batch_size if train_images is None else train_images)
+    if wanted > have["train"]:
+        raise UserError(
+            f"--validation, --train-images and --batch-size take {wanted} images, "
+            f"{name} has {have['train']} in {builder.data_path}."
+        )
+    order = np.random.default_rng(CHOICE).permutation(have["train"])
+    end = len(order) if train_images is None else validation + train_images
+
+    def stream(split: str, numbers: np.ndarray, seed: int | None = None) -> Stream:
+        source = builder.as_data_source(split)
+        return Stream(source, numbers, size, batch_size, builder, split, seed, mesh)
+
+    return Streams(
+        stream("train", np.sort(order[validation:end]), seed),
+        stream("train", np.sort(order[:validation])),
+        stream(about.test_split, np.arange(have[about.test_split])),
+    )

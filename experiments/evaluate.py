@@ -1,0 +1,176 @@
+"""Question: how good is a trained network, and where is it wrong?
+
+Command:  python -m experiments.evaluate runs/<run>           (--help lists the options)
+Result:   accuracy, confusion counts, pictures of the worst mistakes, in <run>/evaluation
+Time:     seconds; to be measured for each network
+Hardware: any
+
+Evaluates the parameters of a finished run, or one of its checkpoints, on the test images of its
+data set or of another one, and can write the parameters as safetensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import tyro
+
+from experiments import data, material, plots, runs, training
+from experiments.checkpoints import Checkpoints
+from experiments.options import TrainOptions, UserError
+from experiments.recipes import make_recipe
+from experiments.training.evaluation import top_k_accuracy
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Evaluate a saved run."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    checkpoint: int | Literal["best", "last"] | None = None
+    """A checkpoint by its number of steps, the best by validation accuracy, or the last; by default
+    the parameters that the run ended with."""
+    dataset: str | None = None
+    """Another data set of the same shape and classes, such as mnist for a run on mnist5k."""
+    data_dir: Path | None = None
+    """Folder of prepared TFDS data; by default that of the run."""
+    tta: Literal["none", "mirror", "mirror-shift"] | None = None
+    """Test-time augmentation, if another than the run's."""
+    safetensors: Path | None = None
+    """File to which the parameters and the state are written."""
+    output: Path | None = None
+    """Folder of the results; by default `evaluation` in the run's."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is 2 for a mistake in it."""
+    options = tyro.cli(
+        EvaluateOptions, args=arguments, prog="python -m experiments.evaluate", description=__doc__
+    )
+    try:
+        accuracy = evaluate(options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"test accuracy {accuracy:.4f}")
+    return 0
+
+
+def evaluate(options: EvaluateOptions) -> float:
+    """Evaluate, write the results, and return the accuracy.
+
+    Raises:
+        UserError: there is no such run, checkpoint or data.
+    """
+    stored = runs.stored_options(options.run)
+    params, net_state = load(options.run, stored, options.checkpoint)
+    if options.safetensors is not None:
+        write_safetensors(options.safetensors, params, net_state, stored)
+    chosen = dataclasses.replace(
+        stored,
+        dataset=check_dataset(options.dataset, stored),
+        data_dir=options.data_dir or stored.data_dir,
+        tta=options.tta or stored.tta,
+        # Of the training images, as few as will do.
+        validation=0,
+        train_images=stored.batch_size,
+    )
+    with jax.enable_x64(stored.precision == "float64"):
+        images = material.load(chosen, None)
+        recipe = dataclasses.replace(make_recipe(chosen, 1, 1), mesh=None)
+        params, net_state = jax.tree.map(jax.numpy.asarray, (params, net_state))
+        state = training.TrainState(params, net_state, opt_state=None)
+        judge = material.compile_judge(recipe, state, images.test)
+        assert judge is not None  # every data set has test images
+        found = judge(state.params, state.net_state)
+    folder = options.output or options.run / "evaluation"
+    labels = images.test.labels if isinstance(images.test, data.Split) else None
+    summary: dict[str, Any] = {
+        "test_accuracy": found.accuracy,
+        "test_images": int(found.confusion.sum()),
+        "dataset": chosen.dataset,
+        "tta": chosen.tta,
+        "checkpoint": options.checkpoint,
+        "confusion": found.confusion.tolist() if len(found.confusion) <= 100 else None,
+    }
+    if labels is not None and found.logits.shape[-1] > 20:
+        summary["top_5_accuracy"] = top_k_accuracy(found.logits, labels, 5)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        runs.write_json(folder / "summary.json", summary)
+        plots.save_looks(folder, chosen, found, images.test, params)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be written: {error.strerror}.") from error
+    return found.accuracy
+
+
+def check_dataset(name: str | None, stored: TrainOptions) -> Any:
+    """The data set to evaluate on, if it is one of the run's kind.
+
+    Raises:
+        UserError: it is not.
+    """
+    if name is None:
+        return stored.dataset
+    about = data.DATASETS[stored.dataset]
+    alike = [
+        other
+        for other, its in data.DATASETS.items()
+        if (its.shape, its.classes) == (about.shape, about.classes)
+    ]
+    if name not in alike:
+        raise UserError(f"--dataset must be one of {', '.join(alike)} for this run, got {name}.")
+    return name
+
+
+def load(run: Path, options: TrainOptions, checkpoint: int | str | None) -> tuple[Any, Any]:
+    """(params, state) as NumPy arrays: those that the run ended with, or of a checkpoint.
+
+    Raises:
+        UserError: there are none.
+    """
+    if checkpoint is None:
+        return runs.load_parameters(run)
+    checkpoints = Checkpoints(run, options.safety.keep, read_only=True)
+    try:
+        step = checkpoint
+        if isinstance(checkpoint, str):
+            steps = {"best": checkpoints.best_step(), "last": checkpoints.manager.latest_step()}
+            step = steps[checkpoint]
+        if step is None:
+            raise UserError(f"{run} has no {checkpoint} checkpoint: none holds an accuracy.")
+        averaged = options.average == "ema"
+        return checkpoints.parameters(int(step), averaged)
+    finally:
+        checkpoints.close()
+
+
+def write_safetensors(path: Path, params: Any, net_state: Any, options: TrainOptions) -> None:
+    """Every array under `params/…` or `state/…`, with the model and the data set as metadata.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    found, _ = jax.tree.flatten_with_path({"params": params, "state": net_state})
+    tensors = {
+        "/".join(str(key.key) for key in where): np.ascontiguousarray(leaf) for where, leaf in found
+    }
+    about = {"model": options.model, "dataset": options.dataset, "layout": "NHWC, HWIO"}
+    try:
+        save_file(tensors, path, metadata=about)
+    except Exception as error:  # safetensors has an error of its own for files
+        raise UserError(f"{path} cannot be written ({type(error).__name__}).") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""What a run learns from and is judged by: images on the devices, or streams of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from experiments import data
+from experiments.data.stream import Stream, open_streams
+from experiments.networks import NETWORKS
+from experiments.options import TrainOptions, UserError
+from experiments.training import Recipe, Resident, TrainState, compile_predict
+from experiments.training.devices import everywhere
+from experiments.training.evaluation import Scores, scores, stream_logits
+
+SMOKE_TRAIN, SMOKE_TEST = 64, 32
+WHITENED = 5_000  # images from which a first kernel is computed
+
+
+@dataclass(frozen=True)
+class Material:
+    """train: what the steps read. validation, test: what is looked at. shape: of an image.
+
+    first: training images as uint8, for what is computed from them before the run.
+    """
+
+    train: Resident | Stream
+    validation: data.Split | Stream
+    test: data.Split | Stream
+    shape: tuple[int, int, int]
+    first: np.ndarray | None
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many images there are to train on, to validate on, and to test on."""
+        return self.train.images, count_of(self.validation), count_of(self.test)
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation per channel, for pixels in [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def count_of(pictures: data.Split | Stream) -> int:
+    """How many images."""
+    return pictures.images if isinstance(pictures, Stream) else len(pictures.labels)
+
+
+def load(options: TrainOptions, mesh: Mesh | None) -> Material:
+    """The images as the network takes them; refuses options that do not fit the data.
+
+    Raises:
+        UserError: they do not fit, or the data cannot be had.
+    """
+    about, network = data.DATASETS[options.dataset], NETWORKS[options.model]
+    if network.channels not in (None, about.shape[-1]):
+        raise UserError(
+            f"--model {options.model} takes images of {network.channels} "
+            f"channel{'s' if network.channels != 1 else ''}, "
+            f"those of {options.dataset} have {about.shape[-1]}."
+        )
+    if about.streamed and not options.smoke:
+        return _streams(options, mesh)
+    splits = [_fitted(split, options) for split in _splits(options)]
+    train, validation, test = splits
+    pixels, labels = everywhere(mesh, (train.images, train.labels))
+    first = train.images[:WHITENED] if network.whitened else None
+    return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first)
+
+
+def _streams(options: TrainOptions, mesh: Mesh | None) -> Material:
+    size = NETWORKS[options.model].size
+    if size is None:
+        size = data.DATASETS[options.dataset].shape[0]
+    train, validation, test = open_streams(
+        options.dataset,
+        options.data_dir,
+        options.manual_dir,
+        size=size,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        validation=options.validation,
+        train_images=options.train_images,
+        mesh=mesh,
+    )
+    return Material(train, validation, test, (size, size, 3), None)
+
+
+def _splits(options: TrainOptions) -> tuple[data.Split, data.Split, data.Split]:
+    """Training, validation and test images in their own size."""
+    if options.smoke:
+        shape = data.DATASETS[options.dataset].shape
+        streamed = data.DATASETS[options.dataset].streamed
+        size = NETWORKS[options.model].size if streamed else None
+        size = shape[0] if size is None else size
+        everything = data.generated(
+            options.dataset, SMOKE_TRAIN + options.validation, SMOKE_TEST, (size, size, shape[-1])
+        )
+    else:
+        everything = data.load(options.dataset, options.data_dir, options.manual_dir)
+    available = len(everything.train.labels)
+    if options.validation >= available:
+        raise UserError(
+            f"--validation must be less than the {available} training images, "
+            f"got {options.validation}."
+        )
+    chosen, validation = data.hold_out(everything.train, options.validation)
+    if options.train_images is not None:
+        if options.train_images > len(chosen.labels):
+            raise UserError(
+                f"--train-images must be at most the {len(chosen.labels)} that are not held out, "
+                f"got {options.train_images}."
+            )
+        _, chosen = data.hold_out(chosen, options.train_images)
+    if options.batch_size > len(chosen.labels):
+        raise UserError(
+            f"--batch-size must be at most the {len(chosen.labels)} training images, "
+            f"got {options.batch_size}."
+        )
+    return chosen, validation, everything.test
+
+
+def _fitted(split: data.Split, options: TrainOptions) -> data.Split:
+    return data.Split(fit_images(split.images, options), split.labels)
+
+
+def fit_images(images: np.ndarray, options: TrainOptions) -> np.ndarray:
+    """Images of the size that the network takes: with an edge of zeros around."""
+    return data.fit(images, NETWORKS[options.model].size, options.dataset)
+
+
+def smoke(options: TrainOptions) -> TrainOptions:
+    """The options, shrunken to a run of seconds; others pass as they are."""
+    if not options.smoke:
+        return options
+    size = NETWORKS[options.model].size or 32
+    batch = min(options.batch_size, 8 if size > 100 else 16)
+    return dataclasses.replace(
+        options,
+        epochs=min(options.epochs, 1 if size > 100 else 2),
+        batch_size=batch,
+        accumulate=options.accumulate if batch % options.accumulate == 0 else 1,
+        validation=min(options.validation, 20),
+        train_images=None,
+    )
+
+
+def normalisation(options: TrainOptions) -> Normalisation:
+    """That of the data set."""
+    about = data.DATASETS[options.dataset]
+    return Normalisation(about.mean, about.std)
+
+
+def compile_judge(
+    recipe: Recipe, state: TrainState, pictures: data.Split | Stream
+) -> Callable[[Any, Any], Scores] | None:
+    """(params, net_state) → scores on these images; None where there are none."""
+    if count_of(pictures) == 0:
+        return None
+    if isinstance(pictures, Stream):
+
+        def judge_stream(params, net_state):
+            labels: list[np.ndarray] = []
+
+            def images():
+                for batch, batch_labels in pictures.in_order():
+                    labels.append(batch_labels)
+                    yield batch
+
+            params, net_state = jax.device_get((params, net_state))
+            logits = stream_logits(recipe, params, net_state, images(), pictures.batch_size)
+            return scores(logits, np.concatenate(labels))
+
+        return judge_stream
+    images = everywhere(recipe.mesh, pictures.images)
+    predict = compile_predict(recipe, state, images)
+    return lambda params, net_state: scores(predict(params, net_state), pictures.labels)

@@ -1,0 +1,136 @@
+"""What a trained network looks like: confusion.png, mistakes.png, filters.png."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import data
+from experiments.options import TrainOptions
+from experiments.training.evaluation import Scores
+
+# A confusion matrix of more classes cannot be read, and so many mistakes fit a page.
+MOST_CLASSES, MISTAKES = 20, 40
+
+
+def save_looks(folder: Path, options: TrainOptions, found: Scores, pictures: Any, params: Any):
+    """All three, as far as there is anything to show."""
+    about = data.DATASETS[options.dataset]
+    names = about.names or tuple(str(number) for number in range(about.classes))
+    title = f"{options.model} on {options.dataset}, {len(found.logits):,} test images"
+    if about.classes <= MOST_CLASSES:
+        save_confusion(folder / "confusion.png", found.confusion, names, title)
+    if isinstance(pictures, data.Split):
+        save_mistakes(
+            folder / "mistakes.png", pictures.images, pictures.labels, found.logits, names, title
+        )
+    kernel = first_kernel(params)
+    if kernel is not None:
+        save_filters(folder / "filters.png", kernel, f"First filters of {options.model}")
+
+
+def save_confusion(path: Path, counts: np.ndarray, names: Sequence[str], title: str) -> None:
+    """True classes down, predicted ones across; colours are for the mistakes only."""
+    from matplotlib.figure import Figure
+
+    size = len(counts)
+    figure = Figure(figsize=(1.6 + 0.62 * size, 1.9 + 0.55 * size), layout="constrained", dpi=150)
+    axes = figure.subplots()
+    mistakes = np.where(np.eye(size, dtype=bool), 0, counts)
+    axes.imshow(mistakes, cmap="OrRd", vmin=0, vmax=max(1, mistakes.max() * 1.3))
+    right = np.trace(counts)
+    axes.set_title(f"{title}\n{right:,} right, {counts.sum() - right:,} wrong", fontsize=11)
+    for row in range(size):
+        for column in range(size):
+            count = counts[row, column]
+            if count:
+                bold = "bold" if row == column else "normal"
+                axes.text(column, row, count, ha="center", va="center", fontsize=8, weight=bold)
+    long = max(map(len, names)) > 2
+    turned = {"rotation": 45, "ha": "right"} if long else {}
+    axes.set_xticks(range(size), names, **turned)
+    axes.set_yticks(range(size), names)
+    axes.set(xlabel="taken for", ylabel="true class")
+    axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="#dddddd", linewidth=0.5)
+    axes.tick_params(which="both", length=0)
+    figure.savefig(path)
+
+
+def save_mistakes(
+    path: Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    logits: np.ndarray,
+    names: Sequence[str],
+    title: str,
+) -> None:
+    """The wrong answers that the network was surest of, the worst first; images are uint8."""
+    from matplotlib.figure import Figure
+
+    chance, predicted = probabilities(logits), logits.argmax(-1)
+    (wrong,) = np.nonzero(predicted != labels)
+    worst = wrong[np.argsort(-chance[wrong, predicted[wrong]], kind="stable")][:MISTAKES]
+    columns = 8
+    rows = max(1, -(-len(worst) // columns))
+    figure = Figure(figsize=(columns * 1.35, 0.7 + rows * 1.75), layout="constrained", dpi=150)
+    shown = f"the {len(worst)} worst of {len(wrong):,} mistakes" if len(worst) else "no mistakes"
+    figure.suptitle(f"{title}: {shown}\nwhat the network says, how surely, and what it is")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.set_axis_off()
+    for axes, number in zip(figure.axes, worst, strict=False):
+        image = images[number]
+        axes.imshow(
+            image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=255
+        )
+        answer, true = names[int(predicted[number])], names[int(labels[number])]
+        part = chance[number, predicted[number]]
+        axes.set_title(f"says {answer} ({100 * part:.0f} %)\nis {true}", fontsize=8)
+    figure.savefig(path)
+
+
+def save_filters(path: Path, kernel: np.ndarray, title: str) -> None:
+    """A kernel kh kw c d, filter by filter; those of three channels in colour, others in maps.
+
+    Each filter has a scale of its own, zero in the middle: grey, or white between two hues.
+    """
+    from matplotlib.figure import Figure
+
+    filters = np.moveaxis(np.asarray(kernel, np.float64), -1, 0)
+    colour = filters.shape[-1] == 3
+    if not colour:  # one picture for each pair of channels, in and out
+        filters = np.moveaxis(filters, -1, 1).reshape(-1, *filters.shape[1:3])[:256]
+    columns = min(len(filters), 16 if len(filters) > 32 else 8)
+    rows = -(-len(filters) // columns)
+    size = max(columns * 0.75, 4.5), 0.7 + rows * 0.8
+    figure = Figure(figsize=size, layout="constrained", dpi=150)
+    figure.suptitle(f"{title}: {kernel.shape[-1]} of {kernel.shape[0]} × {kernel.shape[1]}")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.set_axis_off()
+    for axes, one in zip(figure.axes, filters, strict=False):
+        limit = np.abs(one).max() or 1.0
+        if colour:
+            axes.imshow((one / limit + 1) / 2)
+        else:
+            axes.imshow(one, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    figure.savefig(path)
+
+
+def first_kernel(params: Any) -> np.ndarray | None:
+    """The first convolution's kernel in two dimensions that has a window to look at."""
+    for leaf in jax.tree.leaves(params):
+        if np.ndim(leaf) == 4 and leaf.shape[0] > 1:
+            return np.asarray(leaf)
+    return None
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax of the logits, in float64."""
+    shifted = np.asarray(logits, np.float64)
+    shifted = np.exp(shifted - shifted.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)

@@ -1,0 +1,69 @@
+"""A prepared imagenet2012 in TFDS's array_record format, of a few generated pictures."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordWriter
+from PIL import Image
+from tensorflow_datasets.proto import tf_example_pb2
+
+
+def picture(number):
+    """A smooth picture of its own size and colours."""
+    rng = np.random.default_rng(number)
+    height, width = rng.integers(60, 120, 2)
+    small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8))
+    return small.resize((int(width), int(height)), Image.Resampling.BICUBIC)
+
+
+EXAMPLE: Any = tf_example_pb2
+
+
+def record(number):
+    """A serialised example: JPEG, label, file name."""
+    encoded = io.BytesIO()
+    picture(number).save(encoded, "JPEG", quality=95)
+    example = EXAMPLE.Example()
+    features = example.features.feature
+    features["image"].bytes_list.value.append(encoded.getvalue())
+    features["label"].int64_list.value.append(number % 1000)
+    features["file_name"].bytes_list.value.append(f"n{number:08}.JPEG".encode())
+    return example.SerializeToString()
+
+
+def write(data_dir: Path, train=(10, 14), validation=(7,)) -> Path:
+    """Shards of so many pictures each; the folder of the prepared set."""
+    builder: Any = tfds.builder("imagenet2012", data_dir=data_dir, file_format="array_record")
+    folder = Path(builder.data_path)
+    folder.mkdir(parents=True)
+    builder.info.features.save_config(str(folder))
+    splits, number = [], 0
+    for split, shards in (("train", train), ("validation", validation)):
+        for shard, count in enumerate(shards):
+            name = f"imagenet2012-{split}.array_record-{shard:05}-of-{len(shards):05}"
+            writer = ArrayRecordWriter(str(folder / name), "group_size:1")
+            for _ in range(count):
+                writer.write(record(number))
+                number += 1
+            writer.close()
+        splits.append(
+            {
+                "name": split,
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                "numBytes": "0",
+                "shardLengths": [str(count) for count in shards],
+            }
+        )
+    about = {
+        "name": "imagenet2012",
+        "version": str(builder.version),
+        "moduleName": "tensorflow_datasets.datasets.imagenet2012.imagenet2012_dataset_builder",
+        "fileFormat": "array_record",
+        "splits": splits,
+    }
+    (folder / "dataset_info.json").write_text(json.dumps(about))
+    return folder

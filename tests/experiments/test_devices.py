@@ -1,0 +1,128 @@
+"""One batch on several devices, and in several processes: the same numbers as on one."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import train
+from experiments.options import Hardware, UserError
+from experiments.training import devices
+
+HERE = Path(__file__).parent
+
+
+def begin(*arguments, devices=1):
+    command = [sys.executable, *map(str, arguments)]
+    simulated = f"--xla_force_host_platform_device_count={devices}"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE.parent.parent),
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {simulated}",
+    }
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def end(process):
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        return one.getsockname()[1]
+
+
+def load(path):
+    """kind → name → value."""
+    found = {}
+    for name, value in np.load(path).items():
+        kind, name = name.split(" ")
+        found.setdefault(kind, {})[name] = value
+    return found
+
+
+@pytest.fixture(scope="module")
+def on_one_machine(tmp_path_factory):
+    path = tmp_path_factory.mktemp("shared") / "machine.npz"
+    end(begin(HERE / "shared_training.py", path, devices=8))
+    return load(path)
+
+
+def assert_close(found, expected):
+    assert set(found) == set(expected)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["auto", "explicit"])
+def test_eight_devices_find_what_one_finds(kind, on_one_machine):
+    assert_close(on_one_machine[kind], on_one_machine["one"])
+
+
+@pytest.mark.full
+def test_two_processes_find_what_one_device_finds(on_one_machine, tmp_path):
+    where = f"localhost:{free_port()}"
+    paths = [tmp_path / f"{number}.npz" for number in (0, 1)]
+    script = HERE / "shared_training.py"
+    running = [
+        begin(script, path, where, 2, number, devices=2) for number, path in enumerate(paths)
+    ]
+    for process in running:
+        end(process)
+    for path in paths:
+        assert_close(load(path)["all"], on_one_machine["one"])
+
+
+RUN = [
+    "--model", "logistic-regression", "--rotation", "0", "--zoom", "0",
+    "--epochs", "2", "--train-images", "60", "--validation", "20",
+    "--batch-size", "20", "--checkpoint-seconds", "0",
+]  # fmt: skip
+
+
+@pytest.mark.full
+def test_two_processes_share_a_run_and_its_folder(tmp_path, capsys):
+    assert train.main([*RUN, "--run-dir", str(tmp_path / "alone")]) == 0
+    capsys.readouterr()
+    where = f"localhost:{free_port()}"
+    group = ["--coordinator", where, "--processes", 2, "--run-dir", tmp_path / "shared"]
+    running = [
+        begin("-m", "experiments.train", *RUN, *group, "--process", number) for number in (0, 1)
+    ]
+    outputs = [end(process) for process in running]
+    assert outputs[0].splitlines()[-1].startswith("test accuracy 0.")
+    assert outputs[1] == ""
+    from experiments import runs
+
+    for one, other in zip(
+        runs.read_metrics(tmp_path / "alone"), runs.read_metrics(tmp_path / "shared"), strict=True
+    ):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+        assert one["validation_accuracy"] == pytest.approx(other["validation_accuracy"], abs=0.06)
+    assert sorted(p.name for p in (tmp_path / "shared" / "checkpoints").iterdir())[-1] == "6"
+
+
+# Mistakes
+
+
+def test_more_devices_than_there_are_are_refused():
+    with pytest.raises(UserError, match="at most the 1 that there are, got 3"):
+        devices.make_mesh(Hardware(devices=3), 64)
+
+
+def test_a_single_device_needs_no_mesh():
+    assert devices.make_mesh(Hardware(), 63) is None
+
+
+def test_a_coordinator_alone_is_refused(capsys):
+    assert train.main(["--coordinator", "localhost:1"]) == 2
+    assert "--coordinator needs --processes and --process" in capsys.readouterr().err

@@ -1,0 +1,279 @@
+"""What a run survives, and what it refuses: kills, interruptions, damage, numbers gone wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import runs, train
+from experiments.checkpoints import Checkpoints
+from experiments.loop import Loop
+
+HERE = Path(__file__).parent
+SMALL = [
+    "--model", "logistic-regression", "--rotation", "0", "--zoom", "0",
+    "--epochs", "3", "--train-images", "60", "--validation", "20",
+    "--batch-size", "20", "--checkpoint-seconds", "0", "--no-progress",
+]  # fmt: skip
+
+
+def small_run(folder, *more):
+    assert train.main([*SMALL, *more, "--run-dir", str(folder)]) == 0
+    return folder
+
+
+def assert_same(one, other):
+    left, right = runs.load_parameters(one), runs.load_parameters(other)
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+    def lines(folder):
+        return [{**r, "seconds": 0} for r in runs.read_metrics(folder)]
+
+    assert lines(one) == lines(other)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of three epochs with its checkpoints: after every epoch, the last two, the best."""
+    return small_run(tmp_path_factory.mktemp("finished") / "run")
+
+
+def copy_of(finished, tmp_path):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    return folder
+
+
+def steps_in(folder):
+    return sorted(int(path.name) for path in (folder / "checkpoints").iterdir())
+
+
+# Going on
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.full)])
+def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(kills, tmp_path):
+    command = [sys.executable, str(HERE / "killed.py"), str(tmp_path), str(kills), "1"]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout.splitlines()[-1])["kills"]) == kills
+    assert_same(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_the_last_two_checkpoints_and_the_best_are_kept(finished):
+    records = {r["step"]: r["validation_accuracy"] for r in runs.read_metrics(finished)}
+    best = max(records.values())
+    kept = steps_in(finished)
+    assert set(kept) >= {6, 9}
+    assert any(records.get(step) == best for step in kept)
+    assert len(kept) <= 3
+
+
+def test_a_run_goes_on_from_an_earlier_checkpoint(finished, tmp_path, capsys):
+    folder = copy_of(finished, tmp_path)
+    assert train.main(["--resume", str(folder), "--checkpoint", "6"]) == 0
+    assert "Going on after step 6." in capsys.readouterr().out
+    assert_same(finished, folder)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(finished, tmp_path, capsys, monkeypatch):
+    folder, end_epoch = tmp_path / "run", Loop._end_epoch
+
+    def interrupted(self, *arguments):
+        if threading.current_thread() is threading.main_thread():
+            os.kill(os.getpid(), signal.SIGINT)
+        return end_epoch(self, *arguments)
+
+    monkeypatch.setattr(Loop, "_end_epoch", interrupted)
+    assert train.main([*SMALL, "--run-dir", str(folder)]) == 130
+    errors = capsys.readouterr().err
+    assert f"go on with: python -m experiments.train --resume {folder}" in errors
+    assert steps_in(folder)[-1] == 3
+    monkeypatch.setattr(Loop, "_end_epoch", end_epoch)
+    assert train.main(["--resume", str(folder)]) == 0
+    assert_same(finished, folder)
+
+
+# Refusals
+
+REFUSED = {
+    "other options": (["--batch-size", "10"], "cannot go on with another --batch-size than 20."),
+    "no such checkpoint": (["--checkpoint", "5"], "--checkpoint must be one of those in"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_run_cannot_go_on_with_is_refused(case, finished, capsys):
+    arguments, sentence = REFUSED[case]
+    assert train.main(["--resume", str(finished), *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_cannot_go_on(tmp_path, capsys):
+    assert train.main(["--resume", str(tmp_path)]) == 2
+    assert f"{tmp_path} holds no run" in capsys.readouterr().err
+    (tmp_path / "config.json").write_text('{"model": "lenet5"}')
+    assert train.main(["--resume", str(tmp_path)]) == 2
+    assert "holds no run of this version" in capsys.readouterr().err
+
+
+def damage(folder, step):
+    """Other bits in the middle of the largest file of the checkpoint."""
+    files = [path for path in (folder / "checkpoints" / str(step)).rglob("*") if path.is_file()]
+    largest = max((path for path in files if "state" in path.parts), key=lambda p: p.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(byte ^ 0x55 for byte in content[middle : middle + 64])
+    largest.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_last_good_one_is_offered(finished, tmp_path, capsys):
+    folder = copy_of(finished, tmp_path)
+    damage(folder, 9)
+    assert train.main(["--resume", str(folder)]) == 2
+    errors = capsys.readouterr().err
+    assert f"The checkpoint {folder / 'checkpoints' / '9'} is damaged" in errors
+    assert f"the last good one is {folder / 'checkpoints' / '6'}" in errors
+    assert train.main(["--resume", str(folder), "--checkpoint", "6"]) == 0
+    assert_same(finished, folder)
+
+
+def test_a_truncated_checkpoint_is_damaged_too(finished, tmp_path, capsys):
+    folder = copy_of(finished, tmp_path)
+    for path in (folder / "checkpoints" / "9").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert train.main(["--resume", str(folder)]) == 2
+    assert f"{folder / 'checkpoints' / '9'} is damaged" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_name(finished, tmp_path, capsys):
+    import shutil
+
+    other = small_run(tmp_path / "other", "--model", "mlp", "--epochs", "1")
+    folder = copy_of(finished, tmp_path)
+    for step in steps_in(folder):
+        shutil.rmtree(folder / "checkpoints" / str(step))
+    shutil.copytree(other / "checkpoints" / "3", folder / "checkpoints" / "3")
+    assert train.main(["--resume", str(folder)]) == 2
+    errors = capsys.readouterr().err
+    assert f"{folder / 'checkpoints' / '3'} belongs to another network or optimiser" in errors
+    assert "there is no good one before it" in errors
+
+
+def test_a_full_disk_is_found_out_before_the_first_step(tmp_path, capsys, monkeypatch):
+    usage = type("Usage", (), {"free": 2**20})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    assert train.main([*SMALL, "--run-dir", str(tmp_path / "run")]) == 2
+    assert "has 1 MiB free, the checkpoints of this run take up to" in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_later_ends_the_run_with_the_last_good_checkpoint(
+    tmp_path, capsys, monkeypatch
+):
+    from orbax.checkpoint import CheckpointManager
+
+    save = CheckpointManager.save
+
+    def full(self, step, *arguments, **more):
+        if step == 6:
+            raise OSError(28, "No space left on device")
+        return save(self, step, *arguments, **more)
+
+    monkeypatch.setattr(CheckpointManager, "save", full)
+    folder = tmp_path / "run"
+    assert train.main([*SMALL, "--run-dir", str(folder)]) == 1
+    errors = capsys.readouterr().err
+    assert f"{folder / 'checkpoints' / '6'} cannot be written" in errors
+    assert "No space left on device" in errors
+    assert f"the last good one is {folder / 'checkpoints' / '3'}" in errors
+
+
+def test_a_first_checkpoint_that_cannot_be_written_is_refused(tmp_path, capsys, monkeypatch):
+    from orbax.checkpoint import CheckpointManager
+
+    def full(self, *arguments, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CheckpointManager, "save", full)
+    assert train.main([*SMALL, "--run-dir", str(tmp_path / "run")]) == 2
+    assert "No space left on device); none before it." in capsys.readouterr().err
+
+
+# Numbers gone wrong
+
+
+def test_a_loss_that_is_no_number_names_step_and_layer(tmp_path, capsys):
+    arguments = ["--optimiser", "sgd", "--schedule", "constant", "--learning-rate", "1e30"]
+    arguments += ["--model", "gormley"]
+    folder = tmp_path / "run"
+    assert train.main([*SMALL, *arguments, "--run-dir", str(folder)]) == 1
+    errors = capsys.readouterr().err
+    assert "The loss became nan in epoch 1; in step " in errors
+    assert "δ" in errors or "gradient" in errors
+    (record,) = runs.read_metrics(folder)
+    assert record["loss"] is None
+
+
+def test_the_first_bad_delta_is_found_where_it_was_made(tmp_path, capsys, monkeypatch):
+    """Every activation is finite, and so is δ behind `large`: only before it δ overflows."""
+    from experiments.networks import NETWORKS, Network
+    from jaxcnn import layers
+
+    def times(factor):
+        # No `Scale`: XLA would make one constant of several.
+        def draw(key, shape, dtype):
+            return factor * np.eye(*shape, dtype=dtype)
+
+        return layers.Dense(10, use_bias=False, weight_init=draw)
+
+    def build(classes):
+        return layers.serial(
+            flatten=layers.Flatten(), below=layers.Dense(classes), tiny=times(1e-30),
+            large=times(1e20), larger=times(1e22),
+        )  # fmt: skip
+
+    monkeypatch.setitem(NETWORKS, "mlp", Network(build, build, None))
+    arguments = [*SMALL, "--model", "mlp", "--run-dir", str(tmp_path / "run")]
+    assert train.main(arguments) == 1
+    errors = capsys.readouterr().err
+    assert "in step 1 the first δ that was not finite is that at the output of tiny" in errors
+
+
+@pytest.mark.parametrize("rules", ["hand", "explicit"])
+def test_the_rules_are_compared_with_autodiff_on_live_batches(rules, tmp_path):
+    folder = small_run(
+        tmp_path / "run", "--check-gradients", "2", "--rules", rules, "--epochs", "2"
+    )
+    lines = (folder / "gradients.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [line["step"] for line in found] == [0, 2, 5]
+    assert all(0 <= line["gradient_error"] < 1e-3 for line in found)
+
+
+def test_rules_that_differ_from_autodiff_stop_the_run(tmp_path, capsys, monkeypatch):
+    from experiments.training import diagnosis
+
+    monkeypatch.setitem(diagnosis.TOLERANCES, "float32", -1.0)
+    arguments = [*SMALL, "--check-gradients", "1", "--run-dir", str(tmp_path / "run")]
+    assert train.main(arguments) == 1
+    assert "by the rules differs from autodiff's by" in capsys.readouterr().err
+
+
+def test_checkpoints_can_be_read_without_being_changed(finished):
+    before = sorted(path.stat().st_mtime_ns for path in finished.rglob("*"))
+    checkpoints = Checkpoints(finished, 1, read_only=True)
+    params, _ = checkpoints.parameters(9, averaged=False)
+    checkpoints.close()
+    jax.tree.map(np.testing.assert_array_equal, params, runs.load_parameters(finished)[0])
+    assert sorted(path.stat().st_mtime_ns for path in finished.rglob("*")) == before
