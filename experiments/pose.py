@@ -1,9 +1,9 @@
 """Question: can the detector's mechanism find the joints of a figure?
 
 Command:  python -m experiments.pose
-Result:   to be measured
-Time:     to be measured
-Hardware: to be measured
+Result:   mean joint error 1.79 % of the side on 1,000 figures never seen (n = 1, seed 0)
+Time:     400 s of processor time
+Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Quan, "Pose estimation": the head that gave eight corners gives the x and y of eleven joints. Stick
 figures in random poses, with a head, arms and legs of two parts, stand on canvases of 48×48 pixels
@@ -44,7 +44,7 @@ class Options(record.SystemOptions):
 
     figures: int = 4000
     """Figures in an epoch, all of them new."""
-    epochs: int = 30
+    epochs: int = 20
     """How often so many figures are drawn."""
     learning_rate: float = 4e-3
     """The highest one of the one-cycle schedule; the optimiser is Adam."""

@@ -2,7 +2,7 @@
 
 Command:  python -m experiments.walkthrough                 (--only quiz1 huang for some of them)
 Result:   11 examples, 261 numbers forward and backward; they differ by 1e-16 at most
-Time:     14 s, most of it JAX compiling small programs
+Time:     9 s of processor time, most of it JAX compiling small programs
 Hardware: 2 cores of an AMD EPYC (AVX2), float64, jax 0.10.2
 
 Every example prints two tables. Forward, each quantity of the lecture with its formula; backward,

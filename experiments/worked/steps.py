@@ -91,7 +91,7 @@ PLAIN = SimpleNamespace(
     conv=lambda x, k: lax.conv(x[None, None], k[None, None], (1,) * k.ndim, "VALID")[0, 0],
     true_conv=lambda x, k: PLAIN.conv(x, jnp.flip(k)),
     max_pool=lambda x: lax.reduce_window(
-        x, jnp.asarray(-jnp.inf, x.dtype), lax.max, (2, 2), (2, 2), "VALID"
+        x, np.asarray(-np.inf, x.dtype), lax.max, (2, 2), (2, 2), "VALID"
     ),
 )
 
@@ -142,7 +142,8 @@ def evaluate(example: Example, ops: SimpleNamespace) -> tuple[dict[str, Any], di
         return example.run(note, ops, given), values
 
     given = {name: jnp.asarray(value) for name, value in example.arrays.items()}
-    result, values = run(given, {})
-    noughts = jax.tree.map(jnp.zeros_like, values)
-    by_given, by_nought = jax.grad(lambda *at: run(*at)[0], (0, 1))(given, noughts)
+    _, shapes = jax.eval_shape(lambda given: run(given, {}), given)
+    noughts = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    differentiate = jax.jit(jax.value_and_grad(run, (0, 1), has_aux=True))
+    (result, values), (by_given, by_nought) = differentiate(given, noughts)
     return {**values, example.result: result}, {**by_given, **by_nought}

@@ -119,7 +119,7 @@ def test_corners_and_boxes_are_inverse():
 
 
 def test_joints_lie_on_the_figure_and_left_is_left():
-    drawn = figures.draw_figures(jax.random.key(0), 8)
+    drawn = jax.jit(figures.draw_figures, static_argnums=1)(jax.random.key(0), 8)
     joints = np.asarray(drawn.joints)
     assert joints.shape == (8, len(figures.JOINTS), 2)
     assert joints.min() >= 0
@@ -133,7 +133,7 @@ def test_joints_lie_on_the_figure_and_left_is_left():
 
 
 def test_tones_differ_by_timbre_and_not_by_loudness():
-    drawn = waves.draw_tones(jax.random.key(0), 64)
+    drawn = jax.jit(waves.draw_tones, static_argnums=1)(jax.random.key(0), 64)
     spectra, labels = np.asarray(drawn.spectra)[..., 0], np.asarray(drawn.labels)
     np.testing.assert_allclose(spectra.mean(1), 0, atol=1e-4)
     np.testing.assert_allclose(spectra.std(1), 1, atol=1e-4)
@@ -231,6 +231,7 @@ def run(module, arguments, folder, capsys):
     return summary_of(folder)
 
 
+@pytest.mark.full
 def test_detect(capsys, tmp_path, monkeypatch, digits):
     few = data.Dataset(data.take(digits, np.arange(0, 1000, 4)), data.take(digits, np.arange(30)))
     monkeypatch.setattr(data, "load", lambda *args: few)
@@ -281,7 +282,7 @@ def test_transfer(capsys, tmp_path, monkeypatch):
         (pose, ["--learning-rate", "0"], "--learning-rate must be a positive number, got 0.0."),
         (pose, ["--figures", "9"], "--batch-size must be at most the 9 training examples"),
         (text, ["--packages", "numpy"], "--packages must be two at least, got numpy."),
-        (text, ["--packages", "numpy", "nothing"], "must be installed packages, nothing is not"),
+        (text, ["--packages", "nothing", "numpy"], "must be installed packages, nothing is not"),
         (text, ["--dataset", "imdb_reviews", "--data-dir", "none"], "imdb_reviews"),
         (text, ["--length", "0"], "--length must be at least 1, got 0."),
         (text, ["--dropout", "1"], "--dropout must be from 0 to less than 1, got 1.0."),
