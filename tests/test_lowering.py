@@ -1,7 +1,6 @@
 """Every way to compute a convolution and its gradients gives what XLA's convolution gives."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -64,7 +63,7 @@ def problems(draw, kind):
     x = numbers.standard_normal((n, *size, c * groups))
     kernel = numbers.standard_normal((*window, c, d * groups))
     delta = numbers.standard_normal((n, *geometry.output, d * groups))
-    return jnp.asarray(x), jnp.asarray(kernel), jnp.asarray(delta), geometry
+    return x, kernel, delta, geometry
 
 
 def sliding_of(geometry: Geometry):

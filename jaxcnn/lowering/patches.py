@@ -15,6 +15,7 @@ from jax import Array, lax
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.places import every, pad
 from jaxcnn.lowering.precision import accumulator
+from jaxcnn.lowering.sharding import vary_together
 
 # Bytes of patches at a time: a second-level cache and a bit.
 BYTES = 2 * 2**20
@@ -65,6 +66,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
         )
 
     zero = jnp.zeros((geometry.taps * c, d), accumulator(x.dtype) or x.dtype)
+    x, delta, zero = vary_together(x, delta, zero)  # what a loop carries keeps its type
     total = lax.fori_loop(0, n // images * blocks, add, zero)
     return total.astype(x.dtype).reshape(*geometry.window, c, d)
 
