@@ -129,7 +129,7 @@ def test_default_folder_says_what_ran(monkeypatch):
 # Mistakes
 
 MISTAKES = {
-    "epochs": (["--epochs", "0"], "--epochs must be at least 1, got 0."),
+    "epochs": (["--epochs", "0"], "--epochs must be a positive number, got 0.0."),
     "batch of none": (["--batch-size", "0"], "--batch-size must be at least 1, got 0."),
     "batch too large": (["--batch-size", "4001"], "at most the 3600 training images, got 4001."),
     "learning rate": (["--learning-rate", "-0.1"], "must be a positive number, got -0.1."),
@@ -195,7 +195,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(mistake, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--dataset", "svhn"], ["--model", "x"], ["--epochs", "1.5"]]
+    "arguments", [["--dataset", "svhn"], ["--model", "x"], ["--batch-size", "1.5"]]
 )
 def test_what_the_parser_refuses_ends_with_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
