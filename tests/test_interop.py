@@ -251,9 +251,10 @@ def equations(jaxpr):
     for eqn in jaxpr.eqns:
         yield eqn
         for param in eqn.params.values():
-            inner = getattr(param, "jaxpr", param)
-            if hasattr(inner, "eqns"):
-                yield from equations(inner)
+            for part in param if isinstance(param, tuple) else (param,):  # branches
+                inner = getattr(part, "jaxpr", part)
+                if hasattr(inner, "eqns"):
+                    yield from equations(inner)
 
 
 HIGHEST = (lax.Precision.HIGHEST, lax.Precision.HIGHEST)

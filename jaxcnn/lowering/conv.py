@@ -110,6 +110,8 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
     """How a CPU computes a convolution, or an input gradient, with a kernel of this shape."""
     *window, inputs, d = kernel
     groups = sliding.groups
+    if not window:
+        return plain.correlate
     if pointwise.applies(window, sliding):
         return pointwise.correlate
     if groups > 1:
@@ -136,6 +138,8 @@ def _kernel_gradient(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 def kernel_grad_form(c: int, d: int, geometry: Geometry) -> Form:
     """How a CPU computes a kernel gradient between so many channels."""
     groups = geometry.groups
+    if not geometry.window:
+        return plain.kernel_grad
     if geometry.taps == 1 and groups == 1:
         return pointwise.kernel_grad
     if groups > 1:

@@ -15,8 +15,9 @@ from jaxcnn.lowering.precision import accumulator
 
 def applies(window: Sequence[int], sliding: Sliding) -> bool:
     """Whether a window holds one element, of all channels."""
-    strided, dilated = max(sliding.stride) > 1, max(sliding.input_dilation) > 1
-    return set(window) == {1} and sliding.groups == 1 and not (strided and dilated)
+    if set(window) != {1} or sliding.groups > 1:
+        return False
+    return max(sliding.stride) == 1 or max(sliding.input_dilation) == 1
 
 
 def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:

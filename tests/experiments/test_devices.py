@@ -63,6 +63,7 @@ def assert_close(found, expected):
         np.testing.assert_allclose(value, expected[name], rtol=1e-9, atol=1e-11, err_msg=name)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["auto", "explicit"])
 def test_eight_devices_find_what_one_finds(kind, on_one_machine):
     assert_close(on_one_machine[kind], on_one_machine["one"])

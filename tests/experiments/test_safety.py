@@ -60,7 +60,8 @@ def steps_in(folder):
 # Going on
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("kills", [2, 20])
 def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(kills, tmp_path):
     command = [sys.executable, str(HERE / "killed.py"), str(tmp_path), str(kills), "1"]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}

@@ -90,6 +90,7 @@ def test_more_images_than_there_are_are_refused(prepared):
         opened(prepared, validation=30)
 
 
+@pytest.mark.full
 def test_a_streamed_run_goes_on_where_it_was_stopped(prepared, tmp_path, monkeypatch):
     """In the middle of an epoch, to the same parameters; on 16×16 pixels."""
     small = Network(lambda classes: models.logistic_regression(classes), models.mlp, 16, 3)
