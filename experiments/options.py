@@ -142,6 +142,8 @@ class Hardware:
     """Local devices that share each batch; by default as many as divide it."""
     axes: Literal["auto", "explicit"] = "auto"
     """Whether XLA finds out how arrays are spread over the devices, or the types say so."""
+    compiler_options: Literal["recommended", "default"] = "recommended"
+    """What XLA is told: what jaxcnn recommends for the platform, or nothing."""
     distributed: bool = False
     """Take part in a run of several processes, found in the environment (SLURM, MPI, TPU pods)."""
     coordinator: str | None = None

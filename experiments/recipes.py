@@ -47,6 +47,7 @@ def make_recipe(
         tta=options.tta,
         signals=network.signals,
         mesh=mesh,
+        compiler_options=options.hardware.compiler_options,
     )
     first = None
     if images is not None and images.first is not None:

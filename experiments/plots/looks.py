@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments import data
 from experiments.options import TrainOptions
+from experiments.plots.sheet import Sheet
 from experiments.training.evaluation import Scores
 
 # A confusion matrix of more classes cannot be read, and so many mistakes fit a page.
@@ -71,27 +72,19 @@ def save_mistakes(
     title: str,
 ) -> None:
     """The wrong answers that the network was surest of, the worst first; images are uint8."""
-    from matplotlib.figure import Figure
-
     chance, predicted = probabilities(logits), logits.argmax(-1)
     (wrong,) = np.nonzero(predicted != labels)
     worst = wrong[np.argsort(-chance[wrong, predicted[wrong]], kind="stable")][:MISTAKES]
-    columns = 8
-    rows = max(1, -(-len(worst) // columns))
-    figure = Figure(figsize=(columns * 1.35, 0.7 + rows * 1.75), layout="constrained", dpi=150)
     shown = f"the {len(worst)} worst of {len(wrong):,} mistakes" if len(worst) else "no mistakes"
-    figure.suptitle(f"{title}: {shown}\nwhat the network says, how surely, and what it is")
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.set_axis_off()
-    for axes, number in zip(figure.axes, worst, strict=False):
-        image = images[number]
-        axes.imshow(
-            image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=255
-        )
+    heading = f"{title}: {shown}\nwhat the network says, how surely, and what it is"
+    sheet = Sheet(len(worst), 8, 1.25, heading, caption_lines=2)
+    for number in worst:
+        image = images[number].squeeze(-1) if images.shape[-1] == 1 else images[number]
         answer, true = names[int(predicted[number])], names[int(labels[number])]
-        part = chance[number, predicted[number]]
-        axes.set_title(f"says {answer} ({100 * part:.0f} %)\nis {true}", fontsize=8)
-    figure.savefig(path)
+        part = 100 * chance[number, predicted[number]]
+        caption = f"says {answer} ({part:.0f} %)\nis {true}"
+        sheet.show(image, caption, cmap="gray_r", vmin=0, vmax=255)
+    sheet.save(path)
 
 
 def save_filters(path: Path, kernel: np.ndarray, title: str) -> None:
@@ -99,26 +92,20 @@ def save_filters(path: Path, kernel: np.ndarray, title: str) -> None:
 
     Each filter has a scale of its own, zero in the middle: grey, or white between two hues.
     """
-    from matplotlib.figure import Figure
-
     filters = np.moveaxis(np.asarray(kernel, np.float64), -1, 0)
     colour = filters.shape[-1] == 3
     if not colour:  # one picture for each pair of channels, in and out
         filters = np.moveaxis(filters, -1, 1).reshape(-1, *filters.shape[1:3])[:256]
     columns = min(len(filters), 16 if len(filters) > 32 else 8)
-    rows = -(-len(filters) // columns)
-    size = max(columns * 0.75, 4.5), 0.7 + rows * 0.8
-    figure = Figure(figsize=size, layout="constrained", dpi=150)
-    figure.suptitle(f"{title}: {kernel.shape[-1]} of {kernel.shape[0]} × {kernel.shape[1]}")
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.set_axis_off()
-    for axes, one in zip(figure.axes, filters, strict=False):
+    heading = f"{title}: {kernel.shape[-1]} of {kernel.shape[0]} × {kernel.shape[1]}"
+    sheet = Sheet(len(filters), columns, 0.7, heading)
+    for one in filters:
         limit = np.abs(one).max() or 1.0
         if colour:
-            axes.imshow((one / limit + 1) / 2)
+            sheet.show((one / limit + 1) / 2)
         else:
-            axes.imshow(one, cmap="PuOr_r", vmin=-limit, vmax=limit)
-    figure.savefig(path)
+            sheet.show(one, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    sheet.save(path)
 
 
 def first_kernel(params: Any) -> np.ndarray | None:

@@ -20,6 +20,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Key, PyTree
 
+import jaxcnn
 from jaxcnn.layers import Layer
 
 
@@ -82,7 +83,8 @@ def fit(
     optimiser = _optimiser(settings, steps)
     carry = (params, net_state, optimiser.init(params))
     data = jax.tree.map(jnp.asarray, data)
-    epoch = jax.jit(partial(_epoch, task, optimiser, steps, settings.batch_size), donate_argnums=0)
+    step = partial(_epoch, task, optimiser, steps, settings.batch_size)
+    epoch = jaxcnn.jit(step, donate_argnums=0)
     for number in range(1, settings.epochs + 1):
         start = time.perf_counter()
         carry, losses = epoch(carry, data, jax.random.fold_in(epoch_key, number))
@@ -139,7 +141,7 @@ def predict(net: Layer, trained: Trained, x: ArrayLike, batch_size: int = 200) -
     # The last batch is filled up with repeats of the last example, which are cut off again.
     rows = np.minimum(np.arange(-(-n // batch_size) * batch_size, dtype=np.int32), n - 1)
 
-    @jax.jit
+    @jaxcnn.jit
     def run(trained, x):
         def one(chosen):
             return net.apply(trained.params, trained.net_state, x[chosen])[0]

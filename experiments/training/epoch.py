@@ -19,9 +19,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Key
 
+import jaxcnn
 from experiments.training.devices import within
 from experiments.training.recipe import Metrics, Plan, Recipe, TrainState
 from experiments.training.step import make_step
+from jaxcnn.compilation import Jitted
 
 # Apart from every epoch's number: what is drawn with it is the same in all epochs.
 RUN = 2**32 - 1
@@ -58,10 +60,17 @@ def plan_epoch(key: Key[Array, ""], epoch, images: int, batch_size: int) -> Plan
     return Plan(order, step_key, jax.random.fold_in(key, RUN), epoch, (epoch - 1) * steps)
 
 
+def jitted(f: Callable[..., Any], recipe: Recipe, **settings: Any) -> Jitted:
+    """The function, jitted with the recipe's compiler options."""
+    options = None if recipe.compiler_options == "recommended" else {}
+    return jaxcnn.jit(f, compiler_options=options, **settings)
+
+
 def compiled(f: Callable[..., Any], recipe: Recipe, *arguments: Any, donate: bool = False) -> Any:
     """The function, compiled for these arguments; the first one's buffers may be given away."""
     with within(recipe.mesh):
-        return jax.jit(f, donate_argnums=0 if donate else ()).lower(*arguments).compile()
+        program = jitted(f, recipe, donate_argnums=0 if donate else ())
+        return program.lower(*arguments).compile()
 
 
 class Batches(Protocol):

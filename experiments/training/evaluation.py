@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from experiments.training.devices import gathered, on_mesh, within
-from experiments.training.epoch import compiled
+from experiments.training.epoch import compiled, jitted
 from experiments.training.precision import cast
 from experiments.training.recipe import Recipe, TrainState, network_of
 from experiments.training.step import as_input, normalise
@@ -102,7 +101,7 @@ def stream_logits(
     recipe: Recipe, params: PyTree, net_state: PyTree, batches: Iterable[np.ndarray], size: int
 ) -> np.ndarray:
     """Logits of images that come in batches of at most that size; the last may be smaller."""
-    logits = jax.jit(make_logits(recipe))
+    logits = jitted(make_logits(recipe), recipe)
     found = []
     for images in batches:
         missing = size - len(images)

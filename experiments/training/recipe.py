@@ -72,7 +72,8 @@ class Recipe:
 
     dtype is that of the parameters, compute that of the arithmetic. rate is the schedule, for what
     has to show it. signals: whether the network reads an image as one long row. mesh: the devices
-    that share each batch.
+    that share each batch. compiler_options: "recommended", those of `jaxcnn.compiler_options()`, or
+    "default", XLA's own.
     """
 
     net: Any
@@ -93,6 +94,7 @@ class Recipe:
     tta: str = "none"
     signals: bool = False
     mesh: Mesh | None = None
+    compiler_options: str = "recommended"
 
     @property
     def arithmetic(self) -> Any:

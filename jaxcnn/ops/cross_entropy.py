@@ -17,8 +17,8 @@ from jaxtyping import Float, Integer, Num
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import sharded_like, vary_together
-from jaxcnn.ops.activation import log_softmax_map, sigmoid_map
-from jaxcnn.ops.elementary import exp, reciprocal
+from jaxcnn.ops.activation import log_softmax_map, sigmoid_map, softmax_map
+from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
 from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, per_example, reduced
 
@@ -56,20 +56,22 @@ def softmax_cross_entropy_map(
 
 
 def _softmax_cross_entropy_fwd(logits, targets, class_weights, weighing):
-    # The logarithm is computed once: under jit, XLA merges the two identical calls.
-    log_y = _log_softmax(logits, targets, weighing)
     loss = softmax_cross_entropy_map(logits, targets, class_weights, weighing)
-    return loss, (log_y, targets, class_weights)
+    # Maximum, exponentials and their sum are computed once: under jit, XLA merges equal ones.
+    y = softmax_map(_counting(logits, targets, weighing), logits.ndim - 1)
+    needed = not _labelled(targets) or class_weights is not None
+    log_y = _log_softmax(logits, targets, weighing) if needed else None
+    return loss, (y, log_y, targets, class_weights)
 
 
 def _softmax_cross_entropy_bwd(weighing, residuals, g):
-    log_y, targets, class_weights = residuals
-    t = _distribution(targets, log_y, weighing)
+    y, log_y, targets, class_weights = residuals
+    t = _distribution(targets, y, weighing)
     s = _weighted(t, class_weights)
-    divisor = _divisor(targets, class_weights, log_y, weighing)
+    divisor = _divisor(targets, class_weights, y, weighing)
     g = widen(g) if divisor is None else widen(g) * reciprocal(divisor)
-    rows = _per_row(g, targets, log_y, weighing, divided=divisor is not None)
-    delta = rows * (exp(widen(log_y)) * s.sum(-1, keepdims=True) - s)
+    rows = _per_row(g, targets, y, weighing, divided=divisor is not None)
+    delta = rows * (widen(y) * s.sum(-1, keepdims=True) - s)
 
     delta_targets = delta_weights = None
     if not _labelled(targets):
@@ -79,10 +81,10 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
         each = -rows * _times_log(t, log_y)
         if divisor is not None:
             loss = -_times_log(s, log_y).sum() * reciprocal(divisor)
-            rows = _per_row(g * loss, targets, log_y, weighing, divided=True)
-            each = each - rows * _one_hot(targets, log_y, weighing)
+            rows = _per_row(g * loss, targets, y, weighing, divided=True)
+            each = each - rows * _one_hot(targets, y, weighing)
         delta_weights = each.sum(range(each.ndim - 1)).astype(class_weights.dtype)
-    return delta.astype(log_y.dtype), delta_targets, delta_weights
+    return delta.astype(y.dtype), delta_targets, delta_weights
 
 
 softmax_cross_entropy_map.defvjp(_softmax_cross_entropy_fwd, _softmax_cross_entropy_bwd)
@@ -98,11 +100,16 @@ def _counted(targets: Array, shape: tuple[int, ...], weighing: Weighing) -> Arra
     return jnp.broadcast_to(counted, shape)
 
 
+def _counting(logits: Array, targets: Array, weighing: Weighing) -> Array:
+    """The logits; 0 for those of what is left out, so that no ∞ or NaN comes from there."""
+    if weighing.ignore_index is None:
+        return logits
+    return gate_map(logits, _counted(targets, logits.shape, weighing))
+
+
 def _log_softmax(logits: Array, targets: Array, weighing: Weighing) -> Array:
-    """ln y; of what is left out as if its logits were 0, so that no ∞ or NaN comes from there."""
-    if weighing.ignore_index is not None:
-        logits = gate_map(logits, _counted(targets, logits.shape, weighing))
-    return log_softmax_map(logits, logits.ndim - 1)
+    """ln y."""
+    return log_softmax_map(_counting(logits, targets, weighing), logits.ndim - 1)
 
 
 def _one_hot(labels: Array, like: Array, weighing: Weighing) -> Array:
