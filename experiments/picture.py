@@ -102,14 +102,17 @@ def _maps(row: Any, maps: np.ndarray, *, signed: bool) -> None:
     """All channels side by side, in at most two lines; one scale for all of them."""
     count = maps.shape[-1]
     lines = 2 if count > 8 else 1
-    axes = row.subplots(lines, -(-count // lines), squeeze=False)
+    columns = -(-count // lines)
+    axis = row.subplots()
+    axis.set_axis_off()
     limit = np.abs(maps).max() or 1.0
-    for channel, axis in enumerate(axes.flat):
-        axis.set_axis_off()
-        if channel < count:
-            low = -limit if signed or maps.min() < 0 else 0
-            colours = "PuOr_r" if low < 0 else "Greys"
-            axis.imshow(maps[..., channel], cmap=colours, vmin=low, vmax=limit)
+    low = -limit if signed or maps.min() < 0 else 0
+    colours = "PuOr_r" if low < 0 else "Greys"
+    for channel in range(count):
+        y, x = divmod(channel, columns)
+        place = 1.1 * x, 1.1 * x + 1, 1.1 * y + 1, 1.1 * y
+        axis.imshow(maps[..., channel], cmap=colours, vmin=low, vmax=limit, extent=place)
+    axis.set(xlim=(0, 1.1 * columns - 0.1), ylim=(1.1 * lines - 0.1, 0))
 
 
 def _bars(row: Any, values: np.ndarray, label: int) -> None:

@@ -133,11 +133,14 @@ def random_like(tree: Any, seed: int) -> Any:
 
 
 def _cotangent_shapes(f: Function, order: int, args: Sequence[Any]) -> list[Any]:
-    """The shapes of the results of the pullbacks below the given order."""
+    """The shapes of the results of the pullbacks below the given order.
+
+    Those of f are its own; every other pullback has the shapes of what it differentiates.
+    """
     arguments: tuple = tuple(args)
-    shapes = []
+    shapes: list[Any] = []
     for n in range(order):
-        shapes.append(jax.eval_shape(pullback(f, n), *arguments))
+        shapes.append(jax.eval_shape(f, *args) if n == 0 else arguments[0])
         arguments = (arguments, shapes[-1])
     return shapes
 

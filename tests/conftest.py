@@ -31,6 +31,10 @@ def _use_flags(flags: str) -> None:
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit what the first process found
     _use_flags(QUICK_TO_COMPILE)
 
+# Tracing makes millions of small objects: the collector, as often as it runs by default, would take
+# a tenth of the time.
+gc.set_threshold(200_000, 20, 100)
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -40,7 +44,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 # Generated cases: compiling takes nearly all of their time, so there is no deadline. There is no
 # database of failures either: everyday runs are all alike, --hypothesis-seed repeats a full one.
 hypothesis.settings.register_profile(
-    "everyday", derandomize=True, database=None, deadline=None, max_examples=5
+    "everyday", derandomize=True, database=None, deadline=None, max_examples=3
 )
 hypothesis.settings.register_profile(
     "full", database=None, deadline=None, report_multiple_bugs=False

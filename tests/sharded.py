@@ -22,6 +22,8 @@ from jaxcnn.gradcheck import relative_error
 
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 jax.config.update("jax_enable_x64", True)
+# Leaves LLVM's optimisations out, not those of XLA that place the collectives.
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 def normal(seed, *shape):

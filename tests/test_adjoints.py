@@ -9,6 +9,8 @@ import pytest
 import jaxcnn as jc
 from jaxcnn.gradcheck import adjoint_error
 
+pytestmark = pytest.mark.sampled(4)
+
 
 def _normal(seed, shape):
     return jax.random.normal(jax.random.key(seed), shape, jnp.float64)

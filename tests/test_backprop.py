@@ -134,6 +134,7 @@ def by_grad(net, loss, params, state, x, labels, key):
     return jax.jit(jax.value_and_grad(total, (0, 1)))(params, x)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_three_roads_agree(name):
     net, shape = NETWORKS[name]
@@ -203,13 +204,13 @@ def test_several_heads_and_a_sum_of_losses():
     x = batch(shape)
     targets = {"label": LABELS, "box": jnp.full((3, 2), 0.3)}
     losses = {"label": jc.softmax_cross_entropy, "box": jc.sigmoid_squared_error}
-    result = backprop(net, params, state, x, targets, losses)
+    result = jax.jit(lambda params, x: backprop(net, params, state, x, targets, losses))(params, x)
 
     def total(params, x):
         outputs, _ = net.apply(params, state, x, train=True)
         return sum(losses[name](outputs[name], targets[name]) for name in losses)
 
-    expected = jax.value_and_grad(total, (0, 1))(params, x)
+    expected = jax.jit(jax.value_and_grad(total, (0, 1)))(params, x)
     error, where = relative_error((result.loss, (result.gradients, result.input_delta)), expected)
     assert error < 1e-12, where
 
@@ -219,7 +220,8 @@ def test_delta_is_the_gradient_at_the_pre_activation():
     net, shape = models.lenet5("1998"), (32, 32, 1)
     params, state = net.init(KEY, shape, dtype=jnp.float64)
     x = batch(shape)
-    result = backprop(net, params, state, x, LABELS, jc.softmax_cross_entropy)
+    cross_entropy = jc.softmax_cross_entropy
+    result = jax.jit(lambda x: backprop(net, params, state, x, LABELS, cross_entropy))(x)
     assert result.deltas.keys() == dict(net.children).keys()
     for position, (name, _) in enumerate(net.children):
 

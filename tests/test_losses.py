@@ -9,7 +9,7 @@ import pytest
 
 import jaxcnn as jc
 
-pytestmark = pytest.mark.sampled(5)
+pytestmark = pytest.mark.sampled(4)
 REGRESSIONS = [jc.squared_error, jc.absolute_error, jc.huber, jc.smooth_l1]
 
 

@@ -47,6 +47,7 @@ def half_sums(f, order: int, *args) -> set[str]:
     return found
 
 
+@pytest.mark.sampled(60)
 @pytest.mark.parametrize(
     "case",
     [
@@ -120,7 +121,7 @@ def error_of(name, dtype):
     return relative_error(values, exact)[0] / float(jnp.finfo(dtype).eps)
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", LONG)
 def test_a_long_sum_is_rounded_once(name):
     for dtype in HALVES:

@@ -81,7 +81,7 @@ def compare(theirs, ours):
     assert error < 1e-9, where
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_pytorch_agrees(name):
     torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
@@ -99,6 +99,7 @@ def test_pytorch_agrees(name):
     compare(peer.parameters(), params)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=pytest.mark.full) if n in ("lenet5", "vgg6") else n for n in NAMES],

@@ -11,7 +11,7 @@ from experiments.options import Model, TrainOptions, UserError, from_json, value
 from experiments.presets import PRESETS, listing
 
 # Everyday, one of each kind: an epoch scanned with the airbench optimiser, and large images.
-EVERY_DAY = ("fast-mnist", "airbench94")
+EVERY_DAY = ("fast-mnist",)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,15 @@ def assert_same(one, other):
     assert lines(one) == lines(other)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """They would take half of the time, and are looked at elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.plots.save_curves", lambda *_: None)
+        patch.setattr("experiments.plots.save_looks", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run of three epochs with its checkpoints: after every epoch, the last two, the best."""
@@ -251,7 +260,7 @@ def test_the_first_bad_delta_is_found_where_it_was_made(tmp_path, capsys, monkey
     assert "in step 1 the first δ that was not finite is that at the output of tiny" in errors
 
 
-@pytest.mark.parametrize("rules", ["hand", "explicit"])
+@pytest.mark.parametrize("rules", ["hand", pytest.param("explicit", marks=pytest.mark.full)])
 def test_the_rules_are_compared_with_autodiff_on_live_batches(rules, tmp_path):
     folder = small_run(
         tmp_path / "run", "--check-gradients", "2", "--rules", rules, "--epochs", "2"

@@ -2,11 +2,15 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import compare_grad, picture, rule_table, train
+import jaxcnn
+from experiments import compare_grad, picture, rule_table, runs
+from experiments.options import TrainOptions
 
 
 @pytest.fixture
@@ -43,8 +47,9 @@ def test_compare_grad_refuses_an_unknown_operation(capsys):
 
 def test_picture_is_drawn(capsys, tmp_path):
     path, run = tmp_path / "picture.png", tmp_path / "run"
-    few = ["--train-images", "100", "--batch-size", "20", "--epochs", "2", "--run-dir", str(run)]
-    assert train.main(few) == 0
+    runs.create(run, TrainOptions(run_dir=run))
+    net = jaxcnn.models.lenet5()
+    runs.save_parameters(run, *net.init(jax.random.key(0), (32, 32, 1), dtype=jnp.float32))
     assert picture.main(["--output", str(path), "--run", str(run)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(path)
     with Image.open(path) as image:

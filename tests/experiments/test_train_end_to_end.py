@@ -103,6 +103,7 @@ def test_the_same_seed_repeats_bit_for_bit(small_run, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, first, again)
 
 
+@pytest.mark.full
 def test_autodiff_in_float64_tells_the_same_story(tmp_path):
     # Few steps: what JAX derives is slow inside a scan.
     few = [*SMALL, "--train-images", "100"]
