@@ -176,7 +176,7 @@ def test_back_propagation_fits(name):
     assert found.input_delta == x
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=FULL) if name in LONG else name for name in ZOO]
 )

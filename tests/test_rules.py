@@ -77,7 +77,7 @@ def value_and_gradients(f):
 PRECISIONS = {jnp.float32: 16, jnp.bfloat16: 4, jnp.float16: 4}
 
 
-@pytest.mark.sampled(14)
+@pytest.mark.sampled(10)
 @sampled(FIRST)
 def test_dtypes_are_kept_and_sums_are_rounded_once(case: Case):
     f = value_and_gradients(case.function())
@@ -94,7 +94,7 @@ def test_dtypes_are_kept_and_sums_are_rounded_once(case: Case):
         assert error <= ulps * float(jnp.finfo(dtype).eps), f"{jnp.dtype(dtype)}{where}"
 
 
-@pytest.mark.sampled(14)
+@pytest.mark.sampled(8)
 @sampled(FIRST)
 def test_vmap_over_every_argument(case: Case):
     f = jax.jit(value_and_gradients(case.function()))

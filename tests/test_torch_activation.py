@@ -7,7 +7,7 @@ import pytest
 
 import jaxcnn as jc
 
-pytestmark = pytest.mark.sampled(3)
+pytestmark = pytest.mark.sampled(2)
 
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")

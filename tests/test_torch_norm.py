@@ -9,7 +9,7 @@ from test_against_torch import compare, from_torch, normal, to_torch
 import jaxcnn as jc
 from jaxcnn import layers
 
-pytestmark = pytest.mark.sampled(3)
+pytestmark = pytest.mark.sampled(2)
 
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
