@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import threading
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
+from serving import served
 
 import jaxcnn
 from experiments import demo, inspect, runs
@@ -75,16 +74,8 @@ class Client(NamedTuple):
 @pytest.fixture(scope="module")
 def client(opened):
     """The page as it is served."""
-    with demo.listening(0) as listener:
-        config = uvicorn.Config(server.application(opened), log_level="warning")
-        serving = uvicorn.Server(config)
-        thread = threading.Thread(target=serving.run, args=([listener],))
-        thread.start()
-        while not serving.started and thread.is_alive():
-            time.sleep(0.01)
-        yield Client(listener.getsockname()[1])
-        serving.should_exit = True
-        thread.join()
+    with served(opened) as port:
+        yield Client(port)
 
 
 @pytest.fixture(scope="module")

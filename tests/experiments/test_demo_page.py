@@ -1,0 +1,126 @@
+"""The page of `experiments.demo` in a browser: digits drawn with the mouse, and what it shows."""
+
+import math
+import re
+import shutil
+
+import pytest
+from serving import served
+
+from experiments import train
+from experiments.looking.opened import open_run
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed (extra: browser)"
+)
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+# In parts of the canvas's side, as a hand would draw them.
+DIGITS = {
+    1: [(0.52, 0.15 + 0.07 * i) for i in range(11)],
+    0: [(0.5 + 0.22 * math.sin(i / 2), 0.5 - 0.32 * math.cos(i / 2)) for i in range(14)],
+    7: [(0.25, 0.22), (0.5, 0.22), (0.75, 0.22), (0.6, 0.5), (0.45, 0.82)],
+}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Where the page of a network that has learned for a few seconds is served."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    few = ["--epochs", "4", "--rotation", "0", "--zoom", "0", "--no-progress"]
+    assert train.main([*few, "--run-dir", str(folder)]) == 0
+    with served(open_run(folder)) as port:
+        yield f"http://localhost:{port}"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def opened(browser, address):
+    """A function that opens the page in a window of its own; no script in it may fail."""
+    contexts, errors = [], []
+
+    def new(width=1200, height=900):
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("#status[data-predicted]")
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def draw(page, digit):
+    page.click("#clear")
+    box = page.locator("#pad").bounding_box()
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in DIGITS[digit]]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point)
+    page.mouse.up()
+
+
+def wait_for_answer(page, digit):
+    page.wait_for_selector(f'#status[data-predicted="{digit}"]', timeout=10_000)
+
+
+def test_drawn_digits_are_read(opened, tmp_path):
+    page = opened()
+    for digit in DIGITS:
+        draw(page, digit)
+        wait_for_answer(page, digit)
+        assert f"This looks like {digit}; δ comes from class {digit}" in page.inner_text("#status")
+    assert page.locator(".class").count() == 10
+    headings = page.locator(".layer h3").all_inner_texts()
+    assert [text.split(":")[0] for text in headings][:3] == ["input", "c1", "c1_activation"]
+    path = tmp_path / "page.png"
+    page.screenshot(path=str(path), full_page=True)
+    assert path.stat().st_size > 20_000
+
+
+def test_delta_comes_from_the_class_that_is_chosen(opened):
+    page = opened()
+    draw(page, 1)
+    wait_for_answer(page, 1)
+    page.locator(".class").nth(4).click()
+    page.wait_for_selector('.class:nth-child(6)[aria-pressed="true"]')
+    assert "looks like 1; δ comes from class 4" in page.inner_text("#status")
+    page.click("#clear")
+    page.wait_for_selector('.class:nth-child(6)[aria-pressed="false"]')
+
+
+def test_two_browsers_at_once_each_have_their_own_answer(opened):
+    one, other = opened(), opened()
+    for first, second in ((1, 0), (0, 7)):
+        draw(one, first)
+        draw(other, second)
+        wait_for_answer(one, first)
+        wait_for_answer(other, second)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(width, opened):
+    page = opened(width)
+    draw(page, 0)
+    wait_for_answer(page, 0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_server_that_is_gone_is_told(opened):
+    page = opened()
+    page.route("**/look", lambda route: route.fulfill(status=413, json={"error": "too large"}))
+    draw(page, 1)
+    page.wait_for_selector("#status.wrong")
+    assert re.fullmatch(r"No answer: too large", page.inner_text("#status"))
