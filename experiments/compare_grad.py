@@ -86,6 +86,7 @@ def errors_of(case: Case) -> dict[str, float]:
         *case.arrays(jnp.float64),
         twin=case.function(twin=True),
         orders=3,
+        symmetry=False,
         step=1.0 if case.multilinear else None,
     )
     errors = {COLUMNS[finding.check]: finding.error for finding in findings}

@@ -26,7 +26,7 @@ class Backprop(NamedTuple):
     loss: the number that was differentiated. outputs: of the network. state: the network's new one.
     gradients: ∂loss/∂params, in the structure of the parameters. deltas: for every layer δ, the
     gradient at its output, under its name; for a convolution or a dense layer that is ∂E/∂u at the
-    pre-activation, Huang's definition. input_delta: ∂loss/∂x.
+    pre-activation, Huang's definition. input_delta: ∂loss/∂x; None where x holds integers.
     """
 
     loss: Array
@@ -34,7 +34,7 @@ class Backprop(NamedTuple):
     state: Tree
     gradients: Tree
     deltas: Any
-    input_delta: Array
+    input_delta: Array | None
 
 
 class _Call(NamedTuple):
@@ -88,11 +88,14 @@ def backprop(
     """
     outputs, state, record = _forward(net, params, state, x, key, train)
     if isinstance(loss, Mapping):
-        if not isinstance(outputs, dict) or set(outputs) != set(loss) or set(targets) != set(loss):
-            heads = sorted(outputs) if isinstance(outputs, dict) else "one output"
+        heads, given = (
+            sorted(tree) if isinstance(tree, Mapping) else "one array"
+            for tree in (outputs, targets)
+        )
+        if not sorted(loss) == heads == given:
             raise ValueError(
                 f"backprop: loss and targets must name the heads of the network, "
-                f"got losses {sorted(loss)} and targets {sorted(targets)} for {heads}"
+                f"got losses {sorted(loss)} and targets {given} for {heads}"
             )
         found = {name: _loss(loss[name], outputs[name], targets[name]) for name in outputs}
         value = sum(number for number, _ in found.values())
@@ -151,6 +154,11 @@ def _backward(net: Layer, record: Any, delta: Any) -> tuple[Any, Tree, Any]:
             (call,) = record
             input_delta, *others = call.backward(delta)
             gradients = dict(zip(net.parameter_names, others, strict=False))
+            if any(other is not None for other in others[len(gradients) :]):
+                raise TypeError(
+                    f"backprop: parameter_names of {type(net).__name__} must name all that its "
+                    f"rule has gradients for, got {net.parameter_names}"
+                )
             return input_delta, {n: g for n, g in gradients.items() if g is not None}, delta
         case Serial(children):
             gradients, deltas = {}, {}

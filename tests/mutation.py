@@ -61,6 +61,7 @@ def findings_of(case: Case, rule: Any, orders: int):
         *case.arrays(),
         twin=case.function(twin=True),
         orders=orders,
+        symmetry=False,
         difference_tolerance=None,
     )
 

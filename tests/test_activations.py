@@ -45,6 +45,15 @@ def test_finite_far_out_in_half_precision(f, dtype):
         assert np.isfinite(y.astype(jnp.float32)).all()
 
 
+@pytest.mark.parametrize("f", SMOOTH + PIECES, ids=name)
+def test_numbers_whose_cubes_overflow_are_far_out_as_well(f):
+    x = jnp.array([-3e38, -1e20, 1e20, 3e38], jnp.float32)
+    for order, g in enumerate((jax.grad(f), jax.grad(jax.grad(f)))):
+        y = jax.vmap(g)(x)
+        assert np.isfinite(y).all()
+        assert order == 0 or not y.any()
+
+
 KINKS = {
     "relu6": ([0, 6], [0, 0]),
     "leaky_relu": ([0], [1]),

@@ -7,7 +7,7 @@ import pytest
 
 import jaxcnn as jc
 from jaxcnn import layers
-from jaxcnn.gradcheck import adjoint_error
+from jaxcnn.gradcheck import adjoint_error, relative_error
 from jaxcnn.layers import Activation, Conv, Dense, Embedding, Flatten, serial
 
 KEY = jax.random.key(0)
@@ -53,6 +53,20 @@ def test_a_traced_id_outside_gives_a_row_of_nan_and_no_gradient():
     assert np.array_equal(np.isnan(y).all(-1), [False, True, True, False])
     assert np.array_equal(y[jnp.array([0, 3])], table[jnp.array([1, 0])])
     assert np.array_equal(delta, [[1, 1], [1, 1], [0, 0]])
+
+
+def test_explicit_back_propagation_reaches_the_table():
+    net = serial(Embedding(7, 3), Flatten(), Dense(2))
+    params, state = net.init(jax.random.key(0), (4,), dtype=jnp.float64)
+    ids, labels = jnp.array([[0, 1, 1, 6], [2, 2, 5, 0]]), jnp.array([0, 1])
+    found = jc.backprop(net, params, state, ids, labels, jc.softmax_cross_entropy)
+
+    def loss(params):
+        return jc.softmax_cross_entropy(net.apply(params, state, ids)[0], labels)
+
+    error, where = relative_error(found.gradients, jax.grad(loss)(params))
+    assert error < 1e-12, where
+    assert found.input_delta is None
 
 
 @pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8])

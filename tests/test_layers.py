@@ -78,6 +78,22 @@ def test_layers_are_named_after_kind_and_number_or_as_told():
     assert [name for name, _ in net.children] == ["conv1", "relu1", "conv2", "relu2", "head"]
 
 
+def test_an_activation_keeps_the_settings_of_its_operation():
+    x = jnp.array([[-1.0, 2.0]])
+    steep, exact = (
+        Activation(jc.leaky_relu, {"slope": 0.2}),
+        Activation(jc.gelu, {"approximate": False}),
+    )
+    assert steep == Activation(jc.leaky_relu, (("slope", 0.2),)) != Activation(jc.leaky_relu)
+    assert hash(steep) == hash(Activation(jc.leaky_relu, {"slope": 0.2}))
+    net = serial(steep, exact, Activation(jc.softmax, {"axis": -1}))
+    params, state = net.init(jax.random.key(0), (2,), dtype=x.dtype)
+    expected = jc.softmax(jc.gelu(jc.leaky_relu(x, slope=0.2), approximate=False))
+    assert np.array_equal(net.apply(params, state, x)[0], expected)
+    twin = jc.autodiff_twin(net).apply(params, state, x)[0]
+    assert np.allclose(twin, expected, rtol=0, atol=1e-15)
+
+
 def test_networks_are_values():
     assert models.lenet5() == models.lenet5()
     assert hash(models.lenet5()) == hash(models.lenet5())

@@ -105,6 +105,26 @@ def test_smoothed_labels_are_soft_targets():
     assert all(np.allclose(a, b, rtol=0, atol=1e-15) for a, b in zip(smooth, direct, strict=True))
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize(
+    ("loss", "targets"),
+    [
+        (jc.softmax_cross_entropy, [1, 0]),
+        (jc.sigmoid_binary_cross_entropy, [[0, 1], [1, 0]]),
+        (jc.sigmoid_squared_error, [[0, 1], [1, 0]]),
+    ],
+)
+def test_what_is_left_of_a_sure_answers_error_is_not_lost_in_a_half(loss, targets, dtype):
+    """δ = y − t, y within a half's rounding of t."""
+    u = jnp.array([[-3.0, 4.0], [4.5, -3.0]])
+    t = jnp.asarray(targets, None if loss is jc.softmax_cross_entropy else dtype)
+    exact = jax.grad(loss)(u, t if t.ndim == 1 else t.astype(jnp.float64))
+    found = jax.grad(loss)(u.astype(dtype), t).astype(jnp.float64)
+    least = jnp.finfo(dtype)
+    error = np.abs(found - exact)
+    assert (error <= 2 * float(least.eps) * np.abs(exact) + float(least.smallest_subnormal)).all()
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.float32])
 def test_many_examples_in_half_precision(dtype):
     """More examples than float16 counts: W and the mean are formed in float32."""

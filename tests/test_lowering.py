@@ -1,5 +1,7 @@
 """Every way to compute a convolution and its gradients gives what XLA's convolution gives."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from jaxcnn.gradcheck import relative_error
 from jaxcnn.lowering import banded, depthwise, grouped, patches, phases, plain, pointwise
 
 TOLERANCE = 1e-10
+# By itself XLA keeps sums in float32 where a program rounds them: that would hide all mistakes.
+ROUNDING = {"xla_allow_excess_precision": False}
 CORRELATIONS = {
     "pointwise": pointwise.correlate,
     "banded": banded.correlate,
@@ -111,3 +115,31 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
             assert relative_error(*jax.jit(both)(x, delta))[0] < TOLERANCE
 
     holds()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("kind", [*CORRELATIONS, "patches"])
+def test_a_form_in_a_half_is_rounded_once(kind, dtype):
+    """Long sums of numbers of one sign, where every rounding on the way would show."""
+    groups = 4 if kind in ("depthwise", "grouped") else 1
+    window = (1, 1) if kind == "pointwise" else (5, 5)
+    numbers = np.random.default_rng(0)
+
+    def draw(*shape):
+        return jax.numpy.asarray(numbers.uniform(0.5, 1, shape), dtype)
+
+    x, kernel = draw(2, 12, 13, 2 * groups), draw(*window, 2, 3 * groups)
+    geometry = parse_geometry("conv", (12, 13), window, stride=1, padding=0, groups=groups)
+    delta = draw(2, *geometry.output, 3 * groups)
+    found, exact = [], []
+    for forms, other, settings_ in (
+        (CORRELATIONS, kernel, {"sliding": sliding_of(geometry)}),
+        (KERNEL_GRADS, delta, {"geometry": geometry}),
+    ):
+        if kind in forms:
+            f = jax.jit(partial(forms[kind], **settings_), compiler_options=ROUNDING)
+            found.append(f(x, other))
+            exact.append(f(x.astype("float64"), other.astype("float64")))
+    assert all(y.dtype == dtype for y in found)
+    error, _ = relative_error([y.astype("float64") for y in found], exact)
+    assert error < 0.6 * float(jax.numpy.finfo(dtype).eps)

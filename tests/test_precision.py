@@ -91,6 +91,9 @@ LONG = {
     "max_pool": (peaks, (1, 128, 8)),
     "sum_pool": (lambda x: jc.sum_pool(x, 64, stride=1), (1, 128, 8)),
     "upsample": (lambda x: jc.upsample(x, 64), (1, 2, 8)),
+    "avg_pool": (lambda x: jc.avg_pool(x, 64, stride=1), (1, 128, 8)),
+    # Sums beyond what a float16 holds, averages within.
+    "global_avg_pool": (lambda x: jc.global_avg_pool(x * 2048), (1, 128, 8)),
     "adaptive_avg_pool": (lambda x: jc.adaptive_avg_pool(x, 2), (1, 131, 1)),
     "lp_pool": (lambda x: jc.lp_pool(x, 64, 2, stride=1), (1, 128, 1)),
     "pad": (lambda x: jc.pad(x, 64, "replicate"), (1, 3, 1)),

@@ -50,14 +50,15 @@ def test_gradients_and_differences(case: Case, request):
 
     With --full, order 3 at all of them.
     """
-    orders = 1
+    full, orders = request.config.getoption("full"), 1
     if case is FIRST[case.op]:
         orders = 2 + (list(FIRST).index(case.op) % 3 == 0)
     findings = check_gradients(
         case.function(),
         *case.arrays(),
         twin=case.function(twin=True),
-        orders=3 if request.config.getoption("full") else orders,
+        orders=3 if full else orders,
+        symmetry=full,
         tolerance=1e-10,
         difference_tolerance=1e-12 if case.multilinear else 1e-6,
         step=1.0 if case.multilinear else None,

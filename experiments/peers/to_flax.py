@@ -213,7 +213,7 @@ def _function(layer: Leaf, shape: tuple[int, ...]) -> Callable[..., Any]:
             return lambda x: x * layer.factor
         case layers.LocalResponseNorm():
             return partial(_local_response_norm, layer=layer)
-        case layers.Activation() if layer.op in ACTIVATIONS:
+        case layers.Activation() if layer.op in ACTIVATIONS and not layer.settings:
             return ACTIVATIONS[layer.op]
     raise unknown(layer, "Flax")
 

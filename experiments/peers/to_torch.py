@@ -158,9 +158,9 @@ class _Builder:
                 return PadChannels(layer.before, layer.after, axes)
             case layers.Scale():
                 return Scale(layer.factor)
-            case layers.Activation() if layer.op in ACTIVATIONS:
+            case layers.Activation() if layer.op in ACTIVATIONS and not layer.settings:
                 return ACTIVATIONS[layer.op]()
-            case layers.Activation() if layer.op is jaxcnn.gelu:
+            case layers.Activation() if layer.op is jaxcnn.gelu and not layer.settings:
                 return nn.GELU("tanh" if _gelu_is_approximate() else "none")
         raise unknown(layer, "PyTorch")
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from jax.nn import initializers
+
 from jaxcnn import check
 from jaxcnn.geometry import Padding
 from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, Window, take
@@ -12,6 +14,9 @@ from jaxcnn.ops.conv import conv_map
 from jaxcnn.ops.conv_transpose import conv_transpose, conv_transpose_map
 from jaxcnn.ops.conv_variants import depthwise_conv, table_conv, table_conv_map
 from jaxcnn.ops.pad import pad, pad_map
+
+# The kernel is that of the convolution whose adjoint the layer is: its last axis comes in.
+he_normal_transposed: Initializer = initializers.he_normal(in_axis=-1, out_axis=-2)
 
 
 def _extent(shape, window_size, dilation):
@@ -114,14 +119,19 @@ class ConvTranspose(Leaf):
     dilation: int | Sequence[int] = 1
     groups: int = 1
     use_bias: bool = True
-    kernel_init: Initializer = he_normal
+    kernel_init: Initializer = he_normal_transposed
     bias_init: Initializer = zeros
     rule: Rule = field(default=conv_transpose_map, kw_only=True)
 
     def parameters(self, shape):  # noqa: D102
         window = check.per_axis("ConvTranspose", "window_size", self.window_size, len(shape) - 1)
         features = check.integer("ConvTranspose", "features", self.features, minimum=1)
-        kernel = (*window, features // self.groups, shape[-1])
+        groups = check.integer("ConvTranspose", "groups", self.groups, minimum=1)
+        if features % groups:
+            raise ValueError(
+                f"ConvTranspose: groups must divide features, got {groups} for {features}"
+            )
+        kernel = (*window, features // groups, shape[-1])
         bias = {"bias": Parameter((features,), self.bias_init)} if self.use_bias else {}
         return {"kernel": Parameter(kernel, self.kernel_init), **bias}
 

@@ -16,6 +16,8 @@ standard_normal: Initializer = initializers.normal(1.0)
 class Embedding(Leaf):
     """y = T[ids], one axis of `features` after those of the ids; see `jaxcnn.embedding`."""
 
+    parameter_names = ("table",)
+
     vocabulary: int
     features: int
     table_init: Initializer = standard_normal

@@ -1,7 +1,8 @@
 """The leaves: each names one operation of jaxcnn and holds its static settings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from jax import Array
 from jax.nn import initializers
@@ -41,7 +42,8 @@ class Conv(Leaf):
         axes = len(shape) - 1
         window = check.per_axis("Conv", "window_size", self.window_size, axes)
         features = check.integer("Conv", "features", self.features, minimum=1)
-        kernel = (*window, shape[-1] // self.groups, features)
+        groups = check.integer("Conv", "groups", self.groups, minimum=1)
+        kernel = (*window, shape[-1] // groups, features)
         bias = {"bias": Parameter((features,), self.bias_init)} if self.use_bias else {}
         return {"kernel": Parameter(kernel, self.kernel_init), **bias}
 
@@ -102,12 +104,23 @@ class Flatten(Leaf):
 
 @dataclass(frozen=True)
 class Activation(Leaf):
-    """y = f(x) for an operation without parameters, such as `jaxcnn.relu` or `jaxcnn.tanh`."""
+    """y = f(x) for an operation without parameters, such as `jaxcnn.relu` or `jaxcnn.tanh`.
+
+    `settings` are its keyword arguments: `Activation(jaxcnn.leaky_relu, {"slope": 0.2})`.
+    """
 
     op: Callable[..., Array] = relu
+    settings: Mapping[str, Any] | tuple[tuple[str, Any], ...] = ()
     rule: Rule = field(default=None, kw_only=True)  # type: ignore[assignment]  # the op's own
 
     def __post_init__(self):
+        if not hasattr(self.op, "__name__"):
+            raise TypeError(
+                f"Activation: op must be an operation of jaxcnn, with its keyword arguments in "
+                f"settings, got {self.op!r}"
+            )
+        # As a tuple, that equal layers are equal and can be hashed.
+        object.__setattr__(self, "settings", tuple(sorted(dict(self.settings).items())))
         if self.rule is None:
             object.__setattr__(self, "rule", ops.rule_of(self.op))
 
@@ -116,7 +129,7 @@ class Activation(Leaf):
         return self.op.__name__
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return self.op(x, rule=rule)
+        return self.op(x, **dict(self.settings), rule=rule)
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,8 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
         output=(*geometry.output[:-1], band.blocks),
         **_unpadded(geometry),
     )
-    return band.kernel_grad(patches.kernel_grad(maps, outputs, geometry=inside), c, d)
+    total = patches.kernel_sum(maps, outputs, geometry=inside)
+    return band.kernel_grad(total, c, d).astype(x.dtype)
 
 
 def _unpadded(sliding: Sliding | Geometry) -> dict[str, tuple]:

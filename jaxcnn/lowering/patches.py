@@ -35,6 +35,11 @@ def pays(geometry: Geometry, inputs: int, outputs: int) -> bool:
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over blocks of rows of patches(x)ᵀ δ: n h w c, n p q d → kh kw c d."""
+    return kernel_sum(x, delta, geometry=geometry).astype(x.dtype)
+
+
+def kernel_sum(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    """The same, not yet rounded to the dtype of x."""
     n, c, d = x.shape[0], x.shape[-1], delta.shape[-1]
     images, rows = _block(n, c, geometry, x.dtype.itemsize)
     blocks = -(-geometry.output[0] // rows)
@@ -68,7 +73,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     zero = jnp.zeros((geometry.taps * c, d), accumulator(x.dtype) or x.dtype)
     x, delta, zero = vary_together(x, delta, zero)  # what a loop carries keeps its type
     total = lax.fori_loop(0, n // images * blocks, add, zero)
-    return total.astype(x.dtype).reshape(*geometry.window, c, d)
+    return total.reshape(*geometry.window, c, d)
 
 
 def _block(n: int, c: int, geometry: Geometry, itemsize: int) -> tuple[int, int]:

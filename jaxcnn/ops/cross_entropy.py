@@ -46,7 +46,7 @@ def softmax_cross_entropy_map(
     gradient does, and ∂w has −E/W more for each label. Huang, "Output layer"; Gormley, "Softmax
     Layer".
     """
-    log_y = _log_softmax(logits, targets, weighing)
+    log_y = _log_softmax(widen(logits), targets, weighing)
     s = _weighted(_distribution(targets, log_y, weighing), class_weights)
     losses = -_times_log(s, log_y).sum(-1)
     divisor = _divisor(targets, class_weights, log_y, weighing)
@@ -58,24 +58,27 @@ def softmax_cross_entropy_map(
 def _softmax_cross_entropy_fwd(logits, targets, class_weights, weighing):
     loss = softmax_cross_entropy_map(logits, targets, class_weights, weighing)
     # Maximum, exponentials and their sum are computed once: under jit, XLA merges equal ones.
-    y = softmax_map(_counting(logits, targets, weighing), logits.ndim - 1)
+    # Not in a half: what is left of y − t where the network is sure would be lost.
+    wide = widen(logits)
+    y = softmax_map(_counting(wide, targets, weighing), logits.ndim - 1)
     needed = not _labelled(targets) or class_weights is not None
-    log_y = _log_softmax(logits, targets, weighing) if needed else None
+    log_y = _log_softmax(wide, targets, weighing) if needed else None
     return loss, (y, log_y, targets, class_weights)
 
 
 def _softmax_cross_entropy_bwd(weighing, residuals, g):
     y, log_y, targets, class_weights = residuals
+    dtype = g.dtype
     t = _distribution(targets, y, weighing)
     s = _weighted(t, class_weights)
     divisor = _divisor(targets, class_weights, y, weighing)
     g = widen(g) if divisor is None else widen(g) * reciprocal(divisor)
     rows = _per_row(g, targets, y, weighing, divided=divisor is not None)
-    delta = rows * (widen(y) * s.sum(-1, keepdims=True) - s)
+    delta = rows * (y * s.sum(-1, keepdims=True) - s)
 
     delta_targets = delta_weights = None
     if not _labelled(targets):
-        delta_targets = _weighted(-rows * widen(log_y), class_weights)
+        delta_targets = _weighted(-rows * log_y, class_weights)
         delta_targets = (delta_targets * (1 - weighing.label_smoothing)).astype(targets.dtype)
     if class_weights is not None:
         each = -rows * _times_log(t, log_y)
@@ -84,7 +87,7 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
             rows = _per_row(g * loss, targets, y, weighing, divided=True)
             each = each - rows * _one_hot(targets, y, weighing)
         delta_weights = each.sum(range(each.ndim - 1)).astype(class_weights.dtype)
-    return delta.astype(y.dtype), delta_targets, delta_weights
+    return delta.astype(dtype), delta_targets, delta_weights
 
 
 softmax_cross_entropy_map.defvjp(_softmax_cross_entropy_fwd, _softmax_cross_entropy_bwd)
@@ -184,7 +187,7 @@ def _sigmoid_binary_cross_entropy_fwd(logits, targets, reduction):
 def _sigmoid_binary_cross_entropy_bwd(reduction, residuals, g):
     logits, t = residuals
     g = per_example(g, logits.shape[:-1], reduction)[..., None]
-    error = widen(sigmoid_map(logits) - t)
+    error = sigmoid_map(widen(logits)) - widen(t)
     return (g * error).astype(t.dtype), (-g * widen(logits)).astype(t.dtype)
 
 

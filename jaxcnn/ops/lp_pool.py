@@ -1,6 +1,5 @@
 """Lp pooling: the p-norm of every window, from the sum (p = 1) towards the maximum (p → ∞)."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -104,9 +103,6 @@ def lp_pool(
     """
     op = "lp_pool"
     x = check.maps(op, "x", x)
-    if not isinstance(p, (int, float)) or isinstance(p, bool):
-        raise TypeError(f"{op}: p must be a number, got {p!r}")
-    if not 1 <= p < math.inf:
-        raise ValueError(f"{op}: p must be at least 1 and finite, got {p}")
+    p = check.number(op, "p", p, minimum=1)
     geometry = parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
-    return rule(x, geometry, float(p))
+    return rule(x, geometry, p)

@@ -53,19 +53,19 @@ def sigmoid_squared_error_map(
 
     Huang, "Output layer" (least square error).
     """
-    error = widen(targets - sigmoid_map(logits))
+    error = widen(targets) - sigmoid_map(widen(logits))
     return reduced(0.5 * (error * error).sum(-1), reduction).astype(logits.dtype)
 
 
 def _sigmoid_squared_error_fwd(logits, targets, reduction):
-    y = sigmoid_map(logits)
+    y = sigmoid_map(widen(logits))  # not in a half: y − t would lose what is left of it
     return sigmoid_squared_error_map(logits, targets, reduction), (y, targets)
 
 
 def _sigmoid_squared_error_bwd(reduction, residuals, g):
     y, t = residuals
-    delta = per_example(g, y.shape[:-1], reduction)[..., None] * widen(y - t)
-    return (delta * widen(y * (1 - y))).astype(y.dtype), -delta.astype(y.dtype)
+    delta = per_example(g, y.shape[:-1], reduction)[..., None] * (y - widen(t))
+    return (delta * y * (1 - y)).astype(t.dtype), -delta.astype(t.dtype)
 
 
 sigmoid_squared_error_map.defvjp(_sigmoid_squared_error_fwd, _sigmoid_squared_error_bwd)

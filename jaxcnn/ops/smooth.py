@@ -124,6 +124,9 @@ def _gelu_cdf(x: Array, approximate: bool) -> tuple[Array, Array]:
     """Φ(x) and its derivative, exactly or approximately."""
     if not approximate:
         return normal_cdf(x), normal_pdf(x)
+    # Further out than ±1,000 nothing changes any more, and the cubic would overflow.
+    near = (x > -1e3) & (x < 1e3)
+    x = jnp.where(near, x, jnp.where(x > 0, jnp.full_like(x, 1e3), jnp.full_like(x, -1e3)))
     square = x * x
     v = 2 * _GELU_SCALE * (x + _GELU_CUBIC * square * x)
     slope = 2 * _GELU_SCALE * (1 + 3 * _GELU_CUBIC * square)

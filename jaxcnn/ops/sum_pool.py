@@ -19,6 +19,7 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
 from jaxcnn.lowering import pool as lowering
+from jaxcnn.lowering.precision import widen
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -72,8 +73,8 @@ def avg_pool_map(
     size is the number of the window's elements, or of those on the map. Huang, "Average pooling
     layer"; Quan, "Mean pooling".
     """
-    y: Array = sum_pool_map(x, geometry)
-    return y * _window_weight(geometry, count_include_pad, y)
+    total: Array = sum_pool_map(widen(x), geometry)
+    return (total * _window_weight(geometry, count_include_pad, total)).astype(x.dtype)
 
 
 def _avg_pool_fwd(x, geometry, count_include_pad):
@@ -81,8 +82,9 @@ def _avg_pool_fwd(x, geometry, count_include_pad):
 
 
 def _avg_pool_bwd(geometry, count_include_pad, _, delta):
-    weight = _window_weight(geometry, count_include_pad, delta)
-    return (sum_pool_input_grad_map(delta * weight, geometry),)
+    share = widen(delta) * _window_weight(geometry, count_include_pad, widen(delta))
+    delta_x: Array = sum_pool_input_grad_map(share, geometry)
+    return (delta_x.astype(delta.dtype),)
 
 
 avg_pool_map.defvjp(_avg_pool_fwd, _avg_pool_bwd)

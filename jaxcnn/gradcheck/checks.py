@@ -1,0 +1,172 @@
+"""The checks of a function's derivatives, put together."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxcnn.gradcheck.derivatives import (
+    Function,
+    finite_differences,
+    jacobian,
+    pullback_arguments,
+    random_like,
+    second_derivatives,
+    up_to_pullback,
+)
+from jaxcnn.gradcheck.errors import FLOOR, Finding, relative_error
+
+# By the dtype of the arguments: for comparisons with a twin, and with central differences.
+TOLERANCES = {"float64": (1e-10, 1e-6), "float32": (1e-4, 2e-2)}
+
+
+def check_gradients(
+    f: Function,
+    *args: Any,
+    twin: Function | None = None,
+    adjoint: Function | None = None,
+    orders: int = 1,
+    symmetry: bool | None = None,
+    tolerance: float | None = None,
+    difference_tolerance: float | str | None = "default",
+    step: float | None = None,
+    floor: float = FLOOR,
+    seed: int = 0,
+) -> list[Finding]:
+    """All that can be said about the derivatives of f at these arguments.
+
+    Its Jacobian is compared with central differences; with a twin its value and its pullbacks are
+    compared with the twin's. Without one, and if orders is 2 or more, its pullback is compared with
+    central differences too. Second derivatives must be symmetric.
+
+    Args:
+        f: a function of args; its result is an array, or a pytree of arrays.
+        args: the point: arrays, or pytrees of them, of one floating-point dtype. Only float64,
+            which `jax.config.update("jax_enable_x64", True)` switches on, shows small mistakes.
+        twin: the same function, written so that JAX differentiates it; with it the value and the
+            pullbacks up to `orders` are compared, with random cotangents.
+        adjoint: of a linear f of one array: ⟨f(x), y⟩ = ⟨x, adjoint(y)⟩ is checked.
+        orders: the highest order of reverse derivative to check.
+        symmetry: whether second derivatives are compared with their transpose; by default if orders
+            is 2 or more.
+        tolerance: for comparisons with the twin, the adjoint and the transpose; by default 1e-10
+            in float64, 1e-4 in float32.
+        difference_tolerance: for comparisons with central differences; by default 1e-6 in float64,
+            2e-2 in float32. None leaves them out.
+        step: of the central differences; by default ∛ε of the dtype. A multilinear f has no
+            truncation error: step 1 is the most precise there.
+        floor: where the largest element is smaller than this, errors are relative to this instead.
+        seed: of the random cotangents.
+
+    Raises:
+        TypeError: an argument holds no floating-point numbers, or numbers of two dtypes.
+        ValueError: there is nothing to check: no argument, or neither twin nor differences; or the
+            dtype is a half, for which there are no default tolerances.
+    """
+    op = "check_gradients"
+    leaves, structure = jax.tree.flatten(args)
+    arrays = [jnp.asarray(leaf) for leaf in leaves]
+    tolerance, difference_tolerance = _tolerances(op, arrays, tolerance, difference_tolerance)
+    if twin is None and difference_tolerance is None:
+        raise ValueError(f"{op}: twin must be given where differences are left out, got None")
+    f, twin = (_of_leaves(function, structure) for function in (f, twin))
+    findings = []
+
+    def compare(check: str, value: Any, reference: Any, bound: float) -> None:
+        error, where = relative_error(value, reference, floor)
+        findings.append(Finding(check, error, where, bound))
+
+    if twin is not None:
+        arguments = pullback_arguments(f, orders, arrays, seed)
+        results = jax.jit(up_to_pullback(f, orders))(*arguments)
+        expected = jax.jit(up_to_pullback(twin, orders))(*arguments)
+        for order in range(orders + 1):
+            what = "value" if order == 0 else f"derivative of order {order}"
+            compare(f"{what} against the twin's", results[order], expected[order], tolerance)
+    if difference_tolerance is not None:
+        flat = _one_result(f)
+        compare(
+            "Jacobian against central differences",
+            jax.jit(partial(jacobian, flat))(arrays),
+            jax.jit(partial(finite_differences, flat, step=step))(arrays),
+            difference_tolerance,
+        )
+        if twin is None and orders > 1:
+            pulled = _one_result(lambda cotangent, *a: jax.vjp(f, *a)[1](cotangent))
+            (cotangent,) = pullback_arguments(f, 1, arrays, seed)[1:]
+            flat_pulled = _of_leaves(pulled, jax.tree.structure((cotangent, *arrays)))
+            both = jax.tree.leaves((cotangent, *arrays))
+            compare(
+                "pullback's Jacobian against central differences",
+                jax.jit(partial(jacobian, flat_pulled))(both),
+                jax.jit(partial(finite_differences, flat_pulled, step=step))(both),
+                difference_tolerance,
+            )
+    if orders > 1 if symmetry is None else symmetry:
+        matrix = jax.jit(partial(second_derivatives, _one_result(f), seed=seed))(arrays)
+        compare("second derivatives against their transpose", matrix, matrix.T, tolerance)
+    if adjoint is not None:
+        (x,) = arrays
+        y = random_like(jax.eval_shape(f, x), seed)
+        error = adjoint_error(f, adjoint, x, y)
+        findings.append(Finding("adjoint identity", error, "", tolerance))
+    return findings
+
+
+def _tolerances(
+    op: str, arrays: list[Array], tolerance: float | None, differences: float | str | None
+) -> tuple[float, float | None]:
+    """Those given, or the defaults for the dtype of the arrays."""
+    if not arrays:
+        raise ValueError(f"{op}: args must be one array at least, got none")
+    for position, a in enumerate(arrays):
+        if not jnp.issubdtype(a.dtype, jnp.floating):
+            raise TypeError(f"{op}: args[{position}] must hold floats, got dtype {a.dtype}")
+        if a.dtype != arrays[0].dtype:
+            raise TypeError(
+                f"{op}: args[{position}] must have the dtype of args[0], {arrays[0].dtype}, "
+                f"got {a.dtype}"
+            )
+    found = TOLERANCES.get(arrays[0].dtype.name)
+    if found is None and (tolerance is None or differences == "default"):
+        raise ValueError(
+            f"{op}: tolerance and difference_tolerance must be given for {arrays[0].dtype}, "
+            f"got {tolerance} and {differences}"
+        )
+    by_twin, by_differences = found or (0.0, 0.0)
+    return (
+        by_twin if tolerance is None else tolerance,
+        by_differences if isinstance(differences, str) else differences,
+    )
+
+
+def _of_leaves(f: Function | None, structure: Any) -> Any:
+    """The function of the arrays that its arguments are made of."""
+    if f is None:
+        return None
+    return lambda *leaves: f(*jax.tree.unflatten(structure, leaves))
+
+
+def _one_result(f: Function) -> Function:
+    """The function, its results one after the other in one row."""
+
+    def flat(*args):
+        return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(f(*args))])
+
+    return flat
+
+
+def assert_gradients(f: Function, *args: Any, **options: Any) -> None:
+    """Raise AssertionError, naming the worst element, unless `check_gradients` is content."""
+    findings = check_gradients(f, *args, **options)
+    failed = [str(finding) for finding in findings if not finding.passed]
+    if failed:
+        raise AssertionError("\n".join(failed))
+
+
+def adjoint_error(f: Function, adjoint: Function, x: Array, y: Array) -> float:
+    """|⟨f(x), y⟩ − ⟨x, f*(y)⟩| relative to Σ|f(x) y|: zero for a linear map and its adjoint."""
+    left, right = jax.jit(f)(x) * y, x * jax.jit(adjoint)(y)
+    return float(abs(left.sum() - right.sum()) / abs(left).sum())

@@ -1,0 +1,53 @@
+"""What a pullback leaves to JAX: nothing but arithmetic, if it is written by hand throughout."""
+
+import os
+from importlib.util import find_spec
+
+import jax
+from jax import Array
+
+from jaxcnn.gradcheck.derivatives import Function, cotangent_shapes, pullback
+
+# All that a rule leaves to JAX to differentiate. Sums, products, selections and moves: polynomials.
+# Whatever else a rule needs (an exponential, a maximum, a convolution) has a rule of its own.
+ARITHMETIC = frozenset(
+    {
+        "add", "add_any", "sub", "mul", "neg", "reduce_sum",
+        "broadcast_in_dim", "reshape", "squeeze", "transpose", "convert_element_type", "copy",
+        "select_n", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "iota", "stop_gradient",
+    }
+)  # fmt: skip
+
+
+def open_primitives(f: Function, order: int, *args: Array, home: str = "jaxcnn") -> set[str]:
+    """What the order-th pullback of f computes outside rules and beyond `ARITHMETIC`.
+
+    It traces the pullback and looks at every primitive, descending into jitted calls but not into
+    `custom_vjp` calls: those are closed, provided that their rules are, which the next order shows.
+    An empty set says: written by hand throughout. A `custom_vjp` whose function is not defined in
+    the package `home`, and any `custom_jvp`, is reported under its name.
+    """
+    arguments: tuple = tuple(args)
+    for shape in cotangent_shapes(f, order, args):
+        arguments = (arguments, shape)
+    found: set[str] = set()
+    # The package's own folder, not its name: a checkout may lie in a folder of the same name.
+    spec = find_spec(home)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"home must be the name of an installed package, got {home!r}")
+    folders = [str(folder) + os.sep for folder in spec.submodule_search_locations]
+
+    def visit(jaxpr):
+        for eqn in jaxpr.eqns:
+            name = eqn.primitive.name
+            if name == "custom_vjp_call":
+                source = str(eqn.params["call_jaxpr"].jaxpr.debug_info.func_src_info)
+                if not any(folder in source for folder in folders):
+                    found.add(f"{name}: {source}")
+            elif "jaxpr" in eqn.params and not name.startswith("custom"):
+                visit(getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"]))
+            elif name not in ARITHMETIC:
+                found.add(name)
+
+    visit(jax.make_jaxpr(pullback(f, order))(*arguments).jaxpr)
+    return found

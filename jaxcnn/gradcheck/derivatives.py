@@ -1,0 +1,134 @@
+"""Pullbacks of any order, Jacobians by pullback and by differences, second derivatives."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+Function = Callable[..., Any]
+
+
+def pullback(f: Function, order: int) -> Function:
+    """The order-th pullback of f as a function (args, cotangents) → gradients.
+
+    Order 0 is f itself. Order n maps the arguments of order n − 1 and a cotangent of its result to
+    the gradients with respect to all those arguments, earlier cotangents included: so a rule that
+    forgets that its backward pass depends on δ is found out at order 2.
+    """
+    g = f
+    for _ in range(order):
+
+        def g(args, cotangent, below=g):
+            return jax.vjp(below, *args)[1](cotangent)
+
+    return g
+
+
+def up_to_pullback(f: Function, order: int) -> Function:
+    """As `pullback`, with the results of every order from 0 on, in one program.
+
+    A pullback computes those below it on the way; so one program is half of what several would be.
+    """
+
+    def results(order: int, arguments: tuple) -> tuple[Any, tuple]:
+        """The result of that order, and those of all orders up to it."""
+        if order == 0:
+            y = f(*arguments)
+            return y, (y,)
+        below, cotangent = arguments
+        _, pull, found = jax.vjp(lambda *a: results(order - 1, a), *below, has_aux=True)
+        gradients = pull(cotangent)
+        return gradients, (*found, gradients)
+
+    return lambda *arguments: results(order, arguments)[1]
+
+
+def pullback_arguments(f: Function, order: int, args: Sequence[Array], seed: int = 0) -> tuple:
+    """Arguments for `pullback(f, order)`: args, and normal random cotangents at every order."""
+    arguments: tuple = tuple(args)
+    for n, shape in enumerate(cotangent_shapes(f, order, args)):
+        arguments = (arguments, random_like(shape, seed + n))
+    return arguments
+
+
+def random_like(tree: Any, seed: int) -> Any:
+    """Normal random numbers in the shape of a pytree of arrays or of their shapes.
+
+    Drawn by NumPy: JAX would compile a program for every shape.
+    """
+    # A stream of its own: a caller who draws arguments from the same seed must not get cotangents
+    # equal to them, or xᵀδ would be symmetric and its transpose pass for it.
+    generator = np.random.default_rng([seed, 0xDE17A])
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(generator.standard_normal(leaf.shape), leaf.dtype), tree
+    )
+
+
+def cotangent_shapes(f: Function, order: int, args: Sequence[Any]) -> list[Any]:
+    """The shapes of the results of the pullbacks below the given order.
+
+    Those of f are its own; every other pullback has the shapes of what it differentiates.
+    """
+    arguments: tuple = tuple(args)
+    shapes: list[Any] = []
+    for n in range(order):
+        shapes.append(jax.eval_shape(f, *args) if n == 0 else arguments[0])
+        arguments = (arguments, shapes[-1])
+    return shapes
+
+
+def jacobian(f: Function, args: Sequence[Array]) -> tuple[Array, ...]:
+    """∂f/∂args by the pullback of f, one cotangent per element of the output: outputs × inputs."""
+    y, pull = jax.vjp(f, *args)
+    basis = jnp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
+    rows = jax.lax.map(pull, basis)
+    return tuple(row.reshape(y.size, -1) for row in rows)
+
+
+def finite_differences(
+    f: Function, args: Sequence[Array], step: float | None = None
+) -> tuple[Array, ...]:
+    """∂f/∂args by central differences, (f(a + h eᵢ) − f(a − h eᵢ)) / 2h: outputs × inputs.
+
+    The step h is by default that of each argument's dtype.
+    """
+    columns = []
+    for position, a in enumerate(args):
+        h = default_step(a.dtype) if step is None else step
+
+        def along(direction, position=position, a=a, h=h):
+            before, after = args[:position], args[position + 1 :]
+            high = f(*before, a + h * direction, *after)
+            low = f(*before, a - h * direction, *after)
+            return (high - low).reshape(-1) / (2 * h)
+
+        basis = jnp.eye(a.size, dtype=a.dtype).reshape(a.size, *a.shape)
+        columns.append(jax.lax.map(along, basis).T)
+    return tuple(columns)
+
+
+def default_step(dtype: Any) -> float:
+    """The step that balances truncation and rounding in a central difference: ∛ε."""
+    return float(np.cbrt(jnp.finfo(dtype).eps))
+
+
+def second_derivatives(f: Function, args: Sequence[Array], seed: int = 0) -> Array:
+    """The matrix ∂²⟨f, w⟩/∂a∂b over all elements of all args, w random: symmetric, or wrong.
+
+    Reverse over reverse: a row is the pullback of a gradient, so that a rule whose backward pass
+    forgets what it depends on shows.
+    """
+    weights = random_like(jax.eval_shape(f, *args), seed)
+    sizes = np.cumsum([a.size for a in args])[:-1]
+
+    def gradient(flat):
+        parts = [p.reshape(a.shape) for p, a in zip(jnp.split(flat, sizes), args, strict=True)]
+        _, pull = jax.vjp(f, *parts)
+        return jnp.concatenate([g.reshape(-1) for g in pull(weights)])
+
+    flat = jnp.concatenate([a.reshape(-1) for a in args])
+    _, pull = jax.vjp(gradient, flat)
+    return jax.lax.map(lambda row: pull(row)[0], jnp.eye(flat.size, dtype=flat.dtype))
