@@ -71,6 +71,9 @@ def backprop(
 ) -> Backprop:
     """Forward through the network and the loss, then back, layer by layer.
 
+    Under `jax.shard_map` the gradients are each device's own share: sum them by `jax.lax.psum`.
+    (`jax.grad` sums them where it differentiates the sharing of the parameters; here nothing does.)
+
     Args:
         net: a network of `jaxcnn.layers`.
         params: its parameters.
