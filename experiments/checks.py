@@ -102,5 +102,14 @@ def _together(options: TrainOptions, found: dict[str, Any]) -> None:
         raise UserError("--schedule onecycle has a warm-up of its own: leave --warmup at 0.")
     if found["coordinator"] is not None and None in (found["processes"], found["process"]):
         raise UserError("--coordinator needs --processes and --process beside it.")
+    if found["coordinator"] is None and not found["distributed"]:
+        for name in ("processes", "process"):
+            if found[name] is not None:
+                raise UserError(f"{flag(name)} needs --coordinator beside it.")
+    if found["process"] is not None and found["process"] >= (found["processes"] or 1):
+        raise UserError(
+            f"--process must be less than --processes, {found['processes']}, "
+            f"got {found['process']}."
+        )
     if found["check_gradients"] is not None and options.rules == "autodiff":
         raise UserError("--check-gradients compares the rules with autodiff: choose other --rules.")

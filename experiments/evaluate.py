@@ -106,7 +106,7 @@ def evaluate(options: EvaluateOptions) -> float:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         runs.write_json(folder / "summary.json", summary)
-        plots.save_looks(folder, chosen, found, images.test, params)
+        plots.save_looks(folder, chosen, found, images.test, recipe.net, params)
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be written: {error.strerror}.") from error
     return found.accuracy

@@ -54,7 +54,13 @@ class Progress:
 
     def as_json(self) -> dict[str, Any]:
         """What a checkpoint keeps of it. NaN is left to Python's JSON, which knows it."""
-        return dict(vars(self))
+        return {**vars(self), "records": list(self.records)}
+
+    @property
+    def best(self) -> float:
+        """The best validation accuracy so far."""
+        seen = (record["validation_accuracy"] for record in self.records)
+        return max((accuracy for accuracy in seen if accuracy is not None), default=-math.inf)
 
 
 @dataclass
@@ -83,7 +89,7 @@ class Loop:
             CheckpointError: a checkpoint cannot be written.
         """
         compare, checked, finite = None, -1, jax.jit(all_finite)
-        saved = time.monotonic()
+        saved, best = time.monotonic(), None
         with stop_requests() as requested:
             for segment in segments(self.steps, self.epoch_steps, progress.done, self._longest()):
                 every = self.options.safety.check_gradients
@@ -92,7 +98,7 @@ class Loop:
                     looped = self._looped()
                     compare = compare or make_comparison(looped, state)
                     self._compare(compare(state, segment.epoch, segment.first), progress.done)
-                before = jax.tree.map(jnp.copy, state)
+                before, before_best = jax.tree.map(jnp.copy, state), progress.best
                 start = time.perf_counter()
                 state, metrics = self.advance(state, segment)
                 progress.done += segment.count
@@ -107,9 +113,15 @@ class Loop:
                 else:
                     progress.seconds += time.perf_counter() - start
                 stopping = any_of(bool(requested))
+                if accuracy is not None and accuracy > before_best:
+                    # Not written at once: early in a run almost every epoch is the best.
+                    kept = jax.tree.map(jnp.copy, state)
+                    best = progress.done, kept, progress.as_json(), accuracy
                 if self._save_due(saved, ended, stopping, progress.done):
+                    if best is not None and best[0] != progress.done:
+                        self.checkpoints.save(*best)
                     self.checkpoints.save(progress.done, state, progress.as_json(), accuracy)
-                    saved = time.monotonic()
+                    saved, best = time.monotonic(), None
                 if stopping and progress.done < self.steps:
                     raise StoppedError(
                         f"Stopped after step {progress.done} of {self.steps}, which is saved; go "

@@ -71,6 +71,12 @@ def load(options: TrainOptions, mesh: Mesh | None) -> Material:
         return _streams(options, mesh)
     splits = [_fitted(split, options) for split in _splits(options)]
     train, validation, test = splits
+    side = min(train.images.shape[1:3])
+    if options.augmentation.cutout > side:
+        raise UserError(
+            f"--cutout must be at most the {side} pixels of the images' side, "
+            f"got {options.augmentation.cutout}."
+        )
     pixels, labels = everywhere(mesh, (train.images, train.labels))
     first = train.images[:WHITENED] if network.whitened else None
     return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first)

@@ -120,7 +120,8 @@ class Safety:
     """What a run keeps, and what it watches."""
 
     keep: int = 2
-    """Checkpoints kept: so many of the latest, and the best one by validation accuracy."""
+    """Checkpoints kept: so many of the latest, and the best one by validation accuracy, which is
+    written together with the next."""
     checkpoint_seconds: float = 60.0
     """A checkpoint at the end of an epoch when the last is as old as this; 0: every time."""
     segment: int | None = None

@@ -40,6 +40,7 @@ from experiments.progress import reporter
 from experiments.recipes import make_recipe
 from experiments.training import devices
 from experiments.training.evaluation import Scores
+from jaxcnn.layers import Layer
 
 # What may differ when a run goes on: nothing that changes its numbers on the same machine.
 FREE = {
@@ -188,7 +189,8 @@ def _run(
             found = judge_test(params, net_state)
     finally:
         checkpoints.close()
-    return finish(options, folder, (params, net_state), progress, images, found, seconds)
+    judged = params, net_state
+    return finish(options, folder, recipe.net, judged, progress, images, found, seconds)
 
 
 def create_once(folder: Path, options: TrainOptions) -> None:
@@ -255,6 +257,7 @@ def describe(options: TrainOptions, folder: Path, params: Any, images: material.
 def finish(
     options: TrainOptions,
     folder: Path,
+    net: Layer,
     judged: tuple[Any, Any],
     progress: Progress,
     images: material.Material,
@@ -268,7 +271,7 @@ def finish(
     if devices.primary():
         title = f"{options.model} on {options.dataset}, rules: {options.rules}, seed {options.seed}"
         plots.save_curves(folder / "curves.png", progress.records, found.accuracy, title)
-        plots.save_looks(folder, options, found, images.test, judged[0])
+        plots.save_looks(folder, options, found, images.test, net, judged[0])
         summary = {
             "test_accuracy": found.accuracy,
             "test_images": int(np.sum(found.confusion)),

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Key
 
+from jaxcnn.lowering.precision import widen
+
 
 @dataclass(frozen=True)
 class Ranges:
@@ -71,8 +73,10 @@ def random_affine(
     """
     if ranges.nothing:
         return images
-    matrix, moves = affine_maps(key, images.shape[0], ranges, images.dtype)
-    return warp(images, matrix, moves)
+    # Places in float32 at least: a half would round them to eighths of a pixel, or to whole ones.
+    wide = widen(images)
+    matrix, moves = affine_maps(key, images.shape[0], ranges, wide.dtype)
+    return warp(wide, matrix, moves).astype(images.dtype)
 
 
 def affine_maps(

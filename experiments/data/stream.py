@@ -149,6 +149,10 @@ def open_streams(
             f"--validation, --train-images and --batch-size take {wanted} images, "
             f"{name} has {have['train']} in {builder.data_path}."
         )
+    if train_images is not None and train_images < batch_size:
+        raise UserError(
+            f"--batch-size must be at most the {train_images} training images, got {batch_size}."
+        )
     order = np.random.default_rng(CHOICE).permutation(have["train"])
     end = len(order) if train_images is None else validation + train_images
 

@@ -47,15 +47,15 @@ def report(opened: Opened, judged: Judged, chosen: Chosen) -> list[Section]:
     looked = jax.jit(lambda x, label: look(opened, x, label))(x, label)
     looked = jax.tree.map(np.asarray, looked)
     return [
-        _image(looked, chosen),
+        _image(opened, looked, chosen),
         *_filters(opened),
         *_layers(opened, looked, chosen),
         _saliency(looked, chosen),
         *_deconvnet(opened, x, chosen),
         *_exciting(opened),
-        _receptive_fields(opened, chosen),
-        _confusion(judged),
-        _mistakes(judged),
+        *_receptive_fields(opened, chosen),
+        _confusion(opened, judged),
+        _mistakes(opened, judged),
     ]
 
 
@@ -63,14 +63,13 @@ def _as_picture(pixels: UInt8[np.ndarray, "... c"]) -> Float[np.ndarray, "... c"
     return pixels.astype(np.float32) / 255
 
 
-def _image(looked: Looked, chosen: Chosen) -> Section:
-    names = [str(k) for k in range(looked.probabilities.shape[-1])]
+def _image(opened: Opened, looked: Looked, chosen: Chosen) -> Section:
     picture = pictures.grid(_as_picture(chosen.pixels)[None], signed=False)
-    bars = pictures.probabilities(looked.probabilities[0], chosen.label, names)
+    bars = pictures.probabilities(looked.probabilities[0], chosen.label, opened.names)
     return Section(
         "The image and the answer",
         f"{chosen.origin[:1].upper()}{chosen.origin[1:]}. The error that is differentiated below "
-        f"is that of class {chosen.label}.",
+        f"is that of class {opened.names[chosen.label]}.",
         "yₖ = exp(uₖ) / Σⱼ exp(uⱼ),  E = −ln yₜ\nδₖ = yₖ − [k = t]",
         [("image", "the image", picture), ("probabilities", "probability of each class", bars)],
     )
@@ -179,32 +178,34 @@ def _exciting(opened: Opened) -> list[Section]:
     return sections
 
 
-def _receptive_fields(opened: Opened, chosen: Chosen) -> Section:
+def _receptive_fields(opened: Opened, chosen: Chosen) -> list[Section]:
     fields, signal = {}, jax.ShapeDtypeStruct((1, *opened.shape), jnp.float32)
     for stage in spine(opened):
         signal = jax.eval_shape(stage, signal)
         if signal.ndim == 4 and type(stage.layer).__name__ != "Activation":
             middle = (signal.shape[1] // 2, signal.shape[2] // 2)
             fields[stage.name] = receptive_field(opened, stage.name, opened.shape, middle)
+    if not fields:  # a network without maps
+        return []
     picture = pictures.receptive_fields(_as_picture(chosen.pixels), fields)
-    return Section(
+    section = Section(
         "Receptive fields",
         "The pixels that the middle unit of a map depends on, found by differentiating.",
         "r(l) = (r(l+1) − 1) · stride + (window − 1) · dilation + 1",
         [("receptive-fields", "receptive field of each layer", picture)],
     )
+    return [section]
 
 
-def _confusion(judged: Judged) -> Section:
+def _confusion(opened: Opened, judged: Judged) -> Section:
     labels, predicted = judged.split.labels, judged.probabilities.argmax(1)
     counts = confusion_counts(labels, predicted, judged.probabilities.shape[1])
-    names = [str(k) for k in range(len(counts))]
     hits = int(np.trace(counts))
     return Section(
         "Confusion matrix",
         f"Of {len(labels):,} test images {hits:,} were read right.",
         "",
-        [("confusion", "confusion matrix", pictures.confusion(counts, names))],
+        [("confusion", "confusion matrix", pictures.confusion(counts, opened.names))],
     )
 
 
@@ -217,7 +218,7 @@ def confusion_counts(
     return counts
 
 
-def _mistakes(judged: Judged) -> Section:
+def _mistakes(opened: Opened, judged: Judged) -> Section:
     labels, predicted = judged.split.labels, judged.probabilities.argmax(1)
     rows = np.arange(len(labels))
     error = -np.log(np.maximum(judged.probabilities[rows, labels], 1e-30))
@@ -225,7 +226,8 @@ def _mistakes(judged: Judged) -> Section:
     worst = wrong[np.argsort(-error[wrong], kind="stable")][: pictures.MISTAKES]
     if not len(worst):
         return Section("Worst mistakes", "There are none.")
-    titles = [f"{labels[i]} → {predicted[i]}, {error[i]:.1f}" for i in worst]
+    names = opened.names
+    titles = [f"{names[labels[i]]} → {names[predicted[i]]}, {error[i]:.1f}" for i in worst]
     picture = pictures.grid(_as_picture(judged.split.images[worst]), signed=False, titles=titles)
     return Section(
         "Worst mistakes",

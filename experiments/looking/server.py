@@ -43,8 +43,10 @@ def application(opened: Opened) -> Starlette:
     """The server for one run; its programs are compiled before it is returned.
 
     Raises:
-        UserError: the run's images are not grey ones of 28×28 pixels.
+        UserError: the run's images are not grey ones of 28×28 pixels, or show no digits.
     """
+    if opened.about.names:
+        raise UserError(f"RUN must be of a network for digits, got one for {opened.dataset}.")
     if opened.about.shape != (SIDE, SIDE, 1):
         raise UserError(
             f"RUN must be of a network for grey images of {SIDE} × {SIDE} pixels, "

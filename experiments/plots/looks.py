@@ -6,19 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from experiments import data
 from experiments.options import TrainOptions
 from experiments.plots.sheet import Sheet
 from experiments.training.evaluation import Scores
+from jaxcnn.layers import Branches, Layer, Serial
 
 # A confusion matrix of more classes cannot be read, and so many mistakes fit a page.
 MOST_CLASSES, MISTAKES = 20, 40
 
 
-def save_looks(folder: Path, options: TrainOptions, found: Scores, pictures: Any, params: Any):
+def save_looks(
+    folder: Path,
+    options: TrainOptions,
+    found: Scores,
+    pictures: Any,
+    net: Layer,
+    params: dict[str, Any],
+) -> None:
     """All three, as far as there is anything to show."""
     about = data.DATASETS[options.dataset]
     names = about.names or tuple(str(number) for number in range(about.classes))
@@ -29,7 +36,7 @@ def save_looks(folder: Path, options: TrainOptions, found: Scores, pictures: Any
         save_mistakes(
             folder / "mistakes.png", pictures.images, pictures.labels, found.logits, names, title
         )
-    kernel = first_kernel(params)
+    kernel = first_kernel(net, params)
     if kernel is not None:
         save_filters(folder / "filters.png", kernel, f"First filters of {options.model}")
 
@@ -108,12 +115,13 @@ def save_filters(path: Path, kernel: np.ndarray, title: str) -> None:
     sheet.save(path)
 
 
-def first_kernel(params: Any) -> np.ndarray | None:
-    """The first convolution's kernel in two dimensions that has a window to look at."""
-    for leaf in jax.tree.leaves(params):
-        if np.ndim(leaf) == 4 and leaf.shape[0] > 1:
-            return np.asarray(leaf)
-    return None
+def first_kernel(net: Layer, params: dict[str, Any]) -> np.ndarray | None:
+    """The kernel, kh kw c d, of the first layer that has one with a window to look at."""
+    if isinstance(net, (Serial, Branches)):
+        found = (first_kernel(layer, params.get(name, {})) for name, layer in net.children)
+        return next((kernel for kernel in found if kernel is not None), None)
+    kernels = (leaf for leaf in params.values() if np.ndim(leaf) == 4 and leaf.shape[0] > 1)
+    return next((np.asarray(kernel) for kernel in kernels), None)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

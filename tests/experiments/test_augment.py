@@ -162,6 +162,15 @@ def test_a_translation_moves_by_parts_of_pixels():
     np.testing.assert_allclose(places.T - 4, moves, atol=1e-12)
 
 
+def test_in_half_precision_only_the_pixels_are_rounded():
+    images = jnp.asarray(some_images(2, 64, 48, 1), jnp.bfloat16)
+    ranges = Ranges(rotation=30.0, zoom=0.2, scale=1.0, shear=0.0, stretch=1.0, translation=3.0)
+    half = augment.random_affine(KEY, images, ranges)
+    assert half.dtype == jnp.bfloat16
+    exact = augment.random_affine(KEY, images.astype(jnp.float32), ranges)
+    assert np.abs(np.asarray(half, np.float32) - exact).max() <= 0.5  # of 255: half a last place
+
+
 def test_ranges_of_nothing_change_nothing():
     images = jnp.arange(2 * 4 * 5, dtype=jnp.float32).reshape(2, 4, 5, 1)
     nothing = Ranges(0.0, 0.0, 1.0, 0.0, 1.0, 0.0)

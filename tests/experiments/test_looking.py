@@ -18,7 +18,7 @@ from serving import served
 
 import jaxcnn
 from experiments import demo, inspect, runs
-from experiments.looking import layers, pictures, server
+from experiments.looking import layers, pictures, report, server
 from experiments.looking.formulas import formula_of
 from experiments.looking.opened import Opened, open_run, read_image
 from experiments.options import TrainOptions, UserError
@@ -103,6 +103,14 @@ def test_outputs_and_deltas_are_those_of_the_network_and_of_jax_grad(opened, ima
     )
     for name, y in looked.outputs.items():
         assert looked.deltas[name].shape == y.shape
+
+
+def test_a_network_without_maps_has_no_receptive_fields_to_draw():
+    net = jaxcnn.models.logistic_regression(10)
+    params, state = net.init(jax.random.key(0), (32, 32, 1), dtype=jnp.float32)
+    flat = Opened(Path(), "logistic-regression", "mnist5k", None, net, params, state)
+    pixels = np.zeros((32, 32, 1), np.uint8)
+    assert report._receptive_fields(flat, report.Chosen(pixels, 0, "nothing")) == []
 
 
 def test_branches_are_one_layer_with_the_delta_of_their_sum():

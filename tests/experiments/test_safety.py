@@ -66,6 +66,15 @@ def steps_in(folder):
     return sorted(int(path.name) for path in (folder / "checkpoints").iterdir())
 
 
+def test_the_best_epoch_is_kept_however_seldom_checkpoints_are_written(tmp_path):
+    more = ["--checkpoint-seconds", "60", "--epochs", "8", "--schedule", "constant"]
+    folder = small_run(tmp_path / "run", *more)
+    records = runs.read_metrics(folder)
+    best = max(records, key=lambda record: record["validation_accuracy"])
+    assert best["step"] in steps_in(folder)
+    assert best["step"] != records[-1]["step"], "the test needs a run that gets worse at the end"
+
+
 # Going on
 
 

@@ -1,6 +1,7 @@
 """What one looks at after a run: evaluate, predict, TensorBoard, safetensors, pictures."""
 
 import json
+from functools import partial
 
 import jax
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image
 
 from experiments import data, evaluate, plots, predict, runs, train
+from experiments.plots.looks import first_kernel
+from jaxcnn import models
 
 FEW = [
     "--model", "logistic-regression", "--rotation", "0", "--zoom", "0", "--shift", "0",
@@ -122,6 +125,24 @@ def test_worst_mistakes_are_drawn_even_where_there_are_none(tmp_path):
         path = tmp_path / f"{name}.png"
         plots.save_mistakes(path, images, labels, logits, ("a", "b", "c"), "title")
         assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "first"),
+    [
+        (models.airbench94, (32, 32, 3), (2, 2, 3, 24)),
+        (models.resnet, (32, 32, 3), (3, 3, 3, 16)),
+        (models.densenet, (32, 32, 3), (3, 3, 3, 24)),
+        (partial(models.mlp, 5), (28, 28, 1), None),
+    ],
+)
+def test_the_first_kernel_is_that_of_the_first_convolution(net, shape, first):
+    """Not the first one by name."""
+    net = net()
+    drawn = jax.eval_shape(lambda: net.init(jax.random.key(0), shape)[0])
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape), drawn)
+    kernel = first_kernel(net, zeros)
+    assert (None if kernel is None else kernel.shape) == first
 
 
 def test_filters_of_any_number_of_channels_are_drawn(tmp_path):

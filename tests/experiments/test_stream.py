@@ -88,6 +88,8 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_more_images_than_there_are_are_refused(prepared):
     with pytest.raises(UserError, match="take 34 images, imagenet2012 has 24"):
         opened(prepared, validation=30)
+    with pytest.raises(UserError, match="--batch-size must be at most the 3 training images"):
+        opened(prepared, train_images=3)
 
 
 @pytest.mark.full

@@ -179,6 +179,12 @@ MISTAKES = {
         ["--train-images", "3601"],
         "at most the 3600 that are not held out, got 3601.",
     ),
+    "cutout": (["--cutout", "40"], "at most the 32 pixels of the images' side, got 40."),
+    "alone": (["--processes", "2", "--process", "0"], "--processes needs --coordinator beside it."),
+    "process": (
+        ["--coordinator", "localhost:1", "--processes", "2", "--process", "2"],
+        "--process must be less than --processes, 2, got 2.",
+    ),
     "channels": (["--dataset", "cifar10"], "images of 1 channel, those of cifar10 have 3."),
 }
 

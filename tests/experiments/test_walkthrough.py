@@ -80,6 +80,8 @@ def test_the_tables_are_printed_with_their_formulas(capsys):
 def test_a_disagreement_ends_with_exit_code_1(monkeypatch):
     monkeypatch.setattr(PLAIN, "relu", lambda x: jnp.abs(x))
     assert walkthrough.main(["--only", "ray-relu"]) == 1
+    monkeypatch.setattr(PLAIN, "relu", lambda x: x * jnp.nan)
+    assert walkthrough.main(["--only", "ray-relu"]) == 1
 
 
 def test_an_unknown_example_is_refused(capsys):
