@@ -117,6 +117,7 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
     holds()
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("kind", [*CORRELATIONS, "patches"])
 def test_a_form_in_a_half_is_rounded_once(kind, dtype):
