@@ -78,7 +78,7 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
         state = training.TrainState(params, net_state, opt_state=None)
         judge = training.compile_predict(recipe, state, jax.numpy.asarray(pixels), len(pixels))
         chances = probabilities(judge(state.params, state.net_state))
-    names = about.names or tuple(str(number) for number in range(about.classes))
+    names = about.class_names
     best = np.argsort(-chances, axis=-1, kind="stable")[:, : options.top]
     return [
         (path, [(names[k], float(row[k])) for k in order])

@@ -47,6 +47,11 @@ class Description:
     streamed: bool = False
     test_split: str = "test"
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called, digits by their digits."""
+        return self.names or tuple(str(number) for number in range(self.classes))
+
 
 DATASETS = {
     "mnist5k": Description(

@@ -38,11 +38,6 @@ class Opened:
         return data.DATASETS[self.dataset]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """What the classes are called."""
-        return self.about.names or tuple(str(k) for k in range(self.about.classes))
-
-    @property
     def shape(self) -> tuple[int, int, int]:
         """Of an image as the network takes it."""
         h, w, channels = self.about.shape

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from experiments import data
 from experiments.looking import pictures
@@ -23,6 +23,7 @@ from experiments.looking.layers import (
 )
 from experiments.looking.opened import Opened
 from experiments.looking.page import Section
+from experiments.training.evaluation import confusion_counts
 
 
 class Chosen(NamedTuple):
@@ -65,11 +66,11 @@ def _as_picture(pixels: UInt8[np.ndarray, "... c"]) -> Float[np.ndarray, "... c"
 
 def _image(opened: Opened, looked: Looked, chosen: Chosen) -> Section:
     picture = pictures.grid(_as_picture(chosen.pixels)[None], signed=False)
-    bars = pictures.probabilities(looked.probabilities[0], chosen.label, opened.names)
+    bars = pictures.probabilities(looked.probabilities[0], chosen.label, opened.about.class_names)
     return Section(
         "The image and the answer",
         f"{chosen.origin[:1].upper()}{chosen.origin[1:]}. The error that is differentiated below "
-        f"is that of class {opened.names[chosen.label]}.",
+        f"is that of class {opened.about.class_names[chosen.label]}.",
         "yₖ = exp(uₖ) / Σⱼ exp(uⱼ),  E = −ln yₜ\nδₖ = yₖ − [k = t]",
         [("image", "the image", picture), ("probabilities", "probability of each class", bars)],
     )
@@ -205,17 +206,8 @@ def _confusion(opened: Opened, judged: Judged) -> Section:
         "Confusion matrix",
         f"Of {len(labels):,} test images {hits:,} were read right.",
         "",
-        [("confusion", "confusion matrix", pictures.confusion(counts, opened.names))],
+        [("confusion", "confusion matrix", pictures.confusion(counts, opened.about.class_names))],
     )
-
-
-def confusion_counts(
-    labels: Int[np.ndarray, " n"], predicted: Int[np.ndarray, " n"], classes: int
-) -> Int[np.ndarray, "k k"]:
-    """counts[t, p]: images of class t that were taken for class p."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, predicted), 1)
-    return counts
 
 
 def _mistakes(opened: Opened, judged: Judged) -> Section:
@@ -226,7 +218,7 @@ def _mistakes(opened: Opened, judged: Judged) -> Section:
     worst = wrong[np.argsort(-error[wrong], kind="stable")][: pictures.MISTAKES]
     if not len(worst):
         return Section("Worst mistakes", "There are none.")
-    names = opened.names
+    names = opened.about.class_names
     titles = [f"{names[labels[i]]} → {names[predicted[i]]}, {error[i]:.1f}" for i in worst]
     picture = pictures.grid(_as_picture(judged.split.images[worst]), signed=False, titles=titles)
     return Section(

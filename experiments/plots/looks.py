@@ -28,7 +28,7 @@ def save_looks(
 ) -> None:
     """All three, as far as there is anything to show."""
     about = data.DATASETS[options.dataset]
-    names = about.names or tuple(str(number) for number in range(about.classes))
+    names = about.class_names
     title = f"{options.model} on {options.dataset}, {len(found.logits):,} test images"
     if about.classes <= MOST_CLASSES:
         save_confusion(folder / "confusion.png", found.confusion, names, title)

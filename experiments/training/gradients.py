@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -115,8 +114,3 @@ def _in_parts(recipe: Recipe, whole: Gradients) -> Gradients:
         return value, logits, net_state, total
 
     return accumulated
-
-
-def half_precision(name: str) -> Any:
-    """The dtype of parameters for a precision by name: float32 for the halves."""
-    return jnp.dtype("float32" if name in ("bfloat16", "float16") else name)
