@@ -9,6 +9,7 @@ from mutation import Mutant, assert_caught, changed
 import jaxcnn as jc
 from experiments.case import Case, switch_array
 from jaxcnn.lowering import pool as lowering
+from jaxcnn.lowering.sums import upsample
 from jaxcnn.ops import max_pool, switches
 from jaxcnn.ops import sum_pool as sums
 
@@ -41,8 +42,8 @@ def all_ties(geometry, switches, delta):
     """Every element equal to the maximum receives the gradient (levels: every 1 where there is one)."""
     x = TIES.arrays()[0]
     y = lowering.max_pool(x, geometry)
-    mask = x == lowering.upsample(y, geometry.window)
-    return (jnp.where(mask, lowering.upsample(delta, geometry.window), 0.0),)
+    mask = x == upsample(y, geometry.window)
+    return (jnp.where(mask, upsample(delta, geometry.window), 0.0),)
 
 
 def last_wins(geometry, switches, delta):

@@ -14,6 +14,7 @@ import jaxcnn as jc
 from experiments.case import Case, switch_array
 from jaxcnn.geometry import AdaptiveGeometry
 from jaxcnn.lowering import pool as lowering
+from jaxcnn.lowering.sums import upsample
 from jaxcnn.ops import adaptive_pool as adaptive
 from jaxcnn.ops import lp_pool, max_pool, patches, switches
 from jaxcnn.ops import sum_pool as sums
@@ -92,7 +93,7 @@ def last_of_the_whole(geometry, s, delta):
 def equal_windows(geometry, _, delta):
     """Windows without overlap: the floor of both ends."""
     h = [a // b for a, b in zip(geometry.input, geometry.output, strict=True)]
-    spread = lowering.upsample(delta / (h[0] * h[1]), tuple(h))
+    spread = upsample(delta / (h[0] * h[1]), tuple(h))
     rest = [(0, a - b) for a, b in zip(geometry.input, spread.shape[1:-1], strict=True)]
     return (jnp.pad(spread, [(0, 0), *rest, (0, 0)]),)
 

@@ -137,7 +137,7 @@ def test_a_long_sum_is_rounded_once(name):
     [
         ("local_response_norm", "jaxcnn.ops.local_response"),
         ("patches", "jaxcnn.lowering.windows"),
-        ("sum_pool", "jaxcnn.lowering.pool"),
+        ("sum_pool", "jaxcnn.lowering.sums"),
     ],
 )
 def test_a_long_sum_in_a_half_is_caught(monkeypatch, name, module):

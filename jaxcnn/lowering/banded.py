@@ -21,10 +21,24 @@ from jaxcnn.lowering import patches, plain
 from jaxcnn.lowering.places import pad
 from jaxcnn.lowering.plain import Sliding
 
+# With more, the products with zeros take as long as the copies that they save.
+MANY_FILTERS = 128
+
 
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
     """Whether channels are so few that more products, side by side, take less time."""
-    return _applies(window, sliding) and c * d <= (128 if sliding.fast_convolutions else 64)
+    if not sliding.fast_convolutions:
+        few = c * d <= 64
+    else:  # such a convolution copies windows first, four channels or more at once
+        few = c * d <= 128 or (c <= 4 and d <= MANY_FILTERS)
+    return few and _applies(window, sliding)
+
+
+def neighbours(c: int, d: int, stride: int) -> int:
+    """How many outputs are taken together. A stride by itself has brought inputs together."""
+    if stride > 1:
+        return 2 if c * d <= 96 else 1
+    return 4 if min(c, d) <= 2 else 2
 
 
 def pays_for_kernel_grad(c: int, geometry: Geometry) -> bool:
@@ -106,7 +120,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """y = x ⋆ k: n h w c, kh kw c d → n p q d."""
     (low, high), stride, taps = sliding.padding[-1], sliding.stride[-1], kernel.shape[-3]
     output = (x.shape[-2] + low + high - taps) // stride + 1
-    b = 4 if min(kernel.shape[-2:]) <= 2 else 2
+    b = neighbours(kernel.shape[-2], kernel.shape[-1], stride)
     band = Band(x.shape[-2], low, taps, stride, output, b)
     inside = replace(sliding, **_unpadded(sliding))
     return band.unblocked(plain.correlate(band.maps(x), band.kernel(kernel), sliding=inside))

@@ -20,14 +20,13 @@ Letters: n batch, c channels in, d channels out, g groups, h/w input, p/q output
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import banded, depthwise, grouped, patches, phases, plain, pointwise
+from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.sharding import Entries, declared
 
@@ -103,7 +102,7 @@ def _correlation(x: Array, kernel: Array, sliding: Sliding) -> Array:
     form = correlation_form(kernel.shape, sliding)
     if form is plain.correlate:
         return form(x, kernel, sliding=sliding)
-    return _on_a_cpu(x, kernel, cpu=form, default=plain.correlate, sliding=sliding)
+    return on_a_cpu(x, kernel, cpu=form, default=plain.correlate, sliding=sliding)
 
 
 def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
@@ -129,14 +128,14 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
 
 
 def _kernel_gradient(x: Array, delta: Array, *, geometry: Geometry) -> Array:
-    form = kernel_grad_form(x.shape[-1], delta.shape[-1], geometry)
+    form = kernel_grad_form(x.shape[0], x.shape[-1], delta.shape[-1], geometry)
     if form is plain.kernel_grad:
         return form(x, delta, geometry=geometry)
-    return _on_a_cpu(x, delta, cpu=form, default=plain.kernel_grad, geometry=geometry)
+    return on_a_cpu(x, delta, cpu=form, default=plain.kernel_grad, geometry=geometry)
 
 
-def kernel_grad_form(c: int, d: int, geometry: Geometry) -> Form:
-    """How a CPU computes a kernel gradient between so many channels."""
+def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
+    """How a CPU computes a kernel gradient of n images between so many channels."""
     groups = geometry.groups
     if not geometry.window:
         return plain.kernel_grad
@@ -148,15 +147,7 @@ def kernel_grad_form(c: int, d: int, geometry: Geometry) -> Form:
         return grouped.kernel_grad if groups <= grouped.MAX_GROUPS else plain.kernel_grad
     if banded.pays_for_kernel_grad(c, geometry):
         return banded.kernel_grad
-    return patches.kernel_grad if patches.pays(geometry, c, d) else plain.kernel_grad
-
-
-@partial(jax.jit, static_argnames=("cpu", "default", "sliding", "geometry"))
-def _on_a_cpu(a: Array, b: Array, *, cpu: Form, default: Form, **settings: Any) -> Array:
-    """One form for a CPU, one for all else: chosen when the program is lowered."""
-    return lax.platform_dependent(
-        a, b, cpu=partial(cpu, **settings), default=partial(default, **settings)
-    )
+    return patches.kernel_grad if patches.pays(geometry, n, c, d) else plain.kernel_grad
 
 
 def _rot180(kernel: Array, axes: int) -> Array:

@@ -22,12 +22,16 @@ BYTES = 2 * 2**20
 IMAGES = 64
 # With fewer products per element of a patch, writing the patches takes longer than it saves.
 MIN_CHANNELS, MIN_PATCH = 16, 16
+FEW_IMAGES = 2
 
 
-def pays(geometry: Geometry, inputs: int, outputs: int) -> bool:
-    """Whether convolutions are slow, and the products worth the patches."""
+def pays(geometry: Geometry, images: int, inputs: int, outputs: int) -> bool:
+    """Whether convolutions are slow, and the products worth the patches.
+
+    Convolutions never are fast for one image or two: these are the channels of that convolution.
+    """
     return (
-        not geometry.fast_convolutions
+        (images <= FEW_IMAGES or not geometry.fast_convolutions)
         and outputs >= MIN_CHANNELS
         and geometry.taps * inputs >= MIN_PATCH
     )

@@ -1,7 +1,13 @@
-"""Padding with zeros, and every so-manieth place: what the forms of a convolution are made of."""
+"""What the forms of convolutions and poolings are made of: zeros around maps, every so-manieth
 
-from collections.abc import Sequence
+place, and the choice between two forms.
+"""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -21,3 +27,13 @@ def every(x: Array, start: Sequence[int], stride: Sequence[int], count: Sequence
     """So many elements from a start on along each axis of space, a stride apart."""
     stop = [b + (p - 1) * s + 1 for b, p, s in zip(start, count, stride, strict=True)]
     return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *stride, 1))
+
+
+@partial(jax.jit, static_argnames=("cpu", "default", "sliding", "geometry"))
+def on_a_cpu(
+    *maps: Array, cpu: Callable[..., Array], default: Callable[..., Array], **settings: Any
+) -> Array:
+    """One form for a CPU, one for all else: chosen when the program is lowered."""
+    return lax.platform_dependent(
+        *maps, cpu=partial(cpu, **settings), default=partial(default, **settings)
+    )

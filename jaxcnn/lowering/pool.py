@@ -1,4 +1,4 @@
-"""Maps over pooling windows: maxima with their positions, sums, and the adjoints of both.
+"""Maps over pooling windows: maxima with their positions, and the adjoints.
 
 A window's taps are visited in row-major order as strided slices of the whole map, which XLA fuses
 into one pass; for the gradient of a maximum this makes the difference to select-and-scatter.
@@ -80,7 +80,7 @@ def _max_along(
         part = tap(x, axis, t, geometry, fill=-jnp.inf)
         below = switches if switches.ndim == 0 else tap(switches, axis, t, geometry, fill=0)
         number = below + jnp.array(t * taps_below, switches.dtype)
-        return part, number, _along(_valid(geometry, axis, t), axis, geometry)
+        return part, number, along_axis(on_the_map(geometry, axis, t), axis, geometry)
 
     best, number, seen = at(0)
     found = jnp.broadcast_to(number, best.shape)
@@ -185,62 +185,6 @@ def _scatter_overlapping(delta: Array, switches: Array, geometry: Geometry) -> A
     return merged[at].astype(delta.dtype)
 
 
-@by_batch
-def sum_pool(x: Array, geometry: Geometry) -> Array:
-    """The sum of every window; padding counts as zero."""
-    if geometry.whole:
-        return widen(x).sum(range(1, x.ndim - 1), keepdims=True).astype(x.dtype)
-    total = lax.reduce_window(
-        widen(x),
-        0.0,
-        lax.add,
-        window_dimensions=(1, *geometry.window, 1),
-        window_strides=(1, *geometry.stride, 1),
-        padding=((0, 0), *geometry.padding, (0, 0)),
-        window_dilation=(1, *geometry.dilation, 1),
-    )
-    return total.astype(x.dtype)
-
-
-@by_batch
-def sum_pool_input_grad(delta: Array, geometry: Geometry) -> Array:
-    """full(dilate(δ), ones): every δ at each place of its window; where windows overlap, they add.
-
-    The high padding runs up to the size of the input, as for a convolution: a remainder gets zeros.
-    """
-    if geometry.tiling:
-        return fill_remainder(upsample(delta, geometry.window), geometry)
-    config = []
-    for axis, (low, _) in enumerate(geometry.padding):
-        before = geometry.extent[axis] - 1 - low
-        after = geometry.input[axis] + low - geometry.dilated_output[axis]
-        config.append((before, after, geometry.stride[axis] - 1))
-    wide = widen(delta)
-    spread = lax.reduce_window(
-        lax.pad(wide, jnp.zeros((), wide.dtype), [(0, 0, 0), *config, (0, 0, 0)]),
-        0.0,
-        lax.add,
-        window_dimensions=(1, *geometry.window, 1),
-        window_strides=(1,) * delta.ndim,
-        padding="VALID",
-        window_dilation=(1, *geometry.dilation, 1),
-    )
-    return spread.astype(delta.dtype)
-
-
-def window_counts(geometry: Geometry, count_padding: bool) -> np.ndarray:
-    """How many elements of each window lie on the map, or in its padding too: 1 p q 1.
-
-    What overhangs the padded map does not count in either case, as in PyTorch.
-    """
-    counts = np.ones((1,) * (geometry.axes + 2), np.int64)
-    for axis, k in enumerate(geometry.window):
-        reach = geometry.counted_padding[axis] if count_padding else (0, 0)
-        along = np.sum([_valid(geometry, axis, t, reach) for t in range(k)], axis=0)
-        counts = counts * _along(along, axis, geometry)
-    return counts
-
-
 def _taps(geometry: Geometry) -> Iterator[tuple[int, ...]]:
     """The places in a window, in row-major order."""
     return itertools.product(*(range(k) for k in geometry.window))
@@ -254,28 +198,15 @@ def _chosen(switches: Array, geometry: Geometry) -> Array:
     return names == jnp.asarray(number, switches.dtype)
 
 
-def _valid(geometry: Geometry, axis: int, tap: int, reach: tuple[int, int] = (0, 0)) -> np.ndarray:
+def on_the_map(
+    geometry: Geometry, axis: int, tap: int, reach: tuple[int, int] = (0, 0)
+) -> np.ndarray:
     """For which outputs along the axis the tap lies on the map, or as far beyond its two ends."""
     start = tap * geometry.dilation[axis] - geometry.padding[axis][0]
     position = start + geometry.stride[axis] * np.arange(geometry.output[axis])
     return (position >= -reach[0]) & (position < geometry.input[axis] + reach[1])
 
 
-def _along(values: np.ndarray, axis: int, geometry: Geometry) -> np.ndarray:
+def along_axis(values: np.ndarray, axis: int, geometry: Geometry) -> np.ndarray:
     """Values per position of one spatial axis, shaped to broadcast against n p q c."""
     return np.expand_dims(values, [a for a in range(geometry.axes + 2) if a != axis + 1])
-
-
-@by_batch
-def upsample(x: Array, size: tuple[int, ...]) -> Array:
-    """Every element replicated over a window of the given size."""
-    n, c = x.shape[0], x.shape[-1]
-    maps = x.shape[1:-1]
-    spread = []
-    for h in maps:
-        spread += [h, 1]
-    target = []
-    for h, k in zip(maps, size, strict=True):
-        target += [h, k]
-    replicated = jnp.broadcast_to(x.reshape(n, *spread, c), (n, *target, c))
-    return replicated.reshape(n, *(h * k for h, k in zip(maps, size, strict=True)), c)

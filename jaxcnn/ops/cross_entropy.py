@@ -74,7 +74,9 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
     divisor = _divisor(targets, class_weights, y, weighing)
     g = widen(g) if divisor is None else widen(g) * reciprocal(divisor)
     rows = _per_row(g, targets, y, weighing, divided=divisor is not None)
-    delta = rows * (y * s.sum(-1, keepdims=True) - s)
+    # Of labels without weights Σs is 1; where they are left out, rows are 0.
+    known = _labelled(targets) and class_weights is None
+    delta = rows * ((y if known else y * s.sum(-1, keepdims=True)) - s)
 
     delta_targets = delta_weights = None
     if not _labelled(targets):

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -39,16 +38,16 @@ def normalise_map(
     2(x − μ)σ²′/N. Ioffe and Szegedy 2015, section 3; Ba et al. 2016; Wu and He 2018; Quan, 7.4.
     """
     wide = sharing.split(x)
-    mean = sharing.mean(wide)
-    rest = wide - mean
-    # The rounding of a long sum of large numbers is left in the mean: what remains is removed too.
-    left = sharing.mean(rest)
-    variance = jnp.maximum(sharing.mean(rest * rest) - left * left, 0)
+    # Sums of large numbers round. First something near the mean is taken off, then what is left.
+    near = sharing.mean_of_few(wide)
+    left = sharing.mean(wide - near)
+    rest = (wide - near) - left
+    variance = sharing.mean(rest * rest)
     r: Array = power(variance + sharing.epsilon, -0.5)
-    y = (rest - left) * r
+    y = rest * r
     y = y if scale is None else y * sharing.along(scale, y)
     y = y if bias is None else y + sharing.along(bias, y)
-    return y.reshape(x.shape).astype(x.dtype), mean + left, variance
+    return y.reshape(x.shape).astype(x.dtype), near + left, variance
 
 
 def _normalise_fwd(x, scale, bias, sharing):
@@ -62,13 +61,15 @@ def _normalise_bwd(sharing, residuals, deltas):
     delta, delta_mean, delta_variance = deltas
     r = power(variance + sharing.epsilon, -0.5)
     centred, delta = sharing.split(x) - mean, sharing.split(delta)
-    normalised = centred * r
     g = delta if scale is None else delta * sharing.along(scale, delta)
-    delta_x = r * (g - sharing.mean(g) - normalised * sharing.mean(g * normalised))
-    delta_x += sharing.share(delta_mean, g) + 2 * centred * sharing.share(delta_variance, g)
+    # What elements that share their statistics have in common is put together first.
+    shift = sharing.share(delta_mean, g) - r * sharing.mean(g)
+    projection = r * sharing.mean(g * centred)  # mean(g x̂)
+    slope = 2 * sharing.share(delta_variance, g) - r * (r * projection)
+    delta_x = r * g + shift + centred * slope
     return (
         delta_x.reshape(x.shape).astype(x.dtype),
-        sharing.parameter_grad(delta * normalised, scale),
+        sharing.parameter_grad(delta * (centred * r), scale),
         sharing.parameter_grad(delta, bias),
     )
 

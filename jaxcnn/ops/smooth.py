@@ -103,7 +103,8 @@ def gelu_map(x: Float[Array, "*n"], approximate: bool) -> Float[Array, "*n"]:
     Hendrycks, Gimpel 2016, "Gaussian Error Linear Units (GELUs)".
     """
     wide = widen(x)
-    cdf, _ = _gelu_cdf(wide, approximate)
+    # A cubic that overflows does no harm here: the sigmoid of ±∞ is 1 or 0.
+    cdf = sigmoid_map(_gelu_cubic(wide)) if approximate else normal_cdf(wide)
     return (wide * cdf).astype(x.dtype)
 
 
@@ -127,11 +128,14 @@ def _gelu_cdf(x: Array, approximate: bool) -> tuple[Array, Array]:
     # Further out than ±1,000 nothing changes any more, and the cubic would overflow.
     near = (x > -1e3) & (x < 1e3)
     x = jnp.where(near, x, jnp.where(x > 0, jnp.full_like(x, 1e3), jnp.full_like(x, -1e3)))
-    square = x * x
-    v = 2 * _GELU_SCALE * (x + _GELU_CUBIC * square * x)
-    slope = 2 * _GELU_SCALE * (1 + 3 * _GELU_CUBIC * square)
-    cdf = sigmoid_map(v)
+    slope = 2 * _GELU_SCALE * (1 + 3 * _GELU_CUBIC * (x * x))
+    cdf = sigmoid_map(_gelu_cubic(x))
     return cdf, cdf * (1 - cdf) * slope
+
+
+def _gelu_cubic(x: Array) -> Array:
+    """2v, whose sigmoid is Φ approximately."""
+    return 2 * _GELU_SCALE * (x + _GELU_CUBIC * (x * x) * x)
 
 
 def softplus(

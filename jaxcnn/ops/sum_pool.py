@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
-from jaxcnn.lowering import pool as lowering
+from jaxcnn.lowering import sums as lowering
 from jaxcnn.lowering.precision import widen
 
 
