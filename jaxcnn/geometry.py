@@ -7,7 +7,7 @@ strided adjoint is never ambiguous: it gets the geometry of the forward pass, re
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from jax import lax
@@ -15,6 +15,7 @@ from jax import lax
 from jaxcnn import check
 
 Padding = str | int | Sequence[int | tuple[int, int]]
+Method = Literal["direct", "fft"]
 Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
 
 # Whether the program's compiler options make a CPU's convolutions fast: `jaxcnn.jit` says so.
@@ -26,9 +27,9 @@ class Geometry:
     """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
 
     The extent of a window of k taps is (k − 1)·dilation + 1. `groups`, `precision`, that of the
-    products, and `fast_convolutions`, which decides on the form of the gradients, concern
+    products, `method`, and `fast_convolutions`, which decides on the form of the gradients, concern
     convolutions only; all gradients keep them. `overhang` concerns poolings: how much of the high
-    padding a rounding up     has added, () for none.
+    padding a rounding up has added, () for none.
     """
 
     input: tuple[int, ...]
@@ -41,6 +42,7 @@ class Geometry:
     groups: int = 1
     overhang: tuple[int, ...] = ()
     precision: Any = None
+    method: Method = "direct"
     fast_convolutions: bool = False
 
     @classmethod
@@ -115,11 +117,14 @@ def parse_geometry(
     input_dilation: Any = 1,
     groups: int = 1,
     precision: Any = None,
+    method: Method = "direct",
     ceil_mode: bool = False,
     window_name: str = "kernel",
 ) -> Geometry:
     """Parse and check everything that says how a window slides over a map of the given size."""
     axes = len(window)
+    if method not in ("direct", "fft"):
+        raise ValueError(f'{op}: method must be "direct" or "fft", got {method!r}')
     stride = check.per_axis(op, "stride", stride, axes)
     dilation = check.per_axis(op, "dilation", dilation, axes)
     input_dilation = check.per_axis(op, "input_dilation", input_dilation, axes)
@@ -151,7 +156,9 @@ def parse_geometry(
         groups=groups,
         overhang=tuple(overhang) if any(overhang) else (),
         precision=precision,
-        fast_convolutions=fast_convolutions.value,
+        method=method,
+        # By default XLA gives those over two axes to a library that is slow with them, no others.
+        fast_convolutions=fast_convolutions.value or axes == 1,
     )
 
 

@@ -43,6 +43,7 @@ TABLE = [
     (lambda: jc.conv(X, K, stride=1.5), TypeError, "stride must be an integer, got 1.5"),
     (lambda: jc.conv(X, K, stride=True), TypeError, "stride must be an integer, got True"),
     (lambda: jc.conv(X, K, stride="2"), TypeError, "stride must be an integer, got '2'"),
+    (lambda: jc.conv(X, K, method="winograd"), ValueError, 'conv: method must be "direct" or "fft", got \'winograd\''),
     (lambda: jc.conv(X, K, groups=2.0), TypeError, "groups must be an integer, got 2.0"),
     # ranks, shapes, channels
     (lambda: jc.conv(X[0], K), ValueError, "x must have 4 axes (batch, as many of space as the kernel has, channels), got 3 with shape (6, 6, 4)"),

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxcnn
 from jaxcnn.geometry import parse_geometry
+from jaxcnn.gradcheck import check_gradients, open_primitives
 from jaxcnn.lowering import conv, fft
 
 # (input, window, groups, settings): odd sizes, remainders, paddings that differ or cut off.
@@ -82,3 +84,44 @@ def test_other_dtypes_stay_as_they_are(dtype, error):
 
 def test_lengths_have_small_prime_factors_and_are_the_next():
     assert fft._lengths((1, 2, 7, 11, 13, 31, 97, 250)) == (1, 2, 8, 12, 15, 32, 100, 250)
+
+
+# What the public function is called with: arrays, settings.
+CALLS = [
+    ([(2, 6, 5, 2), (4, 3, 2, 3), (3,)], {"padding": "SAME", "stride": 2}),
+    pytest.param([(1, 9, 4), (5, 2, 6)], {"groups": 2, "dilation": 2}, marks=pytest.mark.full),
+]
+
+
+def called(shapes, settings):
+    arrays = [jax.random.normal(jax.random.key(i), s, jnp.float64) for i, s in enumerate(shapes)]
+    return lambda *a, **more: jaxcnn.conv(*a, **settings, **more), arrays
+
+
+@pytest.mark.parametrize(("shapes", "settings"), CALLS)
+def test_the_method_of_a_convolution_keeps_its_rules(shapes, settings):
+    """Gradients up to order 2 are those of the plain twin; nothing but rules is left at order 3."""
+    conv, arrays = called(shapes, settings)
+    twin = jaxcnn.autodiff_twin(jaxcnn.conv)
+
+    def by_fft(*a):
+        return conv(*a, method="fft")
+
+    findings = check_gradients(by_fft, *arrays, twin=lambda *a: twin(*a, **settings), orders=2)
+    assert not [str(finding) for finding in findings if not finding.passed]
+    for order in (0, 3):
+        assert open_primitives(by_fft, order, *arrays) == set()
+
+
+@pytest.mark.parametrize("method", ["direct", "fft"])
+def test_the_method_is_what_is_computed(method):
+    conv, arrays = called(*CALLS[0])
+    program = str(jax.make_jaxpr(jax.grad(lambda *a: conv(*a, method=method).sum()))(*arrays))
+    assert (" fft[" in program) == (method == "fft")
+
+
+def test_kernels_of_a_batch_have_the_method_too():
+    conv, (x, kernel, _) = called(*CALLS[0])
+    kernels = jnp.stack([kernel, -kernel])
+    each = jax.jit(jax.vmap(lambda k: conv(x, k, method="fft")))(kernels)
+    np.testing.assert_allclose(each, jax.vmap(lambda k: conv(x, k))(kernels), rtol=0, atol=1e-12)

@@ -10,7 +10,22 @@ from hypothesis import strategies as st
 
 from jaxcnn.geometry import Geometry, parse_geometry
 from jaxcnn.gradcheck import relative_error
-from jaxcnn.lowering import banded, depthwise, grouped, patches, phases, plain, pointwise
+from jaxcnn.lowering import banded, depthwise, grouped, patches, phases, plain, pointwise, slices
+
+
+def by_slices(x, kernel, *, sliding):
+    def flat(x, kernel, sliding):
+        return plain.correlate(x, kernel, sliding=sliding)
+
+    return slices.correlate(x, kernel, sliding=sliding, flat=flat)
+
+
+def kernel_grad_by_slices(x, delta, *, geometry):
+    def flat(x, delta, geometry):
+        return plain.kernel_grad(x, delta, geometry=geometry)
+
+    return slices.kernel_grad(x, delta, geometry=geometry, flat=flat)
+
 
 TOLERANCE = 1e-10
 # By itself XLA keeps sums in float32 where a program rounds them: that would hide all mistakes.
@@ -22,6 +37,7 @@ CORRELATIONS = {
     "grouped": grouped.correlate,
     "phases": phases.correlate,
     "phases together": phases.correlate_together,
+    "slices": by_slices,
 }
 KERNEL_GRADS = {
     "pointwise": pointwise.kernel_grad,
@@ -29,13 +45,14 @@ KERNEL_GRADS = {
     "depthwise": depthwise.kernel_grad,
     "grouped": grouped.kernel_grad,
     "patches": patches.kernel_grad,
+    "slices": kernel_grad_by_slices,
 }
 
 
 @st.composite
 def problems(draw, kind):
     """Arguments that the form takes: maps, kernel, geometry."""
-    axes = draw(st.integers(1, 3))
+    axes = 3 if kind == "slices" else draw(st.integers(1, 3))
     few = st.integers(1, 3)
 
     def each(choice):
@@ -111,6 +128,7 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
             return [form(x, delta, geometry=geometry) for form in forms]
 
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(depthwise, "BYTES", size)
             patch.setattr(patches, "BYTES", size)  # blocks of one row, of some, of all
             assert relative_error(*jax.jit(both)(x, delta))[0] < TOLERANCE
 
@@ -123,14 +141,16 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
 def test_a_form_in_a_half_is_rounded_once(kind, dtype):
     """Long sums of numbers of one sign, where every rounding on the way would show."""
     groups = 4 if kind in ("depthwise", "grouped") else 1
-    window = (1, 1) if kind == "pointwise" else (5, 5)
+    size, window = (12, 13), (1, 1) if kind == "pointwise" else (5, 5)
     numbers = np.random.default_rng(0)
 
     def draw(*shape):
         return jax.numpy.asarray(numbers.uniform(0.5, 1, shape), dtype)
 
-    x, kernel = draw(2, 12, 13, 2 * groups), draw(*window, 2, 3 * groups)
-    geometry = parse_geometry("conv", (12, 13), window, stride=1, padding=0, groups=groups)
+    if kind == "slices":
+        size, window = (5, 6, 7), (5, 3, 2)
+    x, kernel = draw(2, *size, 2 * groups), draw(*window, 2, 3 * groups)
+    geometry = parse_geometry("conv", size, window, stride=1, padding=0, groups=groups)
     delta = draw(2, *geometry.output, 3 * groups)
     found, exact = [], []
     for forms, other, settings_ in (

@@ -87,9 +87,11 @@ def _operation(peer: Peer, row: OperationRow, dtype: str) -> Program:
     arguments = [jnp.asarray(array, dtype) for array in arrays]
     fixed = () if labels is None else (jnp.asarray(labels),)
 
+    settings = {**row.settings, **({} if peer.method == "direct" else {"method": peer.method})}
+
     def function(op):
         def of_arrays(*arrays):
-            y = op(*arrays, *fixed, **row.settings)
+            y = op(*arrays, *fixed, **settings)
             return y[0] if isinstance(y, tuple) else y
 
         return of_arrays

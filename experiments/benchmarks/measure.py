@@ -166,10 +166,11 @@ def _prepare(
     """Build the row in every process that has it: who is ready."""
     ready: dict[str, list[float]] = {}
     for name, process in processes.items():
-        if row.only is not None and process.peer.name not in row.only:
+        peer = process.peer
+        if (row.only and peer.name not in row.only) or peer.group not in (None, row.group):
             result.absent[name] = "not asked"
             continue
-        if process.peer.networks_only and not hasattr(row, "network"):
+        if peer.networks_only and not hasattr(row, "network"):
             result.absent[name] = "networks only"
             continue
         reply = _ask(result, process, "prepare", row=row.name, seconds=sample_seconds)

@@ -19,6 +19,10 @@ class Peer:
     """Whether jaxcnn's recommended compiler options are in force."""
     needs: tuple[str, ...] = ("jax",)
     networks_only: bool = False
+    method: Literal["direct", "fft"] = "direct"
+    """Of convolutions."""
+    group: str | None = None
+    """The only group of rows that it is for."""
 
 
 PEERS = {
@@ -26,6 +30,15 @@ PEERS = {
     for peer in (
         Peer("jaxcnn", "jax", "the rules, with the recommended compiler options", True, True),
         Peer("jaxcnn-default", "jax", "the rules, with XLA's default options", True),
+        Peer(
+            "jaxcnn-fft",
+            "jax",
+            "the rules by Fourier transforms, with the recommended options; rows fft/* only",
+            True,
+            True,
+            method="fft",
+            group="fft",
+        ),
         Peer("autodiff", "jax", "jax.grad of plain lax, with XLA's default options"),
         Peer("autodiff-options", "jax", "jax.grad of plain lax, with our options", options=True),
         Peer(
@@ -48,6 +61,7 @@ COMPARISONS = (
     ("jaxcnn", "torch"),
     ("jaxcnn", "flax"),
     ("jaxcnn-default", "autodiff"),
+    ("jaxcnn-fft", "jaxcnn"),
 )
 
 

@@ -58,6 +58,13 @@ def _convolutions() -> Iterator[OperationRow]:
             padding=1,
             output_padding=1,
         )
+    # From which size of the kernel on Fourier transforms pay.
+    for k in (3, 5, 7, 9, 11, 15, 21, 31):
+        x = (32, 32, 32, 16)
+        shapes = [x, (k, k, 16, 16)]
+        yield from expand(
+            "fft", "conv", shapes, {"padding": k // 2}, label=f"{'x'.join(map(str, x))}-{k}x{k}"
+        )
     yield from convolution("conv1d", (64, 256, 32), (3,), 64, padding=1)
     yield from convolution("conv1d", (32, 1024, 16), (9,), 16, padding=4)
     yield from convolution("conv3d", (8, 16, 16, 16, 16), (3, 3, 3), 32, padding=1)

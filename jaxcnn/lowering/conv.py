@@ -8,7 +8,10 @@ a CPU it depends on the shapes, and there are other forms beside it:
   grouped     more channels per group: each group by itself
   banded      few channels: neighbours in a row become channels
   phases      zeros between the elements (strides, transposed): without multiplying by them
+  slices      three axes of space: two, with the depth of the window as channels
   patches     kernel gradients where convolutions are slow: patches of some rows, times δ
+
+Fourier transforms (`fft`) take their place, everywhere, if `method` says so.
 
 All are written with the canonical dimension numbers (batch, space, channels) and explicit
 transposes. JAX's own kernel gradient asks for the same convolution with other dimension numbers,
@@ -25,7 +28,17 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering import banded, depthwise, grouped, patches, phases, plain, pointwise
+from jaxcnn.lowering import (
+    banded,
+    depthwise,
+    fft,
+    grouped,
+    patches,
+    phases,
+    plain,
+    pointwise,
+    slices,
+)
 from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.sharding import Entries, declared
@@ -35,6 +48,8 @@ Form = Callable[..., Array]
 
 def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """x ⋆ k: n h w c, kh kw c/g d → n p q d."""
+    if geometry.method == "fft":
+        return fft.correlate(x, kernel, geometry)
     sliding = Sliding(
         stride=geometry.stride,
         padding=geometry.padding,
@@ -57,6 +72,8 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
     `full` pads by extent − 1, of which the forward padding already supplied `low`; at the high end
     it pads up to the size of the input, so a remainder that no window reached receives zeros.
     """
+    if geometry.method == "fft":
+        return fft.input_grad(delta, kernel, geometry)
     low = [e - 1 - pad for e, (pad, _) in zip(geometry.extent, geometry.padding, strict=True)]
     high = [
         h - 1 + e - p - pad
@@ -87,6 +104,8 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
 
 def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d."""
+    if geometry.method == "fft":
+        return fft.kernel_grad(x, delta, geometry)
 
     def result(x: Entries, delta: Entries) -> Entries:
         channels = x[-1] if geometry.groups == 1 else None
@@ -122,9 +141,18 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
             return phases.correlate
         if sliding.fast_convolutions or d < 32:
             return phases.correlate_together
+    if len(window) == 3:
+        return _by_slices
     if banded.pays(window, inputs, d, sliding):
         return banded.correlate
     return plain.correlate
+
+
+def _by_slices(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    def flat(x: Array, kernel: Array, sliding: Sliding) -> Array:
+        return correlation_form(kernel.shape, sliding)(x, kernel, sliding=sliding)
+
+    return slices.correlate(x, kernel, sliding=sliding, flat=flat)
 
 
 def _kernel_gradient(x: Array, delta: Array, *, geometry: Geometry) -> Array:
@@ -145,9 +173,19 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
         if depthwise.pays(geometry.taps, c // groups, d // groups, groups):
             return depthwise.kernel_grad
         return grouped.kernel_grad if groups <= grouped.MAX_GROUPS else plain.kernel_grad
+    if geometry.axes == 3:
+        return _kernel_grad_by_slices
     if banded.pays_for_kernel_grad(c, geometry):
         return banded.kernel_grad
     return patches.kernel_grad if patches.pays(geometry, n, c, d) else plain.kernel_grad
+
+
+def _kernel_grad_by_slices(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    def flat(x: Array, delta: Array, geometry: Geometry) -> Array:
+        form = kernel_grad_form(x.shape[0], x.shape[-1], delta.shape[-1], geometry)
+        return form(x, delta, geometry=geometry)
+
+    return slices.kernel_grad(x, delta, geometry=geometry, flat=flat)
 
 
 def _rot180(kernel: Array, axes: int) -> Array:

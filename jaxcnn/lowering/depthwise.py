@@ -6,8 +6,10 @@ here mixes channels or, but for the kernel gradient, examples; so sharded maps s
 """
 
 import itertools
+import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -15,6 +17,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.places import every, pad
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import vary_together
 
 # Beyond so many products per element the program would be long, and a convolution loses less.
 MAX_TAPS = 128
@@ -23,6 +26,8 @@ SIDE_BY_SIDE = 8
 # The kernel gradient adds so many rows element by element before it sums over what is left; fewer
 # where there are more taps, or the program would be long.
 ROWS, PRODUCTS = 16, 200
+# Bytes of both maps at a time. Less than that, and the loop costs more than the cache saves.
+BYTES = 4 * 2**20
 
 
 def pays(taps: int, inputs: int, outputs: int, groups: int) -> bool:
@@ -69,11 +74,36 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
         )
         for i in range(inputs)
     ]  # per i: taps g j
-    return jnp.stack(grads, 1).reshape(*geometry.window, inputs, delta.shape[-1])
+    grad = jnp.stack(grads, 1).reshape(*geometry.window, inputs, delta.shape[-1])
+    return grad.astype(x.dtype)
 
 
 def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
-    """As many filters as channels: n h w c, n p q c → taps c.
+    """As many filters as channels: n h w c, n p q c → taps c, a few images at a time.
+
+    Every tap goes over both maps once more, so they had better stay in the cache. The images taken
+    together are as far apart as possible, and some of each device if the batch is spread over all
+    there are: it stays where it is.
+    """
+    n, x, delta = x.shape[0], widen(x), widen(delta)
+    size = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
+    devices = math.gcd(n, jax.device_count())
+    some = max((m for m in range(1, n + 1) if n % m == 0 and m * size <= BYTES), default=1)
+    images = min(n, devices * some)
+    if n % images or images == n:
+        return _over_images(x, delta, geometry)
+    x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
+
+    def add(i: Array, total: Array) -> Array:
+        parts = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, delta))
+        return total + _over_images(*parts, geometry)
+
+    x, delta, zero = vary_together(x, delta, jnp.zeros((geometry.taps, x.shape[-1]), x.dtype))
+    return lax.fori_loop(0, n // images, add, zero)
+
+
+def _over_images(x: Array, delta: Array, geometry: Geometry) -> Array:
+    """The same of all these images at once.
 
     Rows of the same residue modulo `ROWS` are added element by element, since XLA's sums over all
     but the last axis are several times slower than its elementwise loops; the last rows are filled
@@ -83,9 +113,7 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     rows = min(ROWS, geometry.output[0], max(4, PRODUCTS // geometry.taps))
     blocks = -(-geometry.output[0] // rows)
     count = (blocks * rows, *geometry.output[1:])
-    wide = pad(
-        widen(delta), [(0, more - p) for more, p in zip(count, geometry.output, strict=True)]
-    )
+    wide = pad(delta, [(0, more - p) for more, p in zip(count, geometry.output, strict=True)])
     # Just as much of the padded map as the windows read.
     reach = [
         (k - 1) * d + (p - 1) * s + 1
@@ -95,7 +123,7 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
         (low, size - low - h)
         for (low, _), size, h in zip(geometry.padding, reach, geometry.dilated_input, strict=True)
     ]
-    maps = pad(widen(x), padding, geometry.input_dilation)
+    maps = pad(x, padding, geometry.input_dilation)
     count, steps = (blocks, *geometry.output[1:]), (rows * stride[0], *stride[1:])
     sums = []
     for place in itertools.product(*(range(k) for k in geometry.window)):
@@ -111,7 +139,7 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     total = jnp.stack(sums)  # taps n blocks q c
     for axis in range(3, total.ndim - 1):
         total = _halve(total, axis)
-    return total.sum(range(1, total.ndim - 1)).astype(x.dtype)
+    return total.sum(range(1, total.ndim - 1))
 
 
 def _halve(x: Array, axis: int) -> Array:

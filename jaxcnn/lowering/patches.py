@@ -28,7 +28,7 @@ FEW_IMAGES = 2
 def pays(geometry: Geometry, images: int, inputs: int, outputs: int) -> bool:
     """Whether convolutions are slow, and the products worth the patches.
 
-    Convolutions never are fast for one image or two: these are the channels of that convolution.
+    They never are fast for one image or two: these are the channels of that convolution.
     """
     return (
         (images <= FEW_IMAGES or not geometry.fast_convolutions)

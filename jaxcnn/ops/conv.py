@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
+from jaxcnn.geometry import Geometry, Method, Padding, Precision, parse_geometry
 from jaxcnn.lowering import conv as lowering
 from jaxcnn.lowering.sharding import vary_together
 
@@ -117,6 +117,7 @@ def conv(
     input_dilation: int | Sequence[int] = 1,
     groups: int = 1,
     precision: Precision = None,
+    method: Method = "direct",
     rule: Callable[..., Any] = conv_map,
 ) -> Float[Array, "n *pq d"]:
     """y = x ⋆ k + b, in 1, 2 or 3 spatial dimensions, read off the kernel's rank.
@@ -137,6 +138,9 @@ def conv(
         groups: into how many groups the channels fall; each output reads its group only.
         precision: of the products, here and in all gradients: a `jax.lax.Precision`, its name, one
             for x and one for the kernel, or None for what `jax.default_matmul_precision` says.
+        method: "direct", or "fft": this map and all gradients by Fourier transforms, as products of
+            spectra (Gwardys; Mathieu, Henaff and LeCun 2013). It rounds as much as the largest
+            elements do, and pays for large kernels; `experiments.benchmark` shows from which size.
         rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
 
     Raises:
@@ -145,7 +149,8 @@ def conv(
     """
     return checked_conv(
         "conv", x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
-        input_dilation=input_dilation, groups=groups, precision=precision, rule=rule,
+        input_dilation=input_dilation, groups=groups, precision=precision, method=method,
+        rule=rule,
     )  # fmt: skip
 
 
