@@ -95,8 +95,8 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
 
     def add(i: Array, total: Array) -> Array:
-        parts = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, delta))
-        return total + _over_images(*parts, geometry)
+        some, of_delta = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, delta))
+        return total + _over_images(some, of_delta, geometry)
 
     x, delta, zero = vary_together(x, delta, jnp.zeros((geometry.taps, x.shape[-1]), x.dtype))
     return lax.fori_loop(0, n // images, add, zero)
