@@ -125,6 +125,9 @@ def _forward(
     match net:
         case Leaf():
             kept: list[_Call] = []
+            first = net.first(x)
+            if first is not None:
+                x, _, kept = _forward(first, {}, {}, x, None, train)
             y, state = net.run(
                 params, state, x, key=key, train=train, rule=_keeping(net.rule_for(train), kept)
             )
@@ -154,15 +157,17 @@ def _backward(net: Layer, record: Any, delta: Any) -> tuple[Any, Tree, Any]:
         case Leaf():
             if not record:  # the layer passes its input on, as dropout does out of training
                 return delta, {}, delta
-            (call,) = record
-            input_delta, *others = call.backward(delta)
+            *earlier, call = record
+            below, *others = call.backward(delta)
+            for first in reversed(earlier):
+                below, *_ = first.backward(below)
             gradients = dict(zip(net.parameter_names, others, strict=False))
             if any(other is not None for other in others[len(gradients) :]):
                 raise TypeError(
                     f"backprop: parameter_names of {type(net).__name__} must name all that its "
                     f"rule has gradients for, got {net.parameter_names}"
                 )
-            return input_delta, {n: g for n, g in gradients.items() if g is not None}, delta
+            return below, {n: g for n, g in gradients.items() if g is not None}, delta
         case Serial(children):
             gradients, deltas = {}, {}
             for name, layer in reversed(children):

@@ -88,7 +88,8 @@ class Leaf(Layer):
     A rule's arguments are the input, then the layer's parameters in the order of
     `parameter_names` (None for one that the layer does without), then whatever else it needs. One
     without state says in `call` what it does; one with state names it in `states` and says in
-    `run` what it does and how the state goes on.
+    `run` what it does and how the state goes on. Where the input goes through another operation
+    first, `first` names it: one rule after the other, each with a backward pass of its own.
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
@@ -118,6 +119,11 @@ class Leaf(Layer):
         del train
         return self.rule
 
+    def first(self, x: Any) -> "Leaf | None":
+        """A leaf without parameters or state that x goes through first; none unless said so."""
+        del x
+        return None
+
     def window(self, shape: tuple[int, ...]) -> Window | None:
         """What one output element looks at in an input of that shape; None is everything."""
         del shape
@@ -137,6 +143,9 @@ class Leaf(Layer):
         self, params: Tree, state: Tree, x: Array, *, key: Array | None = None, train: bool = False
     ) -> tuple[Array, Tree]:
         """Run the operation: see `Layer.apply`."""
+        first = self.first(x)
+        if first is not None:
+            x, _ = first.apply({}, {}, x)
         return self.run(params, state, x, key=key, train=train, rule=self.rule_for(train))
 
     def _build(self, key, shape, dtype):
