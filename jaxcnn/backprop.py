@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.layers.base import Layer, Leaf, Tree, named
+from jaxcnn.layers.base import Layer, Leaf, Tree, check_pass, named
 from jaxcnn.layers.combinators import Branches, Serial, without_empty
 from jaxcnn.ops import rule_of
 from jaxcnn.ops.join import split
@@ -89,6 +89,7 @@ def backprop(
         TypeError: a layer's rule, or the loss, has no backward pass of ours (a twin, for example).
         ValueError: as the operations do; or losses and heads do not go by the same names.
     """
+    check_pass("backprop", params, state, key, train)
     outputs, state, record = _forward(net, params, state, x, key, train)
     if isinstance(loss, Mapping):
         heads, given = (
@@ -112,7 +113,7 @@ def backprop(
 def _loss(loss: Loss, outputs: Array, targets: Any) -> tuple[Array, Array]:
     """The loss, and δ⁽ᴸ⁾ at the outputs."""
     kept: list[_Call] = []
-    value = loss(outputs, targets, rule=_keeping(rule_of(loss), kept))
+    value = loss(outputs, targets, rule=_keeping(rule_of(loss, "backprop: loss"), kept))
     if value.ndim:
         raise ValueError(f"backprop: loss must be one number, got shape {value.shape}")
     return value, kept[0].backward(jnp.ones_like(value))[0]

@@ -138,7 +138,11 @@ def test_the_floor_is_what_small_numbers_are_compared_with():
     [
         ([X.astype(jnp.float16)], ValueError, "tolerance and difference_tolerance must be given"),
         ([X, X.astype(jnp.float32)], TypeError, r"args\[1\] must have the dtype of args\[0\]"),
-        ([jnp.arange(3)], TypeError, r"args\[0\] must hold floats, got dtype int64"),
+        (
+            [jnp.arange(3)],
+            TypeError,
+            r"args\[0\] must hold floating-point numbers, got",
+        ),
     ],
 )
 def test_what_cannot_be_checked_is_told(arrays, error, sentence):

@@ -72,6 +72,7 @@ class Scale(Leaf):
     rule: Rule = field(default=scale_channels_map, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         check.number("Scale", "factor", self.factor)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102

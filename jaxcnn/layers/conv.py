@@ -71,6 +71,7 @@ class Padded(Convolution):
     pad_rule: Rule = field(default=pad_map, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         check.choice(self._name, "padding_mode", self.padding_mode, tuple(MODES))
 
     def first(self, x):  # noqa: D102

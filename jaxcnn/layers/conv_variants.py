@@ -63,6 +63,13 @@ class TableConv(Padded):
     dilation: int | Sequence[int] = field(default=1, kw_only=True)
     rule: Rule = field(default=table_conv_map, kw_only=True)
 
+    def __post_init__(self):
+        super().__post_init__()
+        if not isinstance(self.table, Sequence) or not self.table:
+            raise ValueError(
+                f"TableConv: table must name the inputs of one output at least, got {self.table!r}"
+            )
+
     def parameters(self, shape):  # noqa: D102
         weights = (*self._per_axis("window_size", shape), sum(map(len, self.table)))
         return {"weights": Parameter(weights, self._init), **self._biases(len(self.table))}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 from jax import Array
@@ -71,10 +72,27 @@ class Activation(Leaf):
                 f"Activation: op must be an operation of jaxcnn, with its keyword arguments in "
                 f"settings, got {self.op!r}"
             )
+        wanted = ops.rule_of(self.op, "Activation: op")
         # As a tuple, that equal layers are equal and can be hashed.
-        object.__setattr__(self, "settings", tuple(sorted(dict(self.settings).items())))
+        object.__setattr__(self, "settings", tuple(sorted(self._named_settings().items())))
         if self.rule is None:
-            object.__setattr__(self, "rule", ops.rule_of(self.op))
+            object.__setattr__(self, "rule", wanted)
+        super().__post_init__()
+
+    def _named_settings(self) -> dict[str, Any]:
+        """The settings as a dict, if it is one of keyword arguments that the operation has."""
+        taken = list(signature(self.op).parameters)[1:]
+        try:
+            settings = dict(self.settings)
+        except (TypeError, ValueError):
+            settings = {"": None}
+        if not settings.keys() <= set(taken) - {"rule"}:
+            raise TypeError(
+                f"Activation: settings must be a dict of keyword arguments of {self.kind}, "
+                f"{', '.join(name for name in taken if name != 'rule') or 'which has none'}, "
+                f"got {self.settings!r}"
+            )
+        return settings
 
     @property
     def kind(self):  # noqa: D102
@@ -92,6 +110,7 @@ class Dropout(Leaf):
     rule: Rule = field(default=dropout_map, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         check.probability("Dropout", "rate", self.rate)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
