@@ -73,6 +73,21 @@ def test_a_wrong_factor_is_caught_by_differences_alone():
     assert verdicts(cubes(3.001), X) == {"Jacobian against central differences": False}
 
 
+def test_a_pullback_that_is_not_linear_is_caught_by_differences_alone():
+    """= for +=: right for every single cotangent, wrong for two at once."""
+
+    @jax.custom_vjp
+    def f(x):
+        return jnp.stack([x[0] + x[1], x[1] + x[2]])
+
+    def backward(_, delta):
+        middle = jnp.where(delta[1] == 0, delta[0], delta[1])
+        return (jnp.stack([delta[0], middle, delta[1]]),)
+
+    f.defvjp(lambda x: (f(x), None), backward)
+    assert verdicts(f, jnp.ones(3)) == {"Jacobian against central differences": False}
+
+
 def test_a_wrong_second_derivative_is_caught_without_a_twin():
     found = verdicts(cubes(order_2=False), X, orders=2)
     assert found["Jacobian against central differences"]

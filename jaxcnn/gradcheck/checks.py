@@ -10,9 +10,8 @@ from jax import Array
 from jaxcnn import check
 from jaxcnn.gradcheck.derivatives import (
     Function,
-    finite_differences,
-    jacobian,
     pullback_arguments,
+    pulled_and_expected,
     random_like,
     second_derivatives,
     up_to_pullback,
@@ -38,9 +37,10 @@ def check_gradients(
 ) -> list[Finding]:
     """All that can be said about the derivatives of f at these arguments.
 
-    Its Jacobian is compared with central differences; with a twin its value and its pullbacks are
-    compared with the twin's. Without one, and if orders is 2 or more, its pullback is compared with
-    central differences too. Second derivatives must be symmetric.
+    Its Jacobian, and its pullback at a random cotangent, which shows whether that is linear, are
+    compared with central differences; with a twin its value and its pullbacks are compared with the
+    twin's. Without one, and if orders is 2 or more, its pullback is compared with central differences
+    too. Second derivatives must be symmetric.
 
     Args:
         f: a function of args; its result is an array, or a pytree of arrays.
@@ -103,8 +103,7 @@ def check_gradients(
         flat = _one_result(f)
         compare(
             "Jacobian against central differences",
-            jax.jit(partial(jacobian, flat))(arrays),
-            jax.jit(partial(finite_differences, flat, step=step))(arrays),
+            *pulled_and_expected(flat, arrays, step, seed),
             difference_tolerance,
         )
         if twin is None and orders > 1:
@@ -114,8 +113,7 @@ def check_gradients(
             both = jax.tree.leaves((cotangent, *arrays))
             compare(
                 "pullback's Jacobian against central differences",
-                jax.jit(partial(jacobian, flat_pulled))(both),
-                jax.jit(partial(finite_differences, flat_pulled, step=step))(both),
+                *pulled_and_expected(flat_pulled, both, step, seed + 1),
                 difference_tolerance,
             )
     if orders > 1 if symmetry is None else symmetry:

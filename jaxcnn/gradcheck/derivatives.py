@@ -112,10 +112,40 @@ def jacobian(f: Function, args: Sequence[Array]) -> tuple[Array, ...]:
         TypeError: f is no function, or an argument no float array.
     """
     args = _arrays("jacobian", f, args)
+    y = jax.eval_shape(f, *args)
+    return _pulled(f, args, jnp.eye(y.size, dtype=y.dtype))
+
+
+def _pulled(f: Function, args: Sequence[Array], cotangents: Array) -> tuple[Array, ...]:
+    """The pullback of f at every row of cotangents, flat: rows × inputs for every argument."""
     y, pull = jax.vjp(f, *args)
-    basis = jnp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
-    rows = jax.lax.map(pull, basis)
-    return tuple(row.reshape(y.size, -1) for row in rows)
+    rows = jax.lax.map(pull, cotangents.reshape(-1, *y.shape))
+    return tuple(row.reshape(len(cotangents), -1) for row in rows)
+
+
+def pulled_and_expected(
+    f: Function, args: Sequence[Array], step: float | None, seed: int
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The Jacobian by the pullback of f, and by central differences, with a last row in both.
+
+    That is the pullback of a random cotangent w, and wᵀ times the differences: single cotangents
+    do not show a pullback that is not linear, as one that puts = for +=.
+    """
+    y = jax.eval_shape(f, *args)
+    w = random_like(y, seed).reshape(1, -1)
+
+    def found(args):
+        return _pulled(f, args, jnp.concatenate([jnp.eye(y.size, dtype=y.dtype), w]))
+
+    def expected(args):
+        differences = finite_differences(f, args, step)
+        # On an accelerator a product of matrices may be coarser than what it is made of.
+        return tuple(
+            jnp.concatenate([rows, jnp.matmul(w, rows, precision="highest")])
+            for rows in differences
+        )
+
+    return jax.jit(found)(args), jax.jit(expected)(args)
 
 
 def finite_differences(
