@@ -286,6 +286,7 @@ def test_every_setting_of_every_layer_put_in_wrong(kind, right, name, wrong):
     assert "\n" not in message
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("kind", RIGHT, ids=lambda kind: kind.__name__)
 def test_what_is_right_is_right(kind):
     settings, size = RIGHT[kind]
@@ -337,12 +338,10 @@ PASSED_ON = {
 
 def test_every_argument_of_every_function_has_a_row():
     """But for combinators and summaries, whose sentences name the layer that is wrong."""
-    said, modules = set(), {"models", "interop", "initializers", "gradcheck", "lax_conv"}
+    # Operations have the names of some drop-ins: their rows do not count here.
+    modules = {"models", "interop", "initializers", "gradcheck", "lax_conv"}
     others = [row for row in test_errors.TABLE if modules & {*row[0].__code__.co_names}]
-    for call, kind, _ in others + TABLE:
-        with pytest.raises(kind) as caught:
-            call()
-        said |= set(re.findall(r"^(\w+: \w+)", str(caught.value)))
+    said = {found for *_, text in others + TABLE for found in re.findall(r"^(\w+: \w+)", text)}
     wanted = {
         f"{function.__name__}: {argument}"
         for function in public_callables()
