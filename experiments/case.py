@@ -30,6 +30,17 @@ def apart(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return ((generator.permutation(places)[:size] + 0.5) * (4 / places) - 2).reshape(shape)
 
 
+def whole(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Whole numbers from −3 to 6 in turn: where activations have their kinks."""
+    del generator
+    return np.resize(np.arange(-3.0, 7.0), shape)
+
+
+def levels(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros and ones: many ties."""
+    return generator.integers(0, 2, shape).astype(float)
+
+
 def distribution(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Positive numbers that sum to one along the last axis."""
     numbers = generator.uniform(0.1, 1, shape)
@@ -68,6 +79,8 @@ class Case:
     """Whether a central difference of any step is exact."""
     kinked: bool = False
     """Whether the arrays must keep a distance from each other and from zero."""
+    on_kinks: bool = False
+    """Whether they lie where a convention decides: no difference is near, nor a second order."""
 
     @property
     def name(self) -> str:
@@ -101,6 +114,15 @@ class Case:
             return y if self.output is None else y[self.output]
 
         return of_arrays
+
+    @property
+    def differences(self) -> dict[str, Any]:
+        """The arguments of `check_gradients` that say how central differences are taken here."""
+        if self.on_kinks:
+            return {"difference_tolerance": None}
+        if self.multilinear:
+            return {"difference_tolerance": 1e-12, "step": 1.0}
+        return {"difference_tolerance": 1e-6}
 
     @property
     def rule(self) -> Callable[..., Any]:

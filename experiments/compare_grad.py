@@ -85,9 +85,9 @@ def errors_of(case: Case) -> dict[str, float]:
         case.function(),
         *case.arrays(jnp.float64),
         twin=case.function(twin=True),
-        orders=3,
+        orders=1 if case.on_kinks else 3,
         symmetry=False,
-        step=1.0 if case.multilinear else None,
+        **case.differences,
     )
     errors = {COLUMNS[finding.check]: finding.error for finding in findings}
     narrow = case.arrays(jnp.float32)
@@ -137,7 +137,9 @@ def compare(op: Callable[..., Any], cases: Sequence[Case], options: Options) -> 
         found = [errors_of(case) for case in cases]
     finally:
         jax.config.update("jax_disable_most_optimizations", before)
-    errors = {column: max(error[column] for error in found) for column in TOLERANCES}
+    errors = {
+        column: max(error[column] for error in found if column in error) for column in TOLERANCES
+    }
     formula = " ".join((inspect.getdoc(cases[0].rule) or "").split("\n\n")[0].split())
     row = {"name": op.__name__, "formula": formula, "cases": len(cases), "errors": errors}
     if options.timing:

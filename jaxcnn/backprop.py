@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.layers.base import Layer, Leaf, Tree, named
+from jaxcnn.layers.base import Layer, Leaf, Tree, check_pass, named
 from jaxcnn.layers.combinators import Branches, Serial, without_empty
 from jaxcnn.ops import rule_of
 from jaxcnn.ops.join import split
@@ -89,6 +89,7 @@ def backprop(
         TypeError: a layer's rule, or the loss, has no backward pass of ours (a twin, for example).
         ValueError: as the operations do; or losses and heads do not go by the same names.
     """
+    check_pass("backprop", params, state, key, train)
     outputs, state, record = _forward(net, params, state, x, key, train)
     if isinstance(loss, Mapping):
         heads, given = (
@@ -112,7 +113,7 @@ def backprop(
 def _loss(loss: Loss, outputs: Array, targets: Any) -> tuple[Array, Array]:
     """The loss, and δ⁽ᴸ⁾ at the outputs."""
     kept: list[_Call] = []
-    value = loss(outputs, targets, rule=_keeping(rule_of(loss), kept))
+    value = loss(outputs, targets, rule=_keeping(rule_of(loss, "backprop: loss"), kept))
     if value.ndim:
         raise ValueError(f"backprop: loss must be one number, got shape {value.shape}")
     return value, kept[0].backward(jnp.ones_like(value))[0]
@@ -125,6 +126,9 @@ def _forward(
     match net:
         case Leaf():
             kept: list[_Call] = []
+            first = net.first(x)
+            if first is not None:
+                x, _, kept = _forward(first, {}, {}, x, None, train)
             y, state = net.run(
                 params, state, x, key=key, train=train, rule=_keeping(net.rule_for(train), kept)
             )
@@ -154,15 +158,17 @@ def _backward(net: Layer, record: Any, delta: Any) -> tuple[Any, Tree, Any]:
         case Leaf():
             if not record:  # the layer passes its input on, as dropout does out of training
                 return delta, {}, delta
-            (call,) = record
-            input_delta, *others = call.backward(delta)
+            *earlier, call = record
+            below, *others = call.backward(delta)
+            for first in reversed(earlier):
+                below, *_ = first.backward(below)
             gradients = dict(zip(net.parameter_names, others, strict=False))
             if any(other is not None for other in others[len(gradients) :]):
                 raise TypeError(
                     f"backprop: parameter_names of {type(net).__name__} must name all that its "
                     f"rule has gradients for, got {net.parameter_names}"
                 )
-            return input_delta, {n: g for n, g in gradients.items() if g is not None}, delta
+            return below, {n: g for n, g in gradients.items() if g is not None}, delta
         case Serial(children):
             gradients, deltas = {}, {}
             for name, layer in reversed(children):

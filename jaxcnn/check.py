@@ -210,6 +210,28 @@ def key(op: str, name: str, value: Any) -> None:
         )
 
 
+def function(op: str, name: str, value: Any) -> None:
+    """Raise unless the value can be called."""
+    if not callable(value):
+        raise TypeError(f"{op}: {name} must be a function, got {value!r}")
+
+
+def size(op: str, name: str, value: Any) -> tuple[int, ...]:
+    """A shape: a sequence of integers of any length, 1 at least each."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError(f"{op}: {name} must be a sequence of integers, got {value!r}")
+    return per_axis(op, name, value, len(value))
+
+
+def float_dtype(op: str, name: str, value: Any) -> None:
+    """Raise unless the value names a dtype of floats."""
+    try:
+        if not jnp.issubdtype(jnp.dtype(value), jnp.floating):
+            raise TypeError
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be a dtype of floats, got {value!r}") from None
+
+
 def concrete_range(op: str, name: str, array: Array, low: float, high: float) -> None:
     """Raise if a concrete array leaves [low, high]; what is only traced cannot be looked at."""
     if isinstance(array, Tracer) or not array.is_fully_addressable:

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 
+from jaxcnn import check
 from jaxcnn.geometry import fast_convolutions
 
 # The list replaces XLA's own, which names convolutions as well.
@@ -33,8 +34,14 @@ def compiler_options(platform: str | None = None) -> dict[str, Any]:
         platform: "cpu", "cuda", "rocm" or "tpu"; by default the one that JAX uses.
 
     Raises:
-        RuntimeError: there is no such platform here.
+        TypeError: platform is no name.
+        RuntimeError: it is "cpu", and there is none here.
     """
+    if platform is not None and not isinstance(platform, str):
+        raise TypeError(
+            'compiler_options: platform must be a name such as "cpu" or "cuda", or None, '
+            f"got {platform!r}"
+        )
     return dict(_YNN) if _knows(platform or jax.default_backend()) else {}
 
 
@@ -95,7 +102,15 @@ def jit(
         f: the function.
         compiler_options: instead of those of `jaxcnn.compiler_options()`; {} switches them off.
         settings: of `jax.jit`: `static_argnames`, `donate_argnums` and so on.
+
+    Raises:
+        TypeError: f is no function, or compiler_options no dict.
     """
+    check.function("jit", "f", f)
+    if compiler_options is not None and not isinstance(compiler_options, dict):
+        raise TypeError(
+            f"jit: compiler_options must be a dict of options by name, got {compiler_options!r}"
+        )
     options = recommended() if compiler_options is None else compiler_options
     return Jitted(f, options, settings)
 

@@ -3,9 +3,11 @@
 Each mutant replaces the backward pass of a real rule; everything else stays as it is.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +23,12 @@ class Mutant(NamedTuple):
     case: Case
     backward: Backward
     orders: int = 1
+
+
+def all_mutants() -> list[Mutant]:
+    """Those of every `test_mutants_*` beside this file."""
+    paths = sorted(Path(__file__).parent.glob("test_mutants_*.py"))
+    return [mutant for path in paths for mutant in importlib.import_module(path.stem).MUTANTS]
 
 
 def mutate(rule: Any, backward: Backward) -> Any:

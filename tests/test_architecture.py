@@ -1,15 +1,17 @@
 """The layout shows the architecture: imports go one way, rules are adjacent, nothing is missing."""
 
 import ast
-import importlib
 import inspect
 import re
+import typing
 from pathlib import Path
 
 import jax
 import pytest
+from mutation import all_mutants
 
 import jaxcnn
+from jaxcnn import interop
 from jaxcnn.twins import TWINS
 
 ROOT = Path(__file__).parent.parent
@@ -92,7 +94,11 @@ def public():
     ]
 
 
-@pytest.mark.parametrize("op", public(), ids=lambda op: op.__name__)
+def drop_ins():
+    return [f for name, f in vars(interop).items() if inspect.isfunction(f) and name[0] != "_"]
+
+
+@pytest.mark.parametrize("op", public() + drop_ins(), ids=lambda op: op.__name__)
 def test_public_docstrings_give_equation_backward_source_and_errors(op):
     text = inspect.getdoc(op) or ""
     assert " = " in text.splitlines()[0]
@@ -102,11 +108,35 @@ def test_public_docstrings_give_equation_backward_source_and_errors(op):
         assert "Args:" in text
 
 
+def parts_of(annotation):
+    """An annotation and all that it is made of."""
+    yield annotation
+    for part in typing.get_args(annotation):
+        yield from parts_of(part)
+
+
+# A pytree of arrays of any shapes.
+TREES = {"weight_decay: params", "weight_decay_map: params"}
+
+
+@pytest.mark.parametrize("op", public() + rules() + drop_ins(), ids=lambda op: op.__name__)
+def test_signatures_give_the_shape_of_every_array(op):
+    """As `help` shows them with the docstring: Float[Array, "n h w c"], never a bare Array."""
+    annotations = typing.get_type_hints(getattr(op, "__wrapped__", op))
+    assert annotations.keys() == {*inspect.signature(op).parameters, "return"}
+    for name, annotation in annotations.items():
+        parts = list(parts_of(annotation))
+        assert jax.Array not in parts, name
+        shaped = any(hasattr(part, "dim_str") for part in parts)
+        assert shaped or name != "return"
+    first, *_ = annotations
+    if f"{op.__name__}: {first}" not in TREES:
+        assert any(hasattr(part, "dim_str") for part in parts_of(annotations[first])), first
+
+
 def test_there_are_many_mutants_for_every_family():
     """60 deliberately wrong rules at least, and some for every file of operations."""
-    paths = sorted((ROOT / "tests").glob("test_mutants_*.py"))
-    modules = [importlib.import_module(path.stem) for path in paths]
-    mutants = [mutant for module in modules for mutant in module.MUTANTS]
+    mutants = all_mutants()
     assert len({mutant.name for mutant in mutants}) == len(mutants) >= 60
     files = {inspect.getfile(op) for op in public()}
     assert {inspect.getfile(mutant.case.op) for mutant in mutants} == files

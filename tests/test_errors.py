@@ -436,7 +436,7 @@ TABLE = [
     (lambda: models.logistic_regression(0), ValueError, "logistic_regression: outputs must be at least 1, got 0"),
     (lambda: models.mlp(4, 0), ValueError, "mlp: widths must be at least 1, got 0"),
     (lambda: models.mlp(outputs=0), ValueError, "mlp: outputs must be at least 1, got 0"),
-    (lambda: models.mlp(3, activation=jnp.sin), TypeError, "rule_of: op must be a public operation of jaxcnn"),
+    (lambda: models.mlp(3, activation=jnp.sin), TypeError, "mlp: activation must be a public operation of jaxcnn"),
     (lambda: models.mobilenet(0), ValueError, "mobilenet: classes must be at least 1, got 0"),
     (lambda: models.mobilenet(width=0), ValueError, "mobilenet: width must be finite and above 0, got 0"),
     (lambda: models.mobilenet(width="1"), TypeError, "mobilenet: width must be a number, got '1'"),
@@ -457,10 +457,10 @@ TABLE = [
     (lambda: layers.RMSNorm((0, 1), use_scale=False).init(KEY, (4,)), ValueError, "RMSNorm: axes must leave out the batch axis, got (0, 1) for (1, 4)"),
     (lambda: layers.GroupNorm(3).init(KEY, (4, 4)), ValueError, "group_norm: groups must divide the channels, got 3 for 4"),
     (lambda: layers.LocalResponseNorm(size=0).init(KEY, (4,)), ValueError, "local_response_norm: size must be at least 1, got 0"),
-    (lambda: layers.Activation(jnp.sin), TypeError, "rule_of: op must be a public operation of jaxcnn"),
-    (lambda: jc.autodiff_twin(jnp.sin), TypeError, "rule_of: op must be a public operation of jaxcnn"),
+    (lambda: layers.Activation(jnp.sin), TypeError, "Activation: op must be a public operation of jaxcnn"),
+    (lambda: jc.autodiff_twin(jnp.sin), TypeError, "autodiff_twin: thing, if no rule and no network, must be a public operation of jaxcnn"),
     (lambda: gradcheck.check_gradients(jc.relu), ValueError, "args must be one array at least, got none"),
-    (lambda: gradcheck.check_gradients(jc.relu, jnp.arange(3)), TypeError, "args[0] must hold floats, got dtype int64"),
+    (lambda: gradcheck.check_gradients(jc.relu, jnp.arange(3)), TypeError, "check_gradients: args[0] must hold floating-point numbers, got dtype int64"),
 ]  # fmt: skip
 
 

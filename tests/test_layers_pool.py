@@ -12,11 +12,15 @@ from jaxcnn.layers import (
     AdaptiveMaxPool,
     AvgPool,
     Conv,
+    ConvTranspose,
     Dense,
+    Dilate,
+    Fold,
     GlobalAvgPool,
     GlobalMaxPool,
     LpPool,
     MaxPool,
+    Patches,
     SumPool,
     Upsample,
     serial,
@@ -63,13 +67,22 @@ NETS = {
     "up, even window": serial(AvgPool(2), Upsample(2), Conv(1, 2)),
     "up twice": serial(Upsample(2), Conv(1, 2), Upsample((3, 2)), Conv(1, (4, 3))),
     "down and up": serial(LpPool(3, 2), Conv(1, 3), Upsample(2), Conv(1, 3, padding="SAME")),
+    "up by zeros": serial(AvgPool(2), Dilate(2), Conv(1, 3)),
+    "up by an input dilation": serial(Conv(1, 2), Conv(1, (3, 2), input_dilation=2)),
+    "up, transposed": serial(AvgPool(2), ConvTranspose(1, 3, stride=2), Conv(1, 2)),
+    "up, folded": serial(Patches(3, 2), Conv(9, 1), Fold(3, 2, input_size=(7, 7)), Conv(1, 2)),
     "adaptive, tiling": serial(Conv(1, 2), AdaptiveAvgPool((6, 5))),
     "adaptive, overlapping": serial(AdaptiveAvgPool((7, 9)), Conv(1, 2)),
     "adaptive, alone": serial(AdaptiveAvgPool((7, 18))),
 }
 
 
-@pytest.mark.parametrize("name", NETS)
+LONG = {"up by zeros", "up by an input dilation", "up, folded"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.full) if name in LONG else name for name in NETS]
+)
 def test_receptive_fields_by_gradient(name):
     """The largest extent, over all outputs, of what the gradient of one output does not leave 0."""
     # A map that grows needs no more than the widest field; a Jacobian row per output is costly.

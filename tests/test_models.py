@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -113,28 +114,42 @@ def test_the_maps_have_the_papers_sizes():
 
 # Every network of the zoo, narrow or shallow where that is a setting, on maps as small as it takes.
 ZOO = {
-    "lenet5 paper": (models.lenet5("paper"), (32, 32, 1)),
-    "fast_mnist": (models.fast_mnist(), (18, 16, 1)),
-    "accurate_mnist": (models.accurate_mnist(), (28, 28, 1)),
-    "vgg6": (models.vgg6(hidden=8), (8, 8, 3)),
-    "alexnet": (models.alexnet(7, widths=(6, 8, 4, 6, 8), hidden=16), (67, 67, 3)),
-    "small_alexnet": (models.small_alexnet(), (8, 7, 3)),
-    "resnet A": (models.resnet(8, width=4), (9, 8, 3)),
-    "resnet B": (models.resnet(8, width=4, shortcut="B"), (9, 8, 3)),
-    "resnet 18": (models.resnet_imagenet(18, 5, width=4, stages=(1, 2)), (17, 16, 3)),
-    "resnet 50": (models.resnet_imagenet(50, 5, width=2, stages=(1, 2)), (17, 16, 3)),
-    "densenet": (models.densenet(10, growth=4), (8, 9, 3)),
-    "mobilenet": (models.mobilenet(width=0.1, blocks=((64, 2),)), (8, 8, 3)),
-    "airbench94": (models.airbench94(widths=(8, 10, 12)), (31, 31, 3)),
-    "airbench96": (models.airbench96(widths=(4, 5, 6)), (31, 31, 3)),
-    "signal": (models.conv_pool_dense(), (18, 2)),
-    "map": (models.conv_pool_dense(), (12, 11, 1)),
-    "without pooling": (models.conv_dense(), (11, 12, 1)),
-    "gormley": (models.gormley_cnn(), (8, 9, 2)),
-    "ray": (layers.serial(models.ray_cnn(), layers.Flatten()), (8, 8, 1)),
-    "logistic regression": (models.logistic_regression(4), (5,)),
-    "mlp": (models.mlp(6, 5, outputs=4), (5,)),
+    "lenet5": (partial(models.lenet5), (32, 32, 1)),
+    "lenet5 1998": (partial(models.lenet5, "1998"), (32, 32, 1)),
+    "lenet5 paper": (partial(models.lenet5, "paper"), (32, 32, 1)),
+    "fast_mnist": (partial(models.fast_mnist), (18, 16, 1)),
+    "accurate_mnist": (partial(models.accurate_mnist), (28, 28, 1)),
+    "vgg6": (partial(models.vgg6, hidden=8), (8, 8, 3)),
+    "alexnet": (partial(models.alexnet, 7, widths=(6, 8, 4, 6, 8), hidden=16), (67, 67, 3)),
+    "small_alexnet": (partial(models.small_alexnet), (8, 7, 3)),
+    "resnet A": (partial(models.resnet, 8, width=4), (9, 8, 3)),
+    "resnet B": (partial(models.resnet, 8, width=4, shortcut="B"), (9, 8, 3)),
+    "resnet 18": (partial(models.resnet_imagenet, 18, 5, width=4, stages=(1, 2)), (17, 16, 3)),
+    "resnet 50": (partial(models.resnet_imagenet, 50, 5, width=2, stages=(1, 2)), (17, 16, 3)),
+    "densenet": (partial(models.densenet, 10, growth=4), (8, 9, 3)),
+    "mobilenet": (partial(models.mobilenet, width=0.1, blocks=((64, 2),)), (8, 8, 3)),
+    "airbench94": (partial(models.airbench94, widths=(8, 10, 12)), (31, 31, 3)),
+    "airbench96": (partial(models.airbench96, widths=(4, 5, 6)), (31, 31, 3)),
+    "signal": (partial(models.conv_pool_dense), (18, 2)),
+    "map": (partial(models.conv_pool_dense), (12, 11, 1)),
+    "without pooling": (partial(models.conv_dense), (11, 12, 1)),
+    "gormley": (partial(models.gormley_cnn), (8, 9, 2)),
+    "ray": (partial(models.ray_cnn), (8, 8, 1)),
+    "logistic regression": (partial(models.logistic_regression, 4), (5,)),
+    "mlp": (partial(models.mlp, 6, 5, outputs=4), (5,)),
 }
+
+
+def of_the_zoo(name):
+    """The network, flat at its end, and the shape of its input."""
+    model, shape = ZOO[name]
+    net = model()
+    return (layers.serial(net, layers.Flatten()) if name == "ray" else net), shape
+
+
+def test_the_zoo_has_every_public_model():
+    public = {model for model in vars(models).values() if inspect.isfunction(model)}
+    assert {model.func for model, _ in ZOO.values()} == public
 
 
 def drawn(net, shape, dtype=jnp.float64):
@@ -153,8 +168,9 @@ def drawn(net, shape, dtype=jnp.float64):
 
 # Long programs of what shorter ones consist of as well: every day only their shapes are followed.
 LONG = {
-    "lenet5 paper", "accurate_mnist", "vgg6", "alexnet", "resnet B", "resnet 18", "resnet 50",
-    "densenet", "airbench94", "airbench96", "small_alexnet", "map", "logistic regression",
+    "lenet5", "lenet5 1998", "lenet5 paper", "accurate_mnist", "vgg6", "alexnet", "resnet B",
+    "resnet 18", "resnet 50", "densenet", "airbench94", "airbench96", "small_alexnet", "map",
+    "logistic regression",
 }  # fmt: skip
 LABELS = jnp.array([3, 1, 0])
 
@@ -162,7 +178,7 @@ LABELS = jnp.array([3, 1, 0])
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", sorted(LONG))
 def test_back_propagation_fits(name):
-    net, shape = ZOO[name]
+    net, shape = of_the_zoo(name)
     params, state = jax.eval_shape(lambda key: net.init(key, shape), KEY)
     x = jax.ShapeDtypeStruct((3, *shape), jnp.float32)
     found = jax.eval_shape(
@@ -181,7 +197,7 @@ def test_back_propagation_fits(name):
     "name", [pytest.param(name, marks=FULL) if name in LONG else name for name in ZOO]
 )
 def test_three_roads_agree(name):
-    net, shape = ZOO[name]
+    net, shape = of_the_zoo(name)
     params, state = drawn(net, shape)
     x = jnp.asarray(np.random.default_rng(1).standard_normal((3, *shape)))
     cross_entropy = jc.softmax_cross_entropy

@@ -3,7 +3,7 @@
 import numpy as np
 
 import jaxcnn as jc
-from experiments.case import Case, apart
+from experiments.case import Case, apart, levels, whole
 
 
 def stretched(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -33,6 +33,20 @@ CASES: list[Case] = [
     Case(jc.maxout, {"x": (3, 6)}, {"pieces": 2}, kinked=True),
     Case(jc.maxout, {"x": (1, 2, 3, 5)}, {"pieces": 5}, kinked=True),
     Case(jc.maxout, {"x": (2, 3)}, {"pieces": 1}, kinked=True),
+    *(
+        Case(op, {"x": (2, 5)}, settings, draw={"x": whole}, on_kinks=True)
+        for op, settings in (
+            (jc.relu, {}),
+            (jc.relu6, {}),
+            (jc.leaky_relu, {"slope": 0.2}),
+            (jc.elu, {"alpha": 0.3}),
+            (jc.selu, {}),
+            (jc.hard_sigmoid, {}),
+            (jc.hard_tanh, {}),
+            (jc.hard_swish, {}),
+        )
+    ),
+    Case(jc.maxout, {"x": (3, 6)}, {"pieces": 3}, draw={"x": levels}, on_kinks=True),
 ]
 
 LARGE: list[Case] = [

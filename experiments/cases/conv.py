@@ -88,6 +88,11 @@ CASES: list[Case] = [
     _linear(
         jc.table_conv, {"x": (1, 6, 3), "weights": (2, 9)}, {"table": TABLE, "padding": "SAME"}
     ),
+    _linear(  # as many maps out as in
+        jc.table_conv,
+        {"x": (1, 5, 6, 3), "weights": (3, 2, 6), "bias": (3,)},
+        {"table": ((0, 1), (1, 2), (0, 2))},
+    ),
     _transpose((2, 4, 3, 4), (3, 2, 3, 4)),
     _transpose((1, 3, 4, 2), (3, 3, 1, 2), stride=3, output_padding=(2, 0)),
     _transpose((2, 3, 4, 6), (3, 2, 2, 6), groups=2, stride=2, padding=1, output_padding=1),

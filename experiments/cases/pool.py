@@ -3,7 +3,7 @@
 from functools import partial
 
 import jaxcnn as jc
-from experiments.case import Case, switch_array
+from experiments.case import Case, levels, switch_array
 
 _linear = partial(Case, multilinear=True)
 
@@ -98,6 +98,7 @@ CASES: list[Case] = [
     _linear(jc.sum_pool_input_grad, {"delta": (1, 2, 2, 1)}, {"window": 2, "input_size": (5, 4)}),
     _linear(jc.upsample, {"x": (2, 3, 2, 2)}, {"size": (2, 3)}),
     _linear(jc.upsample, {"x": (1, 2, 3, 2, 1)}, {"size": 2}),
+    Case(jc.max_pool, {"x": (2, 6, 6, 2)}, {"window": 2}, draw={"x": levels}, on_kinks=True),
 ]
 
 LARGE: list[Case] = [

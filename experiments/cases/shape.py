@@ -17,9 +17,11 @@ CASES: list[Case] = [
     _linear(jc.subsample, {"x": (2, 7, 6, 2)}, {"rate": (3, 2)}),
     _linear(jc.subsample, {"x": (1, 3, 5, 4, 1)}, {"rate": 2}),
     _linear(jc.flatten, {"x": (2, 3, 4, 2)}),
+    _linear(jc.flatten, {"x": (2, 3, 3, 2)}),  # square: the wrong order has the right shape
     _linear(jc.unflatten, {"x": (2, 24)}, {"shape": (3, 4, 2)}),
     _linear(jc.concatenate, {"a": (2, 3, 2), "b": (2, 3, 1), "c": (2, 3, 4)}, together="parts"),
     _linear(jc.concatenate, {"a": (1, 2)}, together="parts"),
+    _linear(jc.concatenate, {"a": (2, 3), "b": (2, 3)}, together="parts"),
     _linear(jc.split, {"x": (2, 3, 6)}, {"sizes": (2, 1, 3)}, output=0),
     _linear(jc.split, {"x": (2, 3, 6)}, {"sizes": (2, 1, 3)}, output=2),
     *(

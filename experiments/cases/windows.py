@@ -3,7 +3,7 @@
 from functools import partial
 
 import jaxcnn as jc
-from experiments.case import Case, switch_array
+from experiments.case import Case, levels, switch_array
 
 _linear = partial(Case, multilinear=True)
 _kinked = partial(Case, kinked=True)
@@ -29,6 +29,11 @@ CASES: list[Case] = [
     _kinked(jc.adaptive_max_pool, {"x": (2, 11, 3)}, {"output_size": 4}),
     _kinked(jc.adaptive_max_pool, {"x": (1, 3, 5, 4, 1)}, {"output_size": (2, 1, 3)}),
     _kinked(jc.adaptive_max_pool, {"x": (2, 5, 1, 2)}, {"output_size": (3, 2)}),  # a thin map
+    _kinked(jc.adaptive_max_pool, {"x": (1, 7, 5, 2)}, {"output_size": (3, 4)}),
+    *(
+        Case(op, {"x": (2, 3, 4, 2)}, settings, draw={"x": levels}, on_kinks=True)
+        for op, settings in ((jc.global_max_pool, {}), (jc.adaptive_max_pool, {"output_size": 2}))
+    ),
     _linear(
         jc.max_unpool,
         {"x": (2, 3, 2, 2)},

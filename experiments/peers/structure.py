@@ -32,6 +32,7 @@ def geometry_of(layer: Any, shape: Sequence[int]) -> Geometry:
         stride=stride,
         padding=layer.padding,
         dilation=layer.dilation,
+        input_dilation=getattr(layer, "input_dilation", 1),
         ceil_mode=getattr(layer, "ceil_mode", False),
     )
 

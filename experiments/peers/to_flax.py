@@ -143,7 +143,7 @@ def _leaf(layer: Leaf, params: Any, state: Any, shape: tuple[int, ...]) -> Any:
     # Nothing is drawn: the parameters are set afterwards.
     rngs, zeros = nnx.Rngs(0), nnx.initializers.zeros
     match layer:
-        case layers.Conv() | layers.DepthwiseConv():
+        case layers.Conv() | layers.DepthwiseConv() if layer.padding_mode == "zeros":
             geometry = geometry_of(layer, shape)
             depthwise = isinstance(layer, layers.DepthwiseConv)
             return nnx.Conv(
@@ -152,8 +152,10 @@ def _leaf(layer: Leaf, params: Any, state: Any, shape: tuple[int, ...]) -> Any:
                 geometry.window,
                 geometry.stride,
                 padding=geometry.padding,
+                input_dilation=geometry.input_dilation,
                 kernel_dilation=geometry.dilation,
                 feature_group_count=shape[-1] if depthwise else layer.groups,
+                precision=layer.precision,
                 use_bias=layer.use_bias,
                 kernel_init=zeros,
                 param_dtype=params["kernel"].dtype,

@@ -127,7 +127,7 @@ class _Builder:
     def _leaf(self, layer: Leaf, params, state, shape, path) -> nn.Module:
         axes = len(shape) - 1
         match layer:
-            case layers.Conv() | layers.DepthwiseConv():
+            case layers.Conv() | layers.DepthwiseConv() if _plain(layer):
                 return self._conv(layer, params, shape, path)
             case layers.Dense():
                 return self._dense(layer, params, shape, path)
@@ -224,6 +224,11 @@ class _Builder:
         parameter = nn.Parameter(torch.from_numpy(array))
         setattr(module, name, parameter)
         self.links.append(Link(path, parameter, back))
+
+
+def _plain(layer: Any) -> bool:
+    """Whether a convolution has no setting without a translation."""
+    return layer.padding_mode == "zeros" and getattr(layer, "input_dilation", 1) == 1
 
 
 def _kernel(kernel: np.ndarray) -> np.ndarray:

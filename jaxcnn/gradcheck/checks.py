@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxcnn import check
 from jaxcnn.gradcheck.derivatives import (
     Function,
-    finite_differences,
-    jacobian,
     pullback_arguments,
+    pulled_and_expected,
     random_like,
     second_derivatives,
     up_to_pullback,
@@ -37,9 +37,10 @@ def check_gradients(
 ) -> list[Finding]:
     """All that can be said about the derivatives of f at these arguments.
 
-    Its Jacobian is compared with central differences; with a twin its value and its pullbacks are
-    compared with the twin's. Without one, and if orders is 2 or more, its pullback is compared with
-    central differences too. Second derivatives must be symmetric.
+    Its Jacobian, and its pullback at a random cotangent, which shows whether that is linear, are
+    compared with central differences; with a twin its value and its pullbacks are compared with the
+    twin's. Without one, and if orders is 2 or more, its pullback is compared with central
+    differences too. Second derivatives must be symmetric.
 
     Args:
         f: a function of args; its result is an array, or a pytree of arrays.
@@ -67,16 +68,29 @@ def check_gradients(
     """
     op = "check_gradients"
     leaves, structure = jax.tree.flatten(args)
-    arrays = [jnp.asarray(leaf) for leaf in leaves]
+    arrays = _arrays(op, leaves)
+    orders = check.integer(op, "orders", orders, minimum=0)
+    floor = check.number(op, "floor", floor, positive=True)
+    check.integer(op, "seed", seed, minimum=0)
+    if step is not None:
+        check.number(op, "step", step, positive=True)
+    if symmetry is not None:
+        check.boolean(op, "symmetry", symmetry)
+    check.function(op, "f", f)
+    for name, function in (("twin", twin), ("adjoint", adjoint)):
+        if function is not None:
+            check.function(op, name, function)
+    if adjoint is not None and len(arrays) != 1:
+        raise ValueError(f"{op}: adjoint must be that of an f of one array, got {len(arrays)} args")
     tolerance, difference_tolerance = _tolerances(op, arrays, tolerance, difference_tolerance)
     if twin is None and difference_tolerance is None:
         raise ValueError(f"{op}: twin must be given where differences are left out, got None")
     f, twin = (_of_leaves(function, structure) for function in (f, twin))
     findings = []
 
-    def compare(check: str, value: Any, reference: Any, bound: float) -> None:
+    def compare(what: str, value: Any, reference: Any, bound: float) -> None:
         error, where = relative_error(value, reference, floor)
-        findings.append(Finding(check, error, where, bound))
+        findings.append(Finding(what, error, where, bound))
 
     if twin is not None:
         arguments = pullback_arguments(f, orders, arrays, seed)
@@ -89,8 +103,7 @@ def check_gradients(
         flat = _one_result(f)
         compare(
             "Jacobian against central differences",
-            jax.jit(partial(jacobian, flat))(arrays),
-            jax.jit(partial(finite_differences, flat, step=step))(arrays),
+            *pulled_and_expected(flat, arrays, step, seed),
             difference_tolerance,
         )
         if twin is None and orders > 1:
@@ -100,8 +113,7 @@ def check_gradients(
             both = jax.tree.leaves((cotangent, *arrays))
             compare(
                 "pullback's Jacobian against central differences",
-                jax.jit(partial(jacobian, flat_pulled))(both),
-                jax.jit(partial(finite_differences, flat_pulled, step=step))(both),
+                *pulled_and_expected(flat_pulled, both, step, seed + 1),
                 difference_tolerance,
             )
     if orders > 1 if symmetry is None else symmetry:
@@ -115,20 +127,30 @@ def check_gradients(
     return findings
 
 
+def _arrays(op: str, leaves: list[Any]) -> list[Array]:
+    """The leaves of the arguments as arrays of floats of one dtype."""
+    if not leaves:
+        raise ValueError(f"{op}: args must be one array at least, got none")
+    first = check.float_array(op, "args[0]", leaves[0])
+    like = "args[0]", first
+    others = [
+        check.float_array(op, f"args[{position}]", leaf, like=like)
+        for position, leaf in enumerate(leaves[1:], start=1)
+    ]
+    return [first, *others]
+
+
 def _tolerances(
     op: str, arrays: list[Array], tolerance: float | None, differences: float | str | None
 ) -> tuple[float, float | None]:
     """Those given, or the defaults for the dtype of the arrays."""
-    if not arrays:
-        raise ValueError(f"{op}: args must be one array at least, got none")
-    for position, a in enumerate(arrays):
-        if not jnp.issubdtype(a.dtype, jnp.floating):
-            raise TypeError(f"{op}: args[{position}] must hold floats, got dtype {a.dtype}")
-        if a.dtype != arrays[0].dtype:
-            raise TypeError(
-                f"{op}: args[{position}] must have the dtype of args[0], {arrays[0].dtype}, "
-                f"got {a.dtype}"
-            )
+    if isinstance(differences, str) and differences != "default":
+        raise ValueError(
+            f'{op}: difference_tolerance must be "default", a number or None, got {differences!r}'
+        )
+    for name, bound in (("tolerance", tolerance), ("difference_tolerance", differences)):
+        if bound not in (None, "default"):
+            check.number(op, name, bound, minimum=0)
     found = TOLERANCES.get(arrays[0].dtype.name)
     if found is None and (tolerance is None or differences == "default"):
         raise ValueError(
@@ -167,6 +189,24 @@ def assert_gradients(f: Function, *args: Any, **options: Any) -> None:
 
 
 def adjoint_error(f: Function, adjoint: Function, x: Array, y: Array) -> float:
-    """|⟨f(x), y⟩ − ⟨x, f*(y)⟩| relative to Σ|f(x) y|: zero for a linear map and its adjoint."""
+    """|⟨f(x), y⟩ − ⟨x, f*(y)⟩| relative to Σ|f(x) y|: zero for a linear map and its adjoint.
+
+    Args:
+        f: a linear map of one array.
+        adjoint: what is said to be its adjoint.
+        x: an array of the shape that f takes.
+        y: an array of the shape that f returns.
+
+    Raises:
+        TypeError: f or adjoint is no function, or x or y no float array.
+        ValueError: the shapes of f(x) and y differ, or those of adjoint(y) and x.
+    """
+    op = "adjoint_error"
+    check.function(op, "f", f)
+    check.function(op, "adjoint", adjoint)
+    x = check.float_array(op, "x", x)
+    y = check.float_array(op, "y", y)
+    check.shape(op, "y", y, jax.eval_shape(f, x).shape)
+    check.shape(op, "x", x, jax.eval_shape(adjoint, y).shape)
     left, right = jax.jit(f)(x) * y, x * jax.jit(adjoint)(y)
     return float(abs(left.sum() - right.sum()) / abs(left).sum())

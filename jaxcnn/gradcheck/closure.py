@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import jax
 from jax import Array
 
+from jaxcnn import check
 from jaxcnn.gradcheck.derivatives import Function, cotangent_shapes, pullback
 
 # All that a rule leaves to JAX to differentiate. Sums, products, selections and moves: polynomials.
@@ -26,15 +27,26 @@ def open_primitives(f: Function, order: int, *args: Array, home: str = "jaxcnn")
     `custom_vjp` calls: those are closed, provided that their rules are, which the next order shows.
     An empty set says: written by hand throughout. A `custom_vjp` whose function is not defined in
     the package `home`, and any `custom_jvp`, is reported under its name.
+
+    Raises:
+        TypeError: f is no function, order no integer, or an argument no float array.
+        ValueError: order is negative, or home no package.
     """
+    check.function("open_primitives", "f", f)
+    check.integer("open_primitives", "order", order, minimum=0)
+    args = tuple(
+        check.float_array("open_primitives", f"args[{i}]", arg) for i, arg in enumerate(args)
+    )
     arguments: tuple = tuple(args)
     for shape in cotangent_shapes(f, order, args):
         arguments = (arguments, shape)
     found: set[str] = set()
     # The package's own folder, not its name: a checkout may lie in a folder of the same name.
-    spec = find_spec(home)
+    spec = find_spec(home) if isinstance(home, str) and home.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"home must be the name of an installed package, got {home!r}")
+        raise ValueError(
+            f"open_primitives: home must be the name of an installed package, got {home!r}"
+        )
     folders = [str(folder) + os.sep for folder in spec.submodule_search_locations]
 
     def visit(jaxpr):

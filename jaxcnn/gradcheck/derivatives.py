@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxcnn import check
+
 Function = Callable[..., Any]
 
 
@@ -17,9 +19,13 @@ def pullback(f: Function, order: int) -> Function:
     Order 0 is f itself. Order n maps the arguments of order n − 1 and a cotangent of its result to
     the gradients with respect to all those arguments, earlier cotangents included: so a rule that
     forgets that its backward pass depends on δ is found out at order 2.
+
+    Raises:
+        TypeError: f is no function, or order no integer.
+        ValueError: order is negative.
     """
     g = f
-    for _ in range(order):
+    for _ in range(_checked("pullback", f, order)):
 
         def g(args, cotangent, below=g):
             return jax.vjp(below, *args)[1](cotangent)
@@ -31,7 +37,11 @@ def up_to_pullback(f: Function, order: int) -> Function:
     """As `pullback`, with the results of every order from 0 on, in one program.
 
     A pullback computes those below it on the way; so one program is half of what several would be.
+
+    Raises:
+        TypeError, ValueError: as `pullback` does.
     """
+    order = _checked("up_to_pullback", f, order)
 
     def results(order: int, arguments: tuple) -> tuple[Any, tuple]:
         """The result of that order, and those of all orders up to it."""
@@ -47,7 +57,14 @@ def up_to_pullback(f: Function, order: int) -> Function:
 
 
 def pullback_arguments(f: Function, order: int, args: Sequence[Array], seed: int = 0) -> tuple:
-    """Arguments for `pullback(f, order)`: args, and normal random cotangents at every order."""
+    """Arguments for `pullback(f, order)`: args, and normal random cotangents at every order.
+
+    Raises:
+        TypeError, ValueError: as `pullback` does; or seed is no integer of 0 or more.
+    """
+    order = _checked("pullback_arguments", f, order)
+    check.integer("pullback_arguments", "seed", seed, minimum=0)
+    _check_sequence("pullback_arguments", args)
     arguments: tuple = tuple(args)
     for n, shape in enumerate(cotangent_shapes(f, order, args)):
         arguments = (arguments, random_like(shape, seed + n))
@@ -58,7 +75,15 @@ def random_like(tree: Any, seed: int) -> Any:
     """Normal random numbers in the shape of a pytree of arrays or of their shapes.
 
     Drawn by NumPy: JAX would compile a program for every shape.
+
+    Raises:
+        TypeError: a leaf of tree is no array and no shape of one, or seed no integer.
+        ValueError: seed is negative.
     """
+    check.integer("random_like", "seed", seed, minimum=0)
+    for leaf in jax.tree.leaves(tree):
+        if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
+            raise TypeError(f"random_like: tree must hold arrays or their shapes, got {leaf!r}")
     # A stream of its own: a caller who draws arguments from the same seed must not get cotangents
     # equal to them, or xᵀδ would be symmetric and its transpose pass for it.
     generator = np.random.default_rng([seed, 0xDE17A])
@@ -81,11 +106,46 @@ def cotangent_shapes(f: Function, order: int, args: Sequence[Any]) -> list[Any]:
 
 
 def jacobian(f: Function, args: Sequence[Array]) -> tuple[Array, ...]:
-    """∂f/∂args by the pullback of f, one cotangent per element of the output: outputs × inputs."""
+    """∂f/∂args by the pullback of f, one cotangent per element of the output: outputs × inputs.
+
+    Raises:
+        TypeError: f is no function, or an argument no float array.
+    """
+    args = _arrays("jacobian", f, args)
+    y = jax.eval_shape(f, *args)
+    return _pulled(f, args, jnp.eye(y.size, dtype=y.dtype))
+
+
+def _pulled(f: Function, args: Sequence[Array], cotangents: Array) -> tuple[Array, ...]:
+    """The pullback of f at every row of cotangents, flat: rows × inputs for every argument."""
     y, pull = jax.vjp(f, *args)
-    basis = jnp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
-    rows = jax.lax.map(pull, basis)
-    return tuple(row.reshape(y.size, -1) for row in rows)
+    rows = jax.lax.map(pull, cotangents.reshape(-1, *y.shape))
+    return tuple(row.reshape(len(cotangents), -1) for row in rows)
+
+
+def pulled_and_expected(
+    f: Function, args: Sequence[Array], step: float | None, seed: int
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The Jacobian by the pullback of f, and by central differences, with a last row in both.
+
+    That is the pullback of a random cotangent w, and wᵀ times the differences: single cotangents
+    do not show a pullback that is not linear, as one that puts = for +=.
+    """
+    y = jax.eval_shape(f, *args)
+    w = random_like(y, seed).reshape(1, -1)
+
+    def found(args):
+        return _pulled(f, args, jnp.concatenate([jnp.eye(y.size, dtype=y.dtype), w]))
+
+    def expected(args):
+        differences = finite_differences(f, args, step)
+        # On an accelerator a product of matrices may be coarser than what it is made of.
+        return tuple(
+            jnp.concatenate([rows, jnp.matmul(w, rows, precision="highest")])
+            for rows in differences
+        )
+
+    return jax.jit(found)(args), jax.jit(expected)(args)
 
 
 def finite_differences(
@@ -94,7 +154,14 @@ def finite_differences(
     """∂f/∂args by central differences, (f(a + h eᵢ) − f(a − h eᵢ)) / 2h: outputs × inputs.
 
     The step h is by default that of each argument's dtype.
+
+    Raises:
+        TypeError: f is no function, an argument no float array, or step no number.
+        ValueError: step is not above 0.
     """
+    args = _arrays("finite_differences", f, args)
+    if step is not None:
+        step = check.number("finite_differences", "step", step, positive=True)
     columns = []
     for position, a in enumerate(args):
         h = default_step(a.dtype) if step is None else step
@@ -110,8 +177,29 @@ def finite_differences(
     return tuple(columns)
 
 
+def _checked(op: str, f: Any, order: Any) -> int:
+    check.function(op, "f", f)
+    return check.integer(op, "order", order, minimum=0)
+
+
+def _check_sequence(op: str, args: Any) -> None:
+    if not isinstance(args, Sequence) or isinstance(args, str):
+        raise TypeError(f"{op}: args must be a sequence of arrays, got {type(args).__name__}")
+
+
+def _arrays(op: str, f: Any, args: Any) -> list[Array]:
+    check.function(op, "f", f)
+    _check_sequence(op, args)
+    return [check.float_array(op, f"args[{i}]", a) for i, a in enumerate(args)]
+
+
 def default_step(dtype: Any) -> float:
-    """The step that balances truncation and rounding in a central difference: ∛ε."""
+    """The step that balances truncation and rounding in a central difference: ∛ε.
+
+    Raises:
+        TypeError: dtype is none of floats.
+    """
+    check.float_dtype("default_step", "dtype", dtype)
     return float(np.cbrt(jnp.finfo(dtype).eps))
 
 
@@ -120,7 +208,13 @@ def second_derivatives(f: Function, args: Sequence[Array], seed: int = 0) -> Arr
 
     Reverse over reverse: a row is the pullback of a gradient, so that a rule whose backward pass
     forgets what it depends on shows.
+
+    Raises:
+        TypeError: f is no function, an argument no float array, or seed no integer.
+        ValueError: seed is negative.
     """
+    args = _arrays("second_derivatives", f, args)
+    check.integer("second_derivatives", "seed", seed, minimum=0)
     weights = random_like(jax.eval_shape(f, *args), seed)
     sizes = np.cumsum([a.size for a in args])[:-1]
 

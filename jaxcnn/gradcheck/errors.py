@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxcnn import check
+
 # Below this size the reference counts as zero, and the error is measured against this size instead:
 # the rounding of a sum that cancels must not be divided by what is left of the sum.
 FLOOR = 1e-3
@@ -35,7 +37,16 @@ def relative_error(value: Any, reference: Any, floor: float = FLOOR) -> tuple[fl
 
     The reference counts as no smaller than the floor. NaN equals NaN and ∞ itself. A difference in
     structure, shape or dtype is an infinite error.
+
+    Raises:
+        TypeError: value or reference hold anything but arrays, or floor is no number.
+        ValueError: floor is not above 0.
     """
+    floor = check.number("relative_error", "floor", floor, positive=True)
+    for side, tree in (("value", value), ("reference", reference)):
+        for leaf in jax.tree.leaves(tree):
+            if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
+                raise TypeError(f"relative_error: {side} must hold arrays, got {leaf!r}")
     values, tree = jax.tree.flatten_with_path(value)
     references, reference_tree = jax.tree.flatten_with_path(reference)
     if tree != reference_tree:

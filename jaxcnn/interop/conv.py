@@ -65,6 +65,12 @@ def conv_general_dilated(
     lhs = check.float_array(op, "lhs", lhs)
     rhs = check.float_array(op, "rhs", rhs, like=("lhs", lhs))
     layout = arguments.layout(op, lhs, rhs, dimension_numbers)
+    if out_sharding is not None and not isinstance(
+        out_sharding, (jax.sharding.Sharding, jax.sharding.PartitionSpec)
+    ):
+        raise TypeError(
+            f"{op}: out_sharding must be a sharding or a PartitionSpec, got {out_sharding!r}"
+        )
     y = _correlate(
         op,
         _maps(lhs, layout),

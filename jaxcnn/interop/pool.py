@@ -23,6 +23,10 @@ def max_pool(
 ) -> Float[Array, "*npq c"]:
     """y = the maximum over every window: Flax's `max_pool` with the rule of `jaxcnn.max_pool`.
 
+    Backward, with δ = ∂L/∂y: ∂x = M(x) • upsample(δ), M one at the first maximum of every window,
+    in row-major order, and zero elsewhere; where windows overlap, their gradients add up.
+    Source: Huang, "Max pooling layer"; Quan, 7.3; the arguments are those of Flax.
+
     Args:
         inputs: maps, channels last, with any number of batch axes, none included.
         window_shape: size of the window along each of the 1 to 3 spatial axes, in elements.
@@ -42,7 +46,21 @@ def min_pool(
     strides: Sequence[int] | None = None,
     padding: LaxPadding = "VALID",
 ) -> Float[Array, "*npq c"]:
-    """y = the minimum over every window, −max(−x): Flax's `min_pool`; see `max_pool`."""
+    """y = the minimum over every window, −max(−x): Flax's `min_pool`, by the rule of the maximum.
+
+    Backward, with δ = ∂L/∂y: ∂x = M(−x) • upsample(δ), M one at the first minimum of every window;
+    the two signs cancel.
+    Source: as `max_pool`, of which it is the mirror image; the arguments are those of Flax.
+
+    Args:
+        inputs: see `max_pool`, as are window_shape, strides and padding.
+        window_shape: see `max_pool`.
+        strides: see `max_pool`.
+        padding: see `max_pool`.
+
+    Raises:
+        TypeError, ValueError: as `max_pool` does.
+    """
     inputs = -check.float_array("min_pool", "inputs", inputs)
     return -_pool("min_pool", max_pooling.max_pool, inputs, window_shape, strides, padding)
 
@@ -55,6 +73,10 @@ def avg_pool(
     count_include_pad: bool = True,
 ) -> Float[Array, "*npq c"]:
     """y = the mean over every window: Flax's `avg_pool` with the rule of `jaxcnn.avg_pool`.
+
+    Backward, with δ = ∂L/∂y: ∂x = upsample(δ / elements counted in the window); every element
+    collects a share from every window that holds it.
+    Source: Huang, "Average pooling layer"; Quan, 7.3; the arguments are those of Flax.
 
     Args:
         inputs: see `max_pool`, as are window_shape, strides and padding.

@@ -11,10 +11,10 @@ state are nested dicts under the names of the layers; a layer without any does n
 
 from jaxcnn.layers.base import Layer as Layer
 from jaxcnn.layers.base import Leaf as Leaf
+from jaxcnn.layers.channels import CropChannels as CropChannels
 from jaxcnn.layers.channels import PadChannels as PadChannels
 from jaxcnn.layers.channels import Scale as Scale
 from jaxcnn.layers.channels import ScaleChannels as ScaleChannels
-from jaxcnn.layers.channels import Subsample as Subsample
 from jaxcnn.layers.combinators import Branches as Branches
 from jaxcnn.layers.combinators import Identity as Identity
 from jaxcnn.layers.combinators import Serial as Serial
@@ -22,14 +22,14 @@ from jaxcnn.layers.combinators import concatenated as concatenated
 from jaxcnn.layers.combinators import heads as heads
 from jaxcnn.layers.combinators import residual as residual
 from jaxcnn.layers.combinators import serial as serial
-from jaxcnn.layers.conv import ConvTranspose as ConvTranspose
-from jaxcnn.layers.conv import DepthwiseConv as DepthwiseConv
-from jaxcnn.layers.conv import Pad as Pad
-from jaxcnn.layers.conv import TableConv as TableConv
-from jaxcnn.layers.conv import separable_conv as separable_conv
+from jaxcnn.layers.conv import Conv as Conv
+from jaxcnn.layers.conv import TrueConv as TrueConv
+from jaxcnn.layers.conv_variants import ConvTranspose as ConvTranspose
+from jaxcnn.layers.conv_variants import DepthwiseConv as DepthwiseConv
+from jaxcnn.layers.conv_variants import TableConv as TableConv
+from jaxcnn.layers.conv_variants import separable_conv as separable_conv
 from jaxcnn.layers.embedding import Embedding as Embedding
 from jaxcnn.layers.leaves import Activation as Activation
-from jaxcnn.layers.leaves import Conv as Conv
 from jaxcnn.layers.leaves import Dense as Dense
 from jaxcnn.layers.leaves import Dropout as Dropout
 from jaxcnn.layers.leaves import Flatten as Flatten
@@ -51,6 +51,12 @@ from jaxcnn.layers.pool import SumPool as SumPool
 from jaxcnn.layers.pool import Upsample as Upsample
 from jaxcnn.layers.regularisation import DropBlock as DropBlock
 from jaxcnn.layers.regularisation import SpatialDropout as SpatialDropout
+from jaxcnn.layers.shape import Dilate as Dilate
+from jaxcnn.layers.shape import Fold as Fold
+from jaxcnn.layers.shape import Pad as Pad
+from jaxcnn.layers.shape import Patches as Patches
+from jaxcnn.layers.shape import Subsample as Subsample
+from jaxcnn.layers.shape import Unflatten as Unflatten
 from jaxcnn.layers.summary import Row as Row
 from jaxcnn.layers.summary import rows as rows
 from jaxcnn.layers.summary import summary as summary

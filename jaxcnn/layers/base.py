@@ -1,8 +1,8 @@
 """What every layer is: a frozen value with `init` and `apply`; a leaf applies one operation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, ClassVar, NamedTuple
 
@@ -49,11 +49,12 @@ class Layer:
         """Draw the parameters and the state, for examples of the given shape (no batch axis).
 
         Raises:
-            TypeError: key is no key.
+            TypeError: key is no key, or dtype none of floats.
             ValueError: a layer does not fit the shape that reaches it; a note names the layer.
         """
         check.key("init", "key", key)
-        shape = check.per_axis("init", "input_shape", tuple(input_shape), len(input_shape))
+        check.float_dtype("init", "dtype", dtype)
+        shape = check.size("init", "input_shape", input_shape)
         params, state, _ = self._build(key, shape, dtype)
         return params, state
 
@@ -88,12 +89,21 @@ class Leaf(Layer):
     A rule's arguments are the input, then the layer's parameters in the order of
     `parameter_names` (None for one that the layer does without), then whatever else it needs. One
     without state says in `call` what it does; one with state names it in `states` and says in
-    `run` what it does and how the state goes on.
+    `run` what it does and how the state goes on. Where the input goes through another operation
+    first, `first` names it: one rule after the other, each with a backward pass of its own.
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
 
     rule: Rule
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            name, value = setting.name, getattr(self, setting.name)
+            if isinstance(setting.default, bool):
+                check.boolean(type(self).__name__, name, value)
+            elif name.endswith(("_init", "rule")) and value is not setting.default:
+                check.function(type(self).__name__, name, value)
 
     @property
     def kind(self) -> str:
@@ -118,6 +128,11 @@ class Leaf(Layer):
         del train
         return self.rule
 
+    def first(self, x: Any) -> "Leaf | None":
+        """A leaf without parameters or state that x goes through first; none unless said so."""
+        del x
+        return None
+
     def window(self, shape: tuple[int, ...]) -> Window | None:
         """What one output element looks at in an input of that shape; None is everything."""
         del shape
@@ -137,6 +152,10 @@ class Leaf(Layer):
         self, params: Tree, state: Tree, x: Array, *, key: Array | None = None, train: bool = False
     ) -> tuple[Array, Tree]:
         """Run the operation: see `Layer.apply`."""
+        check_pass("apply", params, state, key, train)
+        first = self.first(x)
+        if first is not None:
+            x, _ = first.apply({}, {}, x)
         return self.run(params, state, x, key=key, train=train, rule=self.rule_for(train))
 
     def _build(self, key, shape, dtype):
@@ -153,6 +172,18 @@ def _draw(key: Array, wanted: dict[str, Parameter], dtype: DTypeLike) -> Tree:
         name: parameter.initializer(k, parameter.shape, dtype)
         for k, (name, parameter) in zip(keys, wanted.items(), strict=False)
     }
+
+
+def check_pass(op: str, params: Any, state: Any, key: Any, train: Any) -> None:
+    """Raise unless these are parameters and a state as `init` returns them, a key, a bool."""
+    for name, tree in (("params", params), ("state", state)):
+        if not isinstance(tree, Mapping):
+            raise TypeError(
+                f"{op}: {name} must be a dict, as init returns it, got {type(tree).__name__}"
+            )
+    if key is not None:
+        check.key(op, "key", key)
+    check.boolean(op, "train", train)
 
 
 @contextmanager

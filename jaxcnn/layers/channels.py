@@ -1,20 +1,20 @@
-"""Layers that act on channels alone, and the subsampling that goes with them in a shortcut."""
+"""Layers that act on channels alone."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 from jax.nn import initializers
 
 from jaxcnn import check
-from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, Window, take
+from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, take
 from jaxcnn.ops.channels import (
+    crop_channels,
+    crop_channels_map,
     pad_channels,
     pad_channels_map,
     scale_channels,
     scale_channels_map,
 )
-from jaxcnn.ops.shape import subsample, subsample_map
 
 ones: Initializer = initializers.ones
 zeros: Initializer = initializers.zeros
@@ -33,17 +33,15 @@ class PadChannels(Leaf):
 
 
 @dataclass(frozen=True)
-class Subsample(Leaf):
-    """y = every element at a multiple of the rate; see `jaxcnn.subsample`."""
+class CropChannels(Leaf):
+    """y = x without so many channels before and after; see `jaxcnn.crop_channels`."""
 
-    rate: int | Sequence[int]
-    rule: Rule = field(default=subsample_map, kw_only=True)
-
-    def window(self, shape):  # noqa: D102
-        return Window(1, self.rate)
+    before: int = 0
+    after: int = 0
+    rule: Rule = field(default=crop_channels_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return subsample(x, self.rate, rule=rule)
+        return crop_channels(x, self.before, self.after, rule=rule)
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,7 @@ class Scale(Leaf):
     rule: Rule = field(default=scale_channels_map, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         check.number("Scale", "factor", self.factor)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102

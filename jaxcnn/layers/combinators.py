@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcnn.layers.base import Layer, Leaf, Rule, Tree, named
+from jaxcnn import check
+from jaxcnn.layers.base import Layer, Leaf, Rule, Tree, check_pass, named
 from jaxcnn.ops.join import concatenate, concatenate_map
 
 Children = tuple[tuple[str, Layer], ...]
@@ -18,6 +19,24 @@ class Combinator(Layer):
     """A layer made of others, each under its name."""
 
     children: Children
+
+    def __post_init__(self) -> None:
+        op = type(self).__name__
+        if not isinstance(self.children, tuple) or not self.children:
+            raise TypeError(
+                f"{op}: children must be a tuple of pairs of a name and a layer, "
+                f"got {self.children!r}"
+            )
+        for child in self.children:
+            if not (
+                isinstance(child, tuple)
+                and len(child) == 2
+                and isinstance(child[0], str)
+                and isinstance(child[1], Layer)
+            ):
+                raise TypeError(
+                    f"{op}: children must be pairs of a name and a layer, got {child!r}"
+                )
 
     def keys(self, key: Any) -> list[Any]:
         """A key of its own for every child; None for each if there is none."""
@@ -30,6 +49,7 @@ class Serial(Combinator):
     """Layers one after the other; made by `serial`."""
 
     def apply(self, params, state, x, *, key=None, train=False):  # noqa: D102
+        check_pass("apply", params, state, key, train)
         states = {}
         for (name, layer), child_key in zip(self.children, self.keys(key), strict=True):
             with named(name):
@@ -57,7 +77,13 @@ class Branches(Combinator):
     merge: str = "outputs"
     rule: Rule = field(default=concatenate_map, kw_only=True)
 
+    def __post_init__(self):
+        super().__post_init__()
+        check.choice("Branches", "merge", self.merge, ("add", "concatenate", "outputs"))
+        check.function("Branches", "rule", self.rule)
+
     def apply(self, params, state, x, *, key=None, train=False):  # noqa: D102
+        check_pass("apply", params, state, key, train)
         outputs, states = {}, {}
         for (name, layer), child_key in zip(self.children, self.keys(key), strict=True):
             with named(name):
@@ -124,6 +150,8 @@ def residual(*body: Layer, shortcut: Layer | None = None) -> Branches:
         TypeError: an argument is no layer.
         ValueError: there is no body.
     """
+    if not body:
+        raise ValueError("residual: body must be one layer at least, got none")
     inner = body[0] if len(body) == 1 else serial(*body)
     other = Identity() if shortcut is None else shortcut
     return Branches(_children("residual", (), {"body": inner, "shortcut": other}), merge="add")

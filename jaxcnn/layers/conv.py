@@ -1,185 +1,172 @@
-"""Layers that are relatives of the convolution."""
+"""The convolution as a layer, and what all convolutions have in common."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from jax.nn import initializers
+from fractions import Fraction
+from typing import Any
 
 from jaxcnn import check
-from jaxcnn.geometry import Padding
-from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, Window, take
-from jaxcnn.layers.combinators import Serial, serial
-from jaxcnn.layers.leaves import Conv, he_normal, zeros
-from jaxcnn.ops.conv import conv_map
-from jaxcnn.ops.conv_transpose import conv_transpose, conv_transpose_map
-from jaxcnn.ops.conv_variants import depthwise_conv, table_conv, table_conv_map
-from jaxcnn.ops.pad import pad, pad_map
-
-# The kernel is that of the convolution whose adjoint the layer is: its last axis comes in.
-he_normal_transposed: Initializer = initializers.he_normal(in_axis=-1, out_axis=-2)
+from jaxcnn.geometry import Padding, Precision, parse_geometry
+from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, Tree, Window, take
+from jaxcnn.layers.leaves import he_normal, zeros
+from jaxcnn.layers.shape import Pad
+from jaxcnn.ops.conv import conv, conv_map
+from jaxcnn.ops.conv_variants import true_conv, true_conv_map
+from jaxcnn.ops.pad import MODES, pad_map
 
 
-def _extent(shape, window_size, dilation):
-    axes = len(shape) - 1
-    window = check.per_axis("summary", "window_size", window_size, axes)
-    steps = check.per_axis("summary", "dilation", dilation, axes)
-    return tuple((k - 1) * d + 1 for k, d in zip(window, steps, strict=True))
+class _Fields:
+    """What every convolution has as fields, each in an order of its own."""
+
+    window_size: int | Sequence[int]
+    stride: int | Sequence[int]
+    padding: Padding
+    dilation: int | Sequence[int]
+    use_bias: bool
+    bias_init: Initializer
 
 
 @dataclass(frozen=True)
-class DepthwiseConv(Leaf):
-    """y = x ⋆ k + b, every map by itself, with `multiplier` filters each; see `depthwise_conv`."""
+class Convolution(_Fields, Leaf):
+    """What all of them have in common: a window, a bias if wanted, the precision of products."""
 
     parameter_names = ("kernel", "bias")
 
-    window_size: int | Sequence[int]
-    multiplier: int = 1
-    stride: int | Sequence[int] = 1
-    padding: Padding = "VALID"
-    dilation: int | Sequence[int] = 1
-    use_bias: bool = True
-    kernel_init: Initializer = he_normal
-    bias_init: Initializer = zeros
-    rule: Rule = field(default=conv_map, kw_only=True)
+    precision: Precision = field(default=None, kw_only=True)
 
-    def parameters(self, shape):  # noqa: D102
-        window = check.per_axis("DepthwiseConv", "window_size", self.window_size, len(shape) - 1)
-        filters = shape[-1] * check.integer(
-            "DepthwiseConv", "multiplier", self.multiplier, minimum=1
-        )
-        bias = {"bias": Parameter((filters,), self.bias_init)} if self.use_bias else {}
-        return {"kernel": Parameter((*window, 1, filters), self.kernel_init), **bias}
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
 
-    def window(self, shape):  # noqa: D102
-        return Window(_extent(shape, self.window_size, self.dilation), self.stride)
+    def _per_axis(self, name: str, shape: Sequence[int]) -> tuple[int, ...]:
+        """A setting along every spatial axis of examples of that shape."""
+        return check.per_axis(self._name, name, getattr(self, name), len(shape) - 1)
 
-    def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return depthwise_conv(
-            x,
-            take(params, "kernel"),
-            take(params, "bias") if self.use_bias else None,
+    def _positive(self, name: str) -> int:
+        return check.integer(self._name, name, getattr(self, name), minimum=1)
+
+    def _extent(self, shape: Sequence[int]) -> tuple[int, ...]:
+        sizes = (self._per_axis(name, shape) for name in ("window_size", "dilation"))
+        return tuple((k - 1) * d + 1 for k, d in zip(*sizes, strict=True))
+
+    def _biases(self, count: int) -> dict[str, Parameter]:
+        return {"bias": Parameter((count,), self.bias_init)} if self.use_bias else {}
+
+    def _taken(self, params: Tree) -> list[Any]:
+        """The kernel, and the bias or None."""
+        kernel, bias = self.parameter_names
+        return [take(params, kernel), take(params, bias) if self.use_bias else None]
+
+
+@dataclass(frozen=True)
+class Padded(Convolution):
+    """Those whose padding can show other things than zeros.
+
+    `padding` says how much there is, `padding_mode` what it shows: "zeros", "reflect", "replicate"
+    or "circular", as `jaxcnn.pad` has them. Other things than zeros are put there by that
+    operation, whose rule is `pad_rule`, and the convolution pads no more. "CAUSAL" is an amount.
+    """
+
+    padding_mode: str = field(default="zeros", kw_only=True)
+    pad_rule: Rule = field(default=pad_map, kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check.choice(self._name, "padding_mode", self.padding_mode, tuple(MODES))
+
+    def first(self, x):  # noqa: D102
+        if self.padding_mode == "zeros":
+            return None
+        shape = check.maps(self._name, "x", x).shape[1:]
+        geometry = parse_geometry(
+            self._name,
+            shape[:-1],
+            self._per_axis("window_size", shape),
             stride=self.stride,
             padding=self.padding,
             dilation=self.dilation,
-            rule=rule,
         )
-
-
-@dataclass(frozen=True)
-class TableConv(Leaf):
-    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d: output d reads the maps that table[d] names."""
-
-    parameter_names = ("weights", "bias")
-
-    table: tuple[tuple[int, ...], ...]
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] = 1
-    padding: Padding = "VALID"
-    use_bias: bool = True
-    kernel_init: Initializer = he_normal
-    bias_init: Initializer = zeros
-    rule: Rule = field(default=table_conv_map, kw_only=True)
-
-    def parameters(self, shape):  # noqa: D102
-        window = check.per_axis("TableConv", "window_size", self.window_size, len(shape) - 1)
-        bias = {"bias": Parameter((len(self.table),), self.bias_init)} if self.use_bias else {}
-        return {"weights": Parameter((*window, sum(map(len, self.table))), self._init), **bias}
-
-    def _init(self, key, shape, dtype):
-        # The initialiser reads fan_in off a whole kernel: as wide as a typical selection.
-        inputs = max(1, round(shape[-1] / len(self.table)))
-        return self.kernel_init(key, (*shape[:-1], inputs, shape[-1]), dtype)[..., 0, :]
+        return Pad(geometry.padding, self.padding_mode, rule=self.pad_rule)
 
     def window(self, shape):  # noqa: D102
-        return Window(_extent(shape, self.window_size, 1), self.stride)
+        return Window(self._extent(shape), self._per_axis("stride", shape))
 
-    def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return table_conv(
-            x,
-            take(params, "weights"),
-            take(params, "bias") if self.use_bias else None,
-            table=self.table,
-            stride=self.stride,
-            padding=self.padding,
-            rule=rule,
-        )
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """The arguments that every convolution takes."""
+        return {
+            "stride": self.stride,
+            "padding": self.padding if self.padding_mode == "zeros" else "VALID",
+            "dilation": self.dilation,
+            "precision": self.precision,
+        }
 
 
 @dataclass(frozen=True)
-class ConvTranspose(Leaf):
-    """y = full(dilate(x), rot180(k)) + b, with `features` channels; see `jaxcnn.conv_transpose`."""
-
-    parameter_names = ("kernel", "bias")
+class _Full(Padded):
+    """Those in which every filter reads all maps of its group."""
 
     features: int
     window_size: int | Sequence[int]
     stride: int | Sequence[int] = 1
     padding: Padding = "VALID"
-    output_padding: int | Sequence[int] = 0
     dilation: int | Sequence[int] = 1
     groups: int = 1
     use_bias: bool = True
-    kernel_init: Initializer = he_normal_transposed
+    kernel_init: Initializer = he_normal
     bias_init: Initializer = zeros
-    rule: Rule = field(default=conv_transpose_map, kw_only=True)
+    input_dilation: int | Sequence[int] = field(default=1, kw_only=True)
 
-    def parameters(self, shape):  # noqa: D102
-        window = check.per_axis("ConvTranspose", "window_size", self.window_size, len(shape) - 1)
-        features = check.integer("ConvTranspose", "features", self.features, minimum=1)
-        groups = check.integer("ConvTranspose", "groups", self.groups, minimum=1)
-        if features % groups:
+    def __post_init__(self):
+        super().__post_init__()
+        given = self.input_dilation
+        dilated = any(rate != 1 for rate in (given if isinstance(given, Sequence) else (given,)))
+        if dilated and self.padding_mode != "zeros":
             raise ValueError(
-                f"ConvTranspose: groups must divide features, got {groups} for {features}"
+                f"{self._name}: input_dilation must be 1 where the padding shows other things "
+                f"than zeros, got {given!r} with padding_mode {self.padding_mode!r}"
             )
-        kernel = (*window, features // groups, shape[-1])
-        bias = {"bias": Parameter((features,), self.bias_init)} if self.use_bias else {}
-        return {"kernel": Parameter(kernel, self.kernel_init), **bias}
 
-    def window(self, shape):  # noqa: D102
-        # An element of y reads at most ⌈extent / stride⌉ neighbouring elements of x; neighbours of
-        # y are closer than those of x, which a jump in whole elements cannot say: it stays 1.
-        extent = _extent(shape, self.window_size, self.dilation)
-        steps = check.per_axis("summary", "stride", self.stride, len(shape) - 1)
-        return Window(tuple(-(-e // s) for e, s in zip(extent, steps, strict=True)), 1)
+    def parameters(self, shape):
+        features, groups = self._positive("features"), self._positive("groups")
+        kernel = (*self._per_axis("window_size", shape), shape[-1] // groups, features)
+        return {"kernel": Parameter(kernel, self.kernel_init), **self._biases(features)}
 
-    def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return conv_transpose(
-            x,
-            take(params, "kernel"),
-            take(params, "bias") if self.use_bias else None,
-            stride=self.stride,
-            padding=self.padding,
-            output_padding=self.output_padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            rule=rule,
-        )
+    def window(self, shape):
+        # Of so many places in a row one in `input_dilation` holds an element of x.
+        dilation = self._per_axis("input_dilation", shape)
+        sizes = self._extent(shape), self._per_axis("stride", shape)
+        return Window(*(fractions(size, dilation) for size in sizes))
+
+    @property
+    def _settings(self):
+        return super()._settings | {"input_dilation": self.input_dilation, "groups": self.groups}
 
 
 @dataclass(frozen=True)
-class Pad(Leaf):
-    """y = x with elements added around it: zeros, reflected, replicated or wrapped; see `pad`."""
+class Conv(_Full):
+    """y = x ⋆ k + b, with `features` output channels; see `jaxcnn.conv`.
 
-    padding: Padding
-    mode: str = "zeros"
-    rule: Rule = field(default=pad_map, kw_only=True)
+    `padding_mode` says what the padding shows: "zeros", "reflect", "replicate" or "circular"; all
+    but the first are `jaxcnn.pad` before the convolution, by its own rule, `pad_rule`.
+    """
+
+    rule: Rule = field(default=conv_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return pad(x, self.padding, self.mode, rule=rule)
+        return conv(x, *self._taken(params), **self._settings, rule=rule)
 
 
-def separable_conv(
-    features: int,
-    window_size: int | Sequence[int],
-    *,
-    stride: int | Sequence[int] = 1,
-    padding: Padding = "SAME",
-    multiplier: int = 1,
-    use_bias: bool = True,
-) -> Serial:
-    """A depthwise convolution, then a 1×1 convolution: N·M + M·K² weights instead of N·M·K².
+@dataclass(frozen=True)
+class TrueConv(_Full):
+    """y = x ⋆ rot180(k) + b, the convolution of mathematics; see `Conv` and `jaxcnn.true_conv`."""
 
-    Quan, "Conventional vs. depth-wise convolution": M maps in, N out, K×K windows.
-    """
-    depthwise = DepthwiseConv(window_size, multiplier, stride, padding, use_bias=False)
-    return serial(depthwise=depthwise, pointwise=Conv(features, 1, use_bias=use_bias))
+    rule: Rule = field(default=true_conv_map, kw_only=True)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return true_conv(x, *self._taken(params), **self._settings, rule=rule)
+
+
+def fractions(sizes: Sequence[int], parts: Sequence[int]) -> list[Fraction]:
+    """Size / part along every axis."""
+    return [Fraction(size, part) for size, part in zip(sizes, parts, strict=True)]

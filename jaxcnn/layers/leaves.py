@@ -1,17 +1,16 @@
 """The leaves: each names one operation of jaxcnn and holds its static settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 from jax import Array
 from jax.nn import initializers
 
 from jaxcnn import check, ops
-from jaxcnn.geometry import Padding
-from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, Window, take
+from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, take
 from jaxcnn.ops.activation import relu
-from jaxcnn.ops.conv import conv, conv_map
 from jaxcnn.ops.dense import dense, dense_map
 from jaxcnn.ops.dropout import dropout, dropout_map
 from jaxcnn.ops.shape import flatten, flatten_map
@@ -19,52 +18,6 @@ from jaxcnn.ops.shape import flatten, flatten_map
 # He et al. 2015: the variance 2/fan_in keeps the scale of the activations through rectifiers.
 he_normal: Initializer = initializers.he_normal()
 zeros: Initializer = initializers.zeros
-
-
-@dataclass(frozen=True)
-class Conv(Leaf):
-    """y = x ⋆ k + b, with `features` output channels; see `jaxcnn.conv`."""
-
-    parameter_names = ("kernel", "bias")
-
-    features: int
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] = 1
-    padding: Padding = "VALID"
-    dilation: int | Sequence[int] = 1
-    groups: int = 1
-    use_bias: bool = True
-    kernel_init: Initializer = he_normal
-    bias_init: Initializer = zeros
-    rule: Rule = field(default=conv_map, kw_only=True)
-
-    def parameters(self, shape):  # noqa: D102
-        axes = len(shape) - 1
-        window = check.per_axis("Conv", "window_size", self.window_size, axes)
-        features = check.integer("Conv", "features", self.features, minimum=1)
-        groups = check.integer("Conv", "groups", self.groups, minimum=1)
-        kernel = (*window, shape[-1] // groups, features)
-        bias = {"bias": Parameter((features,), self.bias_init)} if self.use_bias else {}
-        return {"kernel": Parameter(kernel, self.kernel_init), **bias}
-
-    def window(self, shape):  # noqa: D102
-        axes = len(shape) - 1
-        window = check.per_axis("Conv", "window_size", self.window_size, axes)
-        dilation = check.per_axis("Conv", "dilation", self.dilation, axes)
-        extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
-        return Window(extent, self.stride)
-
-    def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return conv(
-            x,
-            take(params, "kernel"),
-            take(params, "bias") if self.use_bias else None,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            rule=rule,
-        )
 
 
 @dataclass(frozen=True)
@@ -119,10 +72,27 @@ class Activation(Leaf):
                 f"Activation: op must be an operation of jaxcnn, with its keyword arguments in "
                 f"settings, got {self.op!r}"
             )
+        wanted = ops.rule_of(self.op, "Activation: op")
         # As a tuple, that equal layers are equal and can be hashed.
-        object.__setattr__(self, "settings", tuple(sorted(dict(self.settings).items())))
+        object.__setattr__(self, "settings", tuple(sorted(self._named_settings().items())))
         if self.rule is None:
-            object.__setattr__(self, "rule", ops.rule_of(self.op))
+            object.__setattr__(self, "rule", wanted)
+        super().__post_init__()
+
+    def _named_settings(self) -> dict[str, Any]:
+        """The settings as a dict, if it is one of keyword arguments that the operation has."""
+        taken = list(signature(self.op).parameters)[1:]
+        try:
+            settings = dict(self.settings)
+        except (TypeError, ValueError):
+            settings = {"": None}
+        if not settings.keys() <= set(taken) - {"rule"}:
+            raise TypeError(
+                f"Activation: settings must be a dict of keyword arguments of {self.kind}, "
+                f"{', '.join(name for name in taken if name != 'rule') or 'which has none'}, "
+                f"got {self.settings!r}"
+            )
+        return settings
 
     @property
     def kind(self):  # noqa: D102
@@ -140,6 +110,7 @@ class Dropout(Leaf):
     rule: Rule = field(default=dropout_map, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         check.probability("Dropout", "rate", self.rate)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102

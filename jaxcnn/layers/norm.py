@@ -65,6 +65,7 @@ class BatchNorm(_Norm):
     inference_rule: Rule = field(default=batch_norm_inference_map, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         check.probability("BatchNorm", "momentum", self.momentum)
 
     def states(self, shape):  # noqa: D102

@@ -17,6 +17,7 @@ class SpatialDropout(Leaf):
     rule: Rule = field(default=spatial_dropout_map, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         check.probability("SpatialDropout", "rate", self.rate)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
@@ -34,6 +35,7 @@ class DropBlock(Leaf):
     rule: Rule = field(default=drop_block_map, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         check.probability("DropBlock", "rate", self.rate)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102

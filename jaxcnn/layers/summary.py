@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxcnn import check
 from jaxcnn.layers.base import SAME_PLACE, Layer, Leaf, Tree, Window, named
 from jaxcnn.layers.combinators import Branches, Serial
 
@@ -31,9 +32,14 @@ def rows(net: Layer, input_shape: Sequence[int]) -> list[Row]:
     The receptive field is followed back from one output: r neighbours see (r − 1)·stride + extent
     elements of the layer below. Paddings do not count, and windows that differ, as those behind an
     upsampling, count with the most that they can see. Where branches meet, the widest counts.
+
+    Raises:
+        TypeError: net is no layer, or input_shape no sequence of integers.
+        ValueError: a layer does not fit the shape that reaches it; a note names the layer.
     """
+    shape = check.size("rows", "input_shape", input_shape)
     found: list[Row] = []
-    _walk(net, "", tuple(input_shape), (), len(input_shape) - 1, found)
+    _walk(net, "", shape, (), len(shape) - 1, found)
     return found
 
 
@@ -98,7 +104,7 @@ def summary(net: Layer, input_shape: Sequence[int]) -> str:
     """A table for people: layer, output shape, parameters, receptive field; the total below.
 
     Raises:
-        ValueError: a layer does not fit the shape that reaches it; a note names the layer.
+        TypeError, ValueError: as `rows` does.
     """
     table = rows(net, input_shape)
     cells = [("layer", "operation", "output shape", "parameters", "receptive field")]

@@ -49,9 +49,13 @@ def airbench94(
         scale: the factor of the logits.
 
     Raises:
-        TypeError, ValueError: an argument is no integer above 0, or there are not three widths.
+        TypeError, ValueError: an argument is no integer above 0 or of the wrong kind, or there are
+            not three widths.
     """
-    groups = [_group(width) for width in _checked("airbench94", classes, widths)]
+    groups = [_group(width) for width in _checked("airbench94", classes, widths, whitening)]
+    if head is not None:
+        check.function("airbench94", "head", head)
+    scale = check.number("airbench94", "scale", scale)
     return _network(classes, groups, whitening, head, scale)
 
 
@@ -66,11 +70,13 @@ def airbench96(
     A group is conv 3×3 → pool 2×2 → norm → GELU → z, then conv → norm → GELU → conv → norm of z,
     plus z, and a GELU. Arguments and errors are those of `airbench94`.
     """
-    groups = [_deep_group(width) for width in _checked("airbench96", classes, widths)]
+    groups = [_deep_group(width) for width in _checked("airbench96", classes, widths, whitening)]
     return _network(classes, groups, whitening, None, 1 / 9)
 
 
-def _checked(op: str, classes: int, widths: tuple[int, int, int]) -> list[int]:
+def _checked(op: str, classes: int, widths: tuple[int, int, int], whitening: object) -> list[int]:
+    if whitening is not None:
+        check.function(op, "whitening", whitening)
     check.integer(op, "classes", classes, minimum=1)
     if len(widths) != 3:
         raise ValueError(f"{op}: widths must be three numbers of maps, got {tuple(widths)}")

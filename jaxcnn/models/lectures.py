@@ -6,6 +6,7 @@ from typing import Any
 from jaxcnn import check
 from jaxcnn.layers import Activation, AvgPool, Conv, Dense, Flatten, MaxPool, Serial, serial
 from jaxcnn.models.initial import lecun_normal
+from jaxcnn.ops import rule_of
 from jaxcnn.ops.activation import relu, sigmoid
 
 
@@ -125,6 +126,7 @@ def mlp(*widths: int, outputs: int = 1, activation: Callable[..., Any] = sigmoid
         TypeError, ValueError: a width is no integer above 0, or activation no operation of jaxcnn.
     """
     check.integer("mlp", "outputs", outputs, minimum=1)
+    rule_of(activation, "mlp: activation")
     hidden = [
         layer
         for width in widths

@@ -5,13 +5,17 @@ from inspect import signature
 from typing import Any
 
 
-def rule_of(op: Callable[..., Any]) -> Callable[..., Any]:
+def rule_of(op: Callable[..., Any], name: str = "rule_of: op") -> Callable[..., Any]:
     """The rule that a public operation applies: the default of its argument `rule`.
+
+    Args:
+        op: the operation.
+        name: what an error is to call it.
 
     Raises:
         TypeError: op is no public operation of jaxcnn.
     """
     parameter = signature(op).parameters.get("rule") if callable(op) else None
     if parameter is None or not callable(parameter.default):
-        raise TypeError(f"rule_of: op must be a public operation of jaxcnn, got {op!r}")
+        raise TypeError(f"{name} must be a public operation of jaxcnn, got {op!r}")
     return parameter.default

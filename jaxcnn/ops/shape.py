@@ -229,12 +229,12 @@ def unflatten(
         rule: the map to apply, hand-written (`unflatten_map`) or a twin.
 
     Raises:
-        TypeError: x is no float array.
+        TypeError: x is no float array, or shape no sequence of integers.
         ValueError: x is no matrix, or shape has another number of elements than its rows.
     """
     x = check.float_array("unflatten", "x", x)
     check.rank("unflatten", "x", x, 2, "batch, elements")
-    shape = check.per_axis("unflatten", "shape", shape, len(shape))
+    shape = check.size("unflatten", "shape", shape)
     if math.prod(shape) != x.shape[1]:
         raise ValueError(
             f"unflatten: shape must have as many elements as a row of x, "

@@ -53,9 +53,10 @@ def autodiff_twin(thing: Any) -> Any:
     """
     if is_dataclass(thing) and not isinstance(thing, type):
         return _swap_rules(thing)
-    if thing in TWINS:
+    if callable(thing) and thing in TWINS:
         return TWINS[thing]
-    return partial(thing, rule=TWINS[rule_of(thing)])
+    rule = rule_of(thing, "autodiff_twin: thing, if no rule and no network,")
+    return partial(thing, rule=TWINS[rule])
 
 
 def _swap_rules(value: Any) -> Any:

@@ -15,8 +15,8 @@ def for_all(
     check: Callable[[Case], None],
     count: int,
     record_property: Callable[[str, Any], None],
-) -> None:
-    """Check at so many cases, and record how many there were of each operation."""
+) -> int:
+    """Check at so many cases, and record how many there were of each operation; return the sum."""
     counted = Counter()
 
     @settings(max_examples=count)
@@ -27,3 +27,4 @@ def for_all(
 
     holds()
     record_property("configurations", dict(counted))
+    return counted.total()

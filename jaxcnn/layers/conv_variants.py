@@ -1,0 +1,170 @@
+"""Relatives of the convolution as layers: depthwise, by a table of connections, transposed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jax.nn import initializers
+
+from jaxcnn.geometry import Padding, Precision
+from jaxcnn.layers.base import Initializer, Parameter, Rule, Window
+from jaxcnn.layers.combinators import Serial, serial
+from jaxcnn.layers.conv import Conv, Convolution, Padded, fractions
+from jaxcnn.layers.leaves import he_normal, zeros
+from jaxcnn.ops.conv import conv_map
+from jaxcnn.ops.conv_transpose import conv_transpose, conv_transpose_map
+from jaxcnn.ops.conv_variants import depthwise_conv, table_conv, table_conv_map
+
+# The kernel is that of the convolution whose adjoint the layer is: its last axis comes in.
+he_normal_transposed: Initializer = initializers.he_normal(in_axis=-1, out_axis=-2)
+
+
+@dataclass(frozen=True)
+class DepthwiseConv(Padded):
+    """y = x ⋆ k + b, every map by itself, with `multiplier` filters each; see `depthwise_conv`.
+
+    `padding_mode` as for `Conv`.
+    """
+
+    window_size: int | Sequence[int]
+    multiplier: int = 1
+    stride: int | Sequence[int] = 1
+    padding: Padding = "VALID"
+    dilation: int | Sequence[int] = 1
+    use_bias: bool = True
+    kernel_init: Initializer = he_normal
+    bias_init: Initializer = zeros
+    rule: Rule = field(default=conv_map, kw_only=True)
+
+    def parameters(self, shape):  # noqa: D102
+        filters = shape[-1] * self._positive("multiplier")
+        kernel = (*self._per_axis("window_size", shape), 1, filters)
+        return {"kernel": Parameter(kernel, self.kernel_init), **self._biases(filters)}
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return depthwise_conv(x, *self._taken(params), **self._settings, rule=rule)
+
+
+@dataclass(frozen=True)
+class TableConv(Padded):
+    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d: output d reads the maps that table[d] names.
+
+    `padding_mode` as for `Conv`; see `jaxcnn.table_conv`.
+    """
+
+    parameter_names = ("weights", "bias")
+
+    table: tuple[tuple[int, ...], ...]
+    window_size: int | Sequence[int]
+    stride: int | Sequence[int] = 1
+    padding: Padding = "VALID"
+    use_bias: bool = True
+    kernel_init: Initializer = he_normal
+    bias_init: Initializer = zeros
+    dilation: int | Sequence[int] = field(default=1, kw_only=True)
+    rule: Rule = field(default=table_conv_map, kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not isinstance(self.table, Sequence) or not self.table:
+            raise ValueError(
+                f"TableConv: table must name the inputs of one output at least, got {self.table!r}"
+            )
+
+    def parameters(self, shape):  # noqa: D102
+        weights = (*self._per_axis("window_size", shape), sum(map(len, self.table)))
+        return {"weights": Parameter(weights, self._init), **self._biases(len(self.table))}
+
+    def _init(self, key, shape, dtype):
+        # The initialiser reads fan_in off a whole kernel: as wide as a typical selection.
+        inputs = max(1, round(shape[-1] / len(self.table)))
+        return self.kernel_init(key, (*shape[:-1], inputs, shape[-1]), dtype)[..., 0, :]
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return table_conv(x, *self._taken(params), table=self.table, **self._settings, rule=rule)
+
+
+@dataclass(frozen=True)
+class ConvTranspose(Convolution):
+    """y = full(dilate(x), rot180(k)) + b, with `features` channels; see `jaxcnn.conv_transpose`.
+
+    Its padding crops y, so that there is nothing for a `padding_mode` to show: as in PyTorch, whose
+    transposed convolutions take "zeros" alone, there is none. Put a `Pad` before it instead.
+    """
+
+    features: int
+    window_size: int | Sequence[int]
+    stride: int | Sequence[int] = 1
+    padding: Padding = "VALID"
+    output_padding: int | Sequence[int] = 0
+    dilation: int | Sequence[int] = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer = he_normal_transposed
+    bias_init: Initializer = zeros
+    rule: Rule = field(default=conv_transpose_map, kw_only=True)
+
+    def parameters(self, shape):  # noqa: D102
+        features, groups = self._positive("features"), self._positive("groups")
+        if features % groups:
+            raise ValueError(
+                f"ConvTranspose: groups must divide features, got {groups} for {features}"
+            )
+        kernel = (*self._per_axis("window_size", shape), features // groups, shape[-1])
+        return {"kernel": Parameter(kernel, self.kernel_init), **self._biases(features)}
+
+    def window(self, shape):  # noqa: D102
+        # Among neighbours of y, one in `stride` is at the place of an element of x.
+        stride = self._per_axis("stride", shape)
+        ones = (1,) * len(stride)
+        return Window(fractions(self._extent(shape), stride), fractions(ones, stride))
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return conv_transpose(
+            x,
+            *self._taken(params),
+            stride=self.stride,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            precision=self.precision,
+            rule=rule,
+        )
+
+
+def separable_conv(
+    features: int,
+    window_size: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | Sequence[int] = 1,
+    multiplier: int = 1,
+    use_bias: bool = True,
+    padding_mode: str = "zeros",
+    precision: Precision = None,
+) -> Serial:
+    """A depthwise convolution, then a 1×1 convolution: N·M + M·K² weights instead of N·M·K².
+
+    Quan, "Conventional vs. depth-wise convolution": M maps in, N out, K×K windows.
+
+    Args:
+        features: how many maps come out.
+        window_size: of the depthwise convolution, as stride, padding, dilation and padding_mode.
+        stride: see `jaxcnn.conv`.
+        padding: see `jaxcnn.conv`.
+        dilation: see `jaxcnn.conv`.
+        multiplier: how many filters every map has in the depthwise convolution.
+        use_bias: whether the 1×1 convolution has a bias; the depthwise one has none.
+        padding_mode: see `Conv`.
+        precision: of the products of both.
+
+    Raises:
+        ValueError: padding_mode is none of those of `jaxcnn.pad`.
+    """
+    depthwise = DepthwiseConv(
+        window_size, multiplier, stride, padding, dilation, use_bias=False,
+        padding_mode=padding_mode, precision=precision,
+    )  # fmt: skip
+    pointwise = Conv(features, 1, use_bias=use_bias, precision=precision)
+    return serial(depthwise=depthwise, pointwise=pointwise)
