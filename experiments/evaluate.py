@@ -139,7 +139,7 @@ def load(run: Path, options: TrainOptions, checkpoint: int | str | None) -> tupl
     """
     if checkpoint is None:
         return runs.load_parameters(run)
-    checkpoints = Checkpoints(run, options.safety.keep, read_only=True)
+    checkpoints = Checkpoints(run, options, read_only=True)
     try:
         step = checkpoint
         if isinstance(checkpoint, str):

@@ -6,6 +6,7 @@ The groups are for readers and for --help: on the command line every option goes
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -209,6 +210,15 @@ class TrainOptions:
     hardware: Hardware = field(default_factory=Hardware)
 
 
+# What may differ when a run goes on: nothing that changes what is computed. On other devices, or in
+# segments of other lengths, sums are rounded in another order.
+FREE = {
+    "progress", "data_dir", "manual_dir", "run_dir", "keep", "checkpoint_seconds", "segment",
+    "check_gradients", "resume", "checkpoint", "devices", "axes", "distributed", "coordinator",
+    "processes", "process",
+}  # fmt: skip
+
+
 def flag(name: str) -> str:
     """The option's name on the command line: train_images → --train-images."""
     return "--" + name.replace("_", "-")
@@ -221,6 +231,12 @@ def values(options: Any) -> dict[str, Any]:
         value = getattr(options, item.name)
         found |= values(value) if dataclasses.is_dataclass(value) else {item.name: value}
     return found
+
+
+def binding(options: Any) -> dict[str, Any]:
+    """The options that a run's numbers follow from, as JSON has them."""
+    found = {name: value for name, value in values(options).items() if name not in FREE}
+    return json.loads(json.dumps(found, default=str))
 
 
 def from_json(stored: Mapping[str, Any], kind: type = TrainOptions) -> Any:

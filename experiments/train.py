@@ -34,20 +34,13 @@ from experiments.checkpoints import CheckpointError, Checkpoints
 from experiments.checks import check
 from experiments.loop import DivergedError, Loop, Progress, StoppedError
 from experiments.metrics import Events
-from experiments.options import TrainOptions, UserError, flag, values
+from experiments.options import FREE, TrainOptions, UserError, flag, values
 from experiments.presets import PRESETS, listing
 from experiments.progress import reporter
 from experiments.recipes import make_recipe
 from experiments.training import devices
 from experiments.training.evaluation import Scores
 from jaxcnn.layers import Layer
-
-# What may differ when a run goes on: nothing that changes its numbers on the same machine.
-FREE = {
-    "progress", "data_dir", "manual_dir", "run_dir", "keep", "checkpoint_seconds", "segment",
-    "check_gradients", "resume", "checkpoint", "devices", "axes", "distributed", "coordinator",
-    "processes", "process",
-}  # fmt: skip
 
 
 class Result(NamedTuple):
@@ -163,7 +156,7 @@ def _run(
     describe(options, folder, state.params, images)
 
     progress = Progress()
-    checkpoints = Checkpoints(folder, options.safety.keep)
+    checkpoints = Checkpoints(folder, options)
     try:
         state = begin(options, folder, checkpoints, state, progress)
         with stopwatch(seconds, "compilation"):
@@ -218,9 +211,10 @@ def begin(
 ) -> training.TrainState:
     """The state that the run goes on from; a new run writes its first checkpoint.
 
-    So a folder that cannot hold checkpoints is found out before the first step.
+    So a folder that cannot hold checkpoints is found out before the first step, on resuming too.
     """
     found = None
+    checkpoints.check_space(state)
     if options.safety.resume is not None:
         found = checkpoints.restore(state, folder, options.safety.checkpoint)
     if found is not None:
@@ -230,7 +224,6 @@ def begin(
         if devices.primary():
             print(f"Going on after step {progress.done}.", flush=True)
     else:
-        checkpoints.check_space(state)
         try:
             checkpoints.save(0, state, progress.as_json(), None)
         except CheckpointError as error:

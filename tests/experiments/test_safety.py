@@ -12,7 +12,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import runs, train
+from PIL import Image
+
+from experiments import evaluate, predict, runs, train
 from experiments.checkpoints import Checkpoints
 from experiments.loop import Loop
 
@@ -79,14 +81,27 @@ def test_the_best_epoch_is_kept_however_seldom_checkpoints_are_written(tmp_path)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kills", [2, 20])
-def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(kills, tmp_path):
-    command = [sys.executable, str(HERE / "killed.py"), str(tmp_path), str(kills), "1"]
+@pytest.mark.parametrize(
+    ("kills", "recipe"), [(2, "plain"), (20, "plain"), (5, "muon"), (5, "float16")]
+)
+def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(kills, recipe, tmp_path):
+    command = [sys.executable, str(HERE / "killed.py"), str(tmp_path), str(kills), "1", recipe]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout.splitlines()[-1])["kills"]) == kills
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found["kills"]) == kills
+    assert found["resumed"] == sorted(found["resumed"])
+    assert found["resumed"][-1] > 0
     assert_same(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_folder_left_by_a_run_that_was_killed_at_once_can_be_used(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in runs.UNFINISHED:
+        (folder / name).write_text("{")
+    small_run(folder, "--epochs", "1")
 
 
 def test_the_last_two_checkpoints_and_the_best_are_kept(finished):
@@ -146,10 +161,10 @@ def test_a_folder_without_a_run_cannot_go_on(tmp_path, capsys):
     assert "holds no run of this version" in capsys.readouterr().err
 
 
-def damage(folder, step):
-    """Other bits in the middle of the largest file of the checkpoint."""
-    files = [path for path in (folder / "checkpoints" / str(step)).rglob("*") if path.is_file()]
-    largest = max((path for path in files if "state" in path.parts), key=lambda p: p.stat().st_size)
+def damage(folder):
+    """Other bits in the middle of the largest file of numbers."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "progress" not in path.parts]
+    largest = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(largest.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 64] = bytes(byte ^ 0x55 for byte in content[middle : middle + 64])
@@ -158,7 +173,7 @@ def damage(folder, step):
 
 def test_a_damaged_checkpoint_is_named_and_the_last_good_one_is_offered(finished, tmp_path, capsys):
     folder = copy_of(finished, tmp_path)
-    damage(folder, 9)
+    damage(folder / "checkpoints" / "9")
     assert train.main(["--resume", str(folder)]) == 2
     errors = capsys.readouterr().err
     assert f"The checkpoint {folder / 'checkpoints' / '9'} is damaged" in errors
@@ -176,18 +191,70 @@ def test_a_truncated_checkpoint_is_damaged_too(finished, tmp_path, capsys):
     assert f"{folder / 'checkpoints' / '9'} is damaged" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_network_is_refused_by_name(finished, tmp_path, capsys):
+def other_run(finished, tmp_path, *options):
+    """A copy of the finished run whose only checkpoint is of a run with other options."""
     import shutil
 
-    other = small_run(tmp_path / "other", "--model", "mlp", "--epochs", "1")
+    other = small_run(tmp_path / "other", *options, "--epochs", "1")
     folder = copy_of(finished, tmp_path)
     for step in steps_in(folder):
         shutil.rmtree(folder / "checkpoints" / str(step))
     shutil.copytree(other / "checkpoints" / "3", folder / "checkpoints" / "3")
+    return folder
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_name(finished, tmp_path, capsys):
+    folder = other_run(finished, tmp_path, "--model", "mlp")
     assert train.main(["--resume", str(folder)]) == 2
     errors = capsys.readouterr().err
     assert f"{folder / 'checkpoints' / '3'} belongs to another network or optimiser" in errors
     assert "there is no good one before it" in errors
+
+
+def test_a_checkpoint_of_another_run_of_the_same_network_is_refused_by_name(
+    finished, tmp_path, capsys
+):
+    folder = other_run(finished, tmp_path, "--seed", "1")
+    sentence = f"The checkpoint {folder / 'checkpoints' / '3'} belongs to another run (--epochs"
+    assert train.main(["--resume", str(folder)]) == 2
+    assert sentence in capsys.readouterr().err
+    assert evaluate.main([str(folder), "--checkpoint", "last"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_what_is_damaged_is_not_evaluated_either(finished, tmp_path, capsys):
+    folder = copy_of(finished, tmp_path)
+    damage(folder / "checkpoints" / "9")
+    assert evaluate.main([str(folder), "--checkpoint", "last"]) == 2
+    errors = capsys.readouterr().err
+    assert f"The checkpoint {folder / 'checkpoints' / '9'} is damaged" in errors
+    assert "take it by --checkpoint 6." in errors
+    damage(folder / "parameters")
+    image = tmp_path / "image.png"
+    Image.new("L", (28, 28)).save(image)
+    for main, arguments in (
+        (evaluate.main, [str(folder)]),
+        (predict.main, [str(image), "--run", str(folder)]),
+    ):
+        assert main(arguments) == 2
+        assert f"The parameters in {folder / 'parameters'} are" in capsys.readouterr().err
+
+
+def test_a_run_that_has_no_room_to_go_on_says_so_at_once(finished, capsys, monkeypatch):
+    before = sorted(path.stat().st_mtime_ns for path in finished.rglob("*"))
+    usage = type("Usage", (), {"free": 2**20})
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: usage)
+        assert train.main(["--resume", str(finished)]) == 2
+    assert "has 1 MiB free, the checkpoints of this run take up to" in capsys.readouterr().err
+
+    def refused(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    assert train.main(["--resume", str(finished)]) == 2
+    assert "checkpoints cannot be written: Permission denied." in capsys.readouterr().err
+    assert sorted(path.stat().st_mtime_ns for path in finished.rglob("*")) == before
 
 
 def test_a_full_disk_is_found_out_before_the_first_step(tmp_path, capsys, monkeypatch):
@@ -291,7 +358,7 @@ def test_rules_that_differ_from_autodiff_stop_the_run(tmp_path, capsys, monkeypa
 
 def test_checkpoints_can_be_read_without_being_changed(finished):
     before = sorted(path.stat().st_mtime_ns for path in finished.rglob("*"))
-    checkpoints = Checkpoints(finished, 1, read_only=True)
+    checkpoints = Checkpoints(finished, runs.stored_options(finished), read_only=True)
     params, _ = checkpoints.parameters(9, averaged=False)
     checkpoints.close()
     jax.tree.map(np.testing.assert_array_equal, params, runs.load_parameters(finished)[0])
