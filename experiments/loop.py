@@ -19,17 +19,16 @@ import numpy as np
 
 from experiments import runs
 from experiments.checkpoints import Checkpoints
+from experiments.material import Judge
 from experiments.metrics import Events
 from experiments.options import TrainOptions
 from experiments.training import Looped, Recipe, Segment, TrainState, evaluated, segments
 from experiments.training.devices import any_of, everywhere, primary
 from experiments.training.diagnosis import first_bad, make_comparison
 from experiments.training.epoch import Advance
-from experiments.training.evaluation import Scores
 from experiments.training.precision import all_finite
 from experiments.training.schedules import plateau_factor, rate_at
 
-Judge = Callable[[Any, Any], Scores] | None
 # Between two looks at a streamed run.
 STREAMED_SEGMENT = 100
 
@@ -75,7 +74,7 @@ class Loop:
     epoch_steps: int
     folder: Path
     checkpoints: Checkpoints
-    judge: Judge
+    judge: Judge | None
     events: Events
 
     def run(
@@ -157,9 +156,10 @@ class Loop:
     ) -> tuple[TrainState, float | None]:
         """Write the record of an epoch, and lower the rate where the plateau asks for it."""
         count = segment.first + segment.count
-        accuracy = None
+        accuracy = top_5 = None
         if self.judge is not None:
-            accuracy = self.judge(*evaluated(state, self.recipe.averaging)).accuracy
+            found = self.judge(*evaluated(state, self.recipe.averaging))
+            accuracy, top_5 = found.accuracy, found.top_5
         rate = 0.0 if self.recipe.rate is None else rate_at(self.recipe.rate, progress.done - 1)
         if state.factor is not None:
             rate *= float(state.factor)
@@ -172,6 +172,8 @@ class Loop:
             "learning_rate": rate,  # in the epoch's last step
             "seconds": progress.seconds + time.perf_counter() - start,
         }
+        if top_5 is not None:
+            record["validation_top_5_accuracy"] = top_5
         progress.records.append(record)
         progress.loss, progress.correct, progress.seconds = 0.0, 0, 0.0
         if primary():

@@ -20,7 +20,6 @@ import numpy as np
 
 from experiments.options import TrainOptions, UserError, from_json
 
-
 # What a run that was killed while it made its folder may have left there.
 UNFINISHED = {"versions.json", "versions.json.tmp", "config.json.tmp"}
 

@@ -164,8 +164,8 @@ def _run(
             first = next(training.segments(steps, epoch_steps, progress.done, longest), None)
             if first is not None:
                 advance.compile(state, first.count)
-            judge = material.compile_judge(recipe, state, images.validation)
-            judge_test = material.compile_judge(recipe, state, images.test)
+            judged = images.validation, images.test
+            judge, judge_test = material.compile_judges(recipe, state, judged)
         events = Events(folder if devices.primary() else None, progress.done or None)
         loop = Loop(
             options, recipe, advance, epoch_key, steps, epoch_steps, folder, checkpoints, judge,
@@ -182,8 +182,8 @@ def _run(
             found = judge_test(params, net_state)
     finally:
         checkpoints.close()
-    judged = params, net_state
-    return finish(options, folder, recipe.net, judged, progress, images, found, seconds)
+    ended = params, net_state
+    return finish(options, folder, recipe.net, ended, progress, images, found, seconds)
 
 
 def create_once(folder: Path, options: TrainOptions) -> None:
@@ -251,7 +251,7 @@ def finish(
     options: TrainOptions,
     folder: Path,
     net: Layer,
-    judged: tuple[Any, Any],
+    ended: tuple[Any, Any],
     progress: Progress,
     images: material.Material,
     found: Scores,
@@ -260,11 +260,11 @@ def finish(
     """Write what is known only at the end."""
     from experiments import plots
 
-    runs.save_parameters(folder, *judged)
+    runs.save_parameters(folder, *ended)
     if devices.primary():
         title = f"{options.model} on {options.dataset}, rules: {options.rules}, seed {options.seed}"
         plots.save_curves(folder / "curves.png", progress.records, found.accuracy, title)
-        plots.save_looks(folder, options, found, images.test, net, judged[0])
+        plots.save_looks(folder, options, found, images.test, net, ended[0])
         summary = {
             "test_accuracy": found.accuracy,
             "test_images": int(np.sum(found.confusion)),
@@ -272,6 +272,8 @@ def finish(
             "confusion": found.confusion.tolist() if len(found.confusion) <= 100 else None,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
         }
+        if found.top_5 is not None:
+            summary["test_top_5_accuracy"] = found.top_5
         runs.write_json(folder / "summary.json", summary)
     return Result(folder, found.accuracy)
 

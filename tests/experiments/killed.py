@@ -1,9 +1,9 @@
 """Runs that are killed and resumed; run by test_safety.py in a process of its own.
 
-killed.py FOLDER KILLS SEED RECIPE: train undisturbed in FOLDER/whole; then in FOLDER/killed, killing
-the process at random moments and going on, that many times. Each run is a fork of this process,
-which has imported everything but never touched a device; each that is not killed must succeed.
-Prints, as JSON, when the kills came, and after which steps the run in FOLDER/killed went on.
+killed.py FOLDER KILLS SEED RECIPE: train undisturbed in FOLDER/whole; then in FOLDER/killed,
+killing the process at random moments and going on, that many times. Each run is a fork of this
+process, which has imported everything but never touched a device; each that is not killed must
+succeed. Prints, as JSON, when the kills came, and after which steps the run went on.
 """
 
 import json

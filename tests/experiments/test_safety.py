@@ -11,7 +11,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-
 from PIL import Image
 
 from experiments import evaluate, predict, runs, train
