@@ -124,10 +124,10 @@ class Safety:
     """Checkpoints kept: so many of the latest, and the best one by validation accuracy, which is
     written together with the next."""
     checkpoint_seconds: float = 60.0
-    """A checkpoint at the end of an epoch when the last is as old as this; 0: every time."""
+    """A checkpoint when the last is as old as this, at a look at the run; 0: every time."""
     segment: int | None = None
-    """Steps between two looks at the run (checkpoints, Ctrl-C, progress); a whole epoch if unset,
-    for streamed data 100."""
+    """Steps between two looks at the run (checkpoints, Ctrl-C, progress); by default what divides
+    an epoch into equal parts of 50 to 100 steps."""
     resume: Path | None = None
     """Go on with the run in this folder, from its last checkpoint, with its own options."""
     checkpoint: int | None = None

@@ -31,8 +31,8 @@ import tyro
 
 from experiments import material, runs, training
 from experiments.checkpoints import CheckpointError, Checkpoints
-from experiments.checks import check
-from experiments.loop import DivergedError, Loop, Progress, StoppedError
+from experiments.checks import check, check_used
+from experiments.loop import DivergedError, Loop, Progress, StoppedError, longest_segment
 from experiments.metrics import Events
 from experiments.options import FREE, TrainOptions, UserError, flag, values
 from experiments.presets import PRESETS, listing
@@ -67,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoppedError as error:
         print(error, file=sys.stderr)
         return 130
+    except OSError as error:
+        name = error.filename or "A file of the run"
+        print(f"{name} cannot be read or written: {error.strerror or error}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Interrupted; the last checkpoint is in the run folder.", file=sys.stderr)
         return 130
@@ -79,7 +83,8 @@ def parse(arguments: list[str]) -> TrainOptions:
     """The options of a command line: [preset] [--option …], or --resume FOLDER [--option …].
 
     Raises:
-        UserError: there is no such preset, or no such run, or it cannot go on with other options.
+        UserError: there is no such preset, or no such run, or it cannot go on with other options;
+            or an option makes no sense, or none beside the others.
     """
     preset = TrainOptions()
     if arguments and not arguments[0].startswith("-"):
@@ -91,10 +96,11 @@ def parse(arguments: list[str]) -> TrainOptions:
     first.add_argument("--resume", type=Path)
     folder = first.parse_known_args(arguments)[0].resume
     stored = None if folder is None else runs.stored_options(folder)
+    default = preset if stored is None else stored
     options = tyro.cli(
         TrainOptions,
         args=arguments,
-        default=preset if stored is None else stored,
+        default=default,
         prog="python -m experiments.train [preset]",
         description=f"{TrainOptions.__doc__}\n\n{listing()}",
         config=(tyro.conf.OmitArgPrefixes,),
@@ -110,6 +116,8 @@ def parse(arguments: list[str]) -> TrainOptions:
         options = dataclasses.replace(options, run_dir=folder)
     elif values(options)["checkpoint"] is not None:
         raise UserError("--checkpoint is for --resume.")
+    check(options)
+    check_used(options, default)
     return options
 
 
@@ -160,20 +168,21 @@ def _run(
     try:
         state = begin(options, folder, checkpoints, state, progress)
         with stopwatch(seconds, "compilation"):
-            longest = options.safety.segment or epoch_steps
-            first = next(training.segments(steps, epoch_steps, progress.done, longest), None)
-            if first is not None:
-                advance.compile(state, first.count)
+            longest = longest_segment(options, epoch_steps)
+            left = training.segments(steps, epoch_steps, progress.done, longest)
+            for count in sorted({segment.count for segment in left}):
+                advance.compile(state, count)
             judged = images.validation, images.test
             judge, judge_test = material.compile_judges(recipe, state, judged)
-        events = Events(folder if devices.primary() else None, progress.done or None)
+        resumed = None if options.safety.resume is None else progress.done
+        events = Events(folder if devices.primary() else None, resumed)
         loop = Loop(
             options, recipe, advance, epoch_key, steps, epoch_steps, folder, checkpoints, judge,
             events,
         )  # fmt: skip
-        epochs = -(-steps // epoch_steps)
         shown = options.progress and devices.primary()
-        with stopwatch(seconds, "training"), reporter(epochs, shown, progress.records) as report:
+        told = reporter(steps, epoch_steps, shown, progress.records)
+        with stopwatch(seconds, "training"), told as report:
             state = loop.run(state, progress, report)
         events.close()
         with stopwatch(seconds, "evaluation"):

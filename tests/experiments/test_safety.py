@@ -16,6 +16,9 @@ from PIL import Image
 from experiments import evaluate, predict, runs, train
 from experiments.checkpoints import Checkpoints
 from experiments.loop import Loop
+from experiments.networks import NETWORKS, Network
+from experiments.training import Scanned, diagnosis
+from jaxcnn import layers
 
 HERE = Path(__file__).parent
 SMALL = [
@@ -135,6 +138,27 @@ def test_ctrl_c_saves_and_says_how_to_go_on(finished, tmp_path, capsys, monkeypa
     monkeypatch.setattr(Loop, "_end_epoch", end_epoch)
     assert train.main(["--resume", str(folder)]) == 0
     assert_same(finished, folder)
+
+
+def test_ctrl_c_saves_within_a_long_epoch_too(tmp_path, capsys, monkeypatch):
+    """Without any option; the end is the same, bit for bit, as that of an epoch in one piece."""
+    four = ["--train-images", "80", "--epochs", "1", "--checkpoint-seconds", "60"]
+    whole, folder = small_run(tmp_path / "whole", *four), tmp_path / "run"
+    advance = Scanned.__call__
+
+    def interrupted(self, *arguments):
+        if threading.current_thread() is threading.main_thread():
+            os.kill(os.getpid(), signal.SIGINT)
+        return advance(self, *arguments)
+
+    monkeypatch.setattr("experiments.training.epoch.LONGEST", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Scanned, "__call__", interrupted)
+        assert train.main([*SMALL, *four, "--run-dir", str(folder)]) == 130
+    assert "Stopped after step 2 of 4" in capsys.readouterr().err
+    assert steps_in(folder) == [0, 2]
+    assert train.main(["--resume", str(folder)]) == 0
+    assert_same(whole, folder)
 
 
 # Refusals
@@ -310,29 +334,75 @@ def test_a_loss_that_is_no_number_names_step_and_layer(tmp_path, capsys):
     assert record["loss"] is None
 
 
-def test_the_first_bad_delta_is_found_where_it_was_made(tmp_path, capsys, monkeypatch):
-    """Every activation is finite, and so is δ behind `large`: only before it δ overflows."""
-    from experiments.networks import NETWORKS, Network
-    from jaxcnn import layers
+def times(factor):
+    """No `Scale`: XLA would make one constant of several."""
 
-    def times(factor):
-        # No `Scale`: XLA would make one constant of several.
-        def draw(key, shape, dtype):
-            return factor * np.eye(*shape, dtype=dtype)
+    def draw(key, shape, dtype):
+        return factor * np.eye(*shape, dtype=dtype)
 
-        return layers.Dense(10, use_bias=False, weight_init=draw)
+    return layers.Dense(10, use_bias=False, weight_init=draw)
+
+
+DIVERGING = {
+    # Every activation is finite, and so is δ behind `large`: only before it δ overflows.
+    "in δ": (
+        {"tiny": times(1e-30), "large": times(1e20), "larger": times(1e22)},
+        "in step 1 the first δ that was not finite is that at the output of tiny",
+    ),
+    "forward": (
+        {"half": times(1e20), "more": times(1e20), "back": times(1e-30)},
+        "in step 1 the first output that was not finite is that of more",
+    ),
+    # Gradients are finite, their squares are not: the loss would never tell.
+    "in the moments": (
+        {"large": times(1e20)},
+        "in step 1 opt_state/0/nu/below/weight of the state was no longer finite",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DIVERGING)
+def test_the_first_number_gone_wrong_is_found_where_it_was_made(
+    case, tmp_path, capsys, monkeypatch
+):
+    parts, sentence = DIVERGING[case]
 
     def build(classes):
-        return layers.serial(
-            flatten=layers.Flatten(), below=layers.Dense(classes), tiny=times(1e-30),
-            large=times(1e20), larger=times(1e22),
-        )  # fmt: skip
+        return layers.serial(flatten=layers.Flatten(), below=layers.Dense(classes), **parts)
 
     monkeypatch.setitem(NETWORKS, "mlp", Network(build, build, None))
     arguments = [*SMALL, "--model", "mlp", "--run-dir", str(tmp_path / "run")]
     assert train.main(arguments) == 1
-    errors = capsys.readouterr().err
-    assert "in step 1 the first δ that was not finite is that at the output of tiny" in errors
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_step_is_told_in_the_order_in_which_it_is_computed():
+    """Not in that of the names: forward from `z` to `a`, back from `a` to `z`."""
+    net = layers.serial(z=layers.Dense(2), m=layers.serial(b=layers.Dense(2)), a=layers.Dense(2))
+    names = ("z", "m/b", "a")
+
+    def told(**bad):
+        tree = {"z": {"kernel": 0}, "m": {"b": {"kernel": 0}}, "a": {"kernel": 0}}
+        counts = {
+            "before": {"opt_state": {"nu": bad.get("before", 0)}},
+            "images": {"": 0},
+            "outputs": {name: bad.get("output", {}).get(name, 0) for name in names},
+            "deltas": {"z": 0, "m": {"b": bad.get("delta", 0)}, "a": 0},
+            "gradients": tree | bad.get("gradients", {}),
+            "loss": {"": bad.get("loss", 0)},
+        }
+        return diagnosis._sentence(net, counts)
+
+    wrong = {"a": {"kernel": 3}, "z": {"kernel": 5}}
+    assert told() is None
+    assert told(loss=1) == "the loss was not finite"
+    assert "opt_state/nu was not finite before the step already (7" in str(told(before=7))
+    first = "the first gradient that was not finite is that of a/kernel (3 numbers)"
+    assert told(gradients=wrong, delta=2) == first
+    second = "the first δ that was not finite is that at the output of m/b (2 numbers)"
+    assert told(gradients={"z": {"kernel": 5}}, delta=2) == second
+    output = "the first output that was not finite is that of m/b (4 numbers)"
+    assert told(output={"a": 1, "m/b": 4}, gradients=wrong) == f"{output} and {first}"
 
 
 @pytest.mark.parametrize("rules", ["hand", pytest.param("explicit", marks=pytest.mark.full)])
@@ -347,8 +417,6 @@ def test_the_rules_are_compared_with_autodiff_on_live_batches(rules, tmp_path):
 
 
 def test_rules_that_differ_from_autodiff_stop_the_run(tmp_path, capsys, monkeypatch):
-    from experiments.training import diagnosis
-
     monkeypatch.setitem(diagnosis.TOLERANCES, "float32", -1.0)
     arguments = [*SMALL, "--check-gradients", "1", "--run-dir", str(tmp_path / "run")]
     assert train.main(arguments) == 1

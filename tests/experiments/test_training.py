@@ -138,15 +138,28 @@ def test_the_same_seed_gives_the_same_bits(scanned, resident):
     jax.tree.map(np.testing.assert_array_equal, scanned, again)
 
 
-def test_segments_of_an_epoch_are_the_epoch(resident):
-    recipe = recipe_of(net=small_net())
-    whole, _ = run_epoch(Scanned, recipe, resident)
-    advance = Scanned(recipe, resident, jax.random.key(1))
-    state = training.initial_state(recipe, jax.random.key(0), (32, 32, 1))
-    for first in (0, 5, 10, 15):
-        state, metrics = advance(state, Segment(1, first, 5))
-        assert metrics.loss.shape == (5,)
-    assert_trees_close(whole, state, 1e-6)
+@pytest.mark.usefixtures("optimised")
+@pytest.mark.parametrize(
+    ("kind", "average", "half"),
+    [
+        ("momentum", "ema", None),
+        pytest.param("muon", "lookahead", "float16", marks=pytest.mark.full),
+    ],
+)
+def test_segments_of_an_epoch_are_the_epoch_bit_for_bit(kind, average, half, resident):
+    recipe = recipe_of(
+        net=small_net(), kind=kind, averaging=Averaging(average, 0.9, STEPS),
+        compute=None if half is None else jnp.dtype(half),
+    )  # fmt: skip
+    whole, losses = run_epoch(Scanned, recipe, resident)
+    for count in (10, 4):
+        advance = Scanned(recipe, resident, jax.random.key(1))
+        state, each = training.initial_state(recipe, jax.random.key(0), (32, 32, 1)), []
+        for first in range(0, STEPS, count):
+            state, metrics = advance(state, Segment(1, first, count))
+            each.append(metrics.loss)
+        np.testing.assert_array_equal(np.concatenate(each), losses.loss)
+        jax.tree.map(np.testing.assert_array_equal, whole, state)
 
 
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(resident):
