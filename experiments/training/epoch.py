@@ -46,8 +46,11 @@ def segments(
     longest = epoch_steps if longest is None else longest
     while done < steps:
         epoch, first = divmod(done, epoch_steps)
+        last = min(epoch_steps, steps - epoch * epoch_steps)
         # Resumed or not, segments begin at the same steps.
-        end = min((first // longest + 1) * longest, epoch_steps, steps - epoch * epoch_steps)
+        end = min((first // longest + 1) * longest, last)
+        # A scan of a single step is compiled like no other, and rounds otherwise.
+        end = last if longest > 1 and last - end == 1 else end
         yield Segment(epoch + 1, first, end - first)
         done = epoch * epoch_steps + end
 

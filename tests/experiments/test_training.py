@@ -223,11 +223,12 @@ def test_segments_begin_at_the_same_steps_wherever_a_run_goes_on():
     assert shown(25, 10) == [(1, 0, 10), (2, 0, 10), (3, 0, 5)]
     all_of_them = shown(25, 10, 0, 4)
     assert all_of_them == [
-        (1, 0, 4), (1, 4, 4), (1, 8, 2), (2, 0, 4), (2, 4, 4), (2, 8, 2), (3, 0, 4), (3, 4, 1),
+        (1, 0, 4), (1, 4, 4), (1, 8, 2), (2, 0, 4), (2, 4, 4), (2, 8, 2), (3, 0, 5),
     ]  # fmt: skip
     for number, (epoch, first, _) in enumerate(all_of_them):
         assert shown(25, 10, (epoch - 1) * 10 + first, 4) == all_of_them[number:]
     assert shown(25, 10, 25) == []
+    assert shown(5, 10, 0, 1) == [(1, step, 1) for step in range(5)]
 
 
 @pytest.mark.parametrize(
