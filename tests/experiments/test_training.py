@@ -108,15 +108,16 @@ def test_three_roads_end_at_the_same_parameters_in_float64(model, resident):
 
 
 @pytest.mark.full
-def test_three_roads_agree_on_resnet20_for_fifty_steps_in_float64():
+@pytest.mark.parametrize(("net", "channels"), [(models.lenet5(), 1), (models.resnet(20), 3)])
+def test_three_roads_agree_for_fifty_steps_in_float64(net, channels):
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (50 * 4, 32, 32, 3), np.uint8)
+    images = rng.integers(0, 256, (50 * 4, 32, 32, channels), np.uint8)
     data = Resident(jnp.asarray(images), jnp.arange(200, dtype=jnp.int32) % 10)
     ends = []
     with jax.enable_x64(True):
         for rules in ("hand", "explicit", "autodiff"):
             recipe = recipe_of(
-                rules, jnp.float64, net=models.resnet(20), mean=(0.5,) * 3, std=(0.25,) * 3
+                rules, jnp.float64, net=net, mean=(0.5,) * channels, std=(0.25,) * channels
             )
             ends.append(run_epoch(Looped, recipe, data, Segment(1, 0, 50))[0].params)
     for other in ends[1:]:
