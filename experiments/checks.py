@@ -49,21 +49,20 @@ _LEAST = {
 
 
 # name: (the option beside which it counts, and the values of that one)
-_ADAM, _ALL_BUT_SGD = ("adam", "adamw"), (
-    "momentum", "nesterov", "adam", "adamw", "muon", "airbench-sgd", "airbench-muon",
-)  # fmt: skip
-_TFDS = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
-_COUNTS_BESIDE: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "momentum": ("optimiser", _ALL_BUT_SGD),
-    "second_moment": ("optimiser", _ADAM),
+_FILES = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
+_COUNTS_BESIDE = {
+    "momentum": (
+        "optimiser",
+        ("momentum", "nesterov", "adam", "adamw", "muon", "airbench-sgd", "airbench-muon"),
+    ),
+    "second_moment": ("optimiser", ("adam", "adamw")),
     "final_rate": ("schedule", ("cosine", "linear")),
     "milestones": ("schedule", ("steps",)),
     "decay": ("schedule", ("steps", "exponential", "plateau")),
     "patience": ("schedule", ("plateau",)),
     "average_decay": ("average", ("ema",)),
-    "data_dir": ("dataset", _TFDS),
-    "manual_dir": ("dataset", _TFDS),
-    "train_images": ("smoke", (False,)),
+    "data_dir": ("dataset", _FILES),
+    "manual_dir": ("dataset", _FILES),
 }
 # name: the option that must not be zero for it to count
 _COUNTS_WITH = {"warmup_from": "warmup", "shift_mode": "shift"}
@@ -76,16 +75,17 @@ def check_used(options: TrainOptions, default: TrainOptions) -> None:
         UserError: with one sentence that names it and what it is for.
     """
     found, before = values(options), values(default)
-    for name in (name for name in found if found[name] != before[name]):
-        other, allowed = _COUNTS_BESIDE.get(name, ("seed", (options.seed,)))
-        if found[other] not in allowed:
+    given = {name for name in found if found[name] != before[name]}
+    for name, (other, allowed) in _COUNTS_BESIDE.items():
+        if name in given and found[other] not in allowed:
             *most, last = map(str, allowed)
             shown = f"{', '.join(most)} and {last}" if most else last
-            sentence = f"{flag(name)} is for {flag(other)} {shown} only."
-            raise UserError(sentence if other != "smoke" else f"{flag(name)} is not for --smoke.")
-        needed = _COUNTS_WITH.get(name)
-        if needed is not None and found[needed] == 0:
-            raise UserError(f"{flag(name)} needs {flag(needed)} beside it.")
+            raise UserError(f"{flag(name)} is for {flag(other)} {shown} only.")
+    for name, other in _COUNTS_WITH.items():
+        if name in given and found[other] == 0:
+            raise UserError(f"{flag(name)} needs {flag(other)} beside it.")
+    if options.smoke and "train_images" in given:
+        raise UserError("--train-images is not for --smoke, which has images of its own.")
 
 
 def check(options: TrainOptions) -> None:

@@ -137,10 +137,15 @@ def train(options: TrainOptions) -> Result:
     mesh = devices.make_mesh(options.hardware, options.batch_size, options.accumulate)
     with devices.within(mesh):
         with stopwatch(seconds, "data"):
-            images = material.load(options, mesh)
+            images = devices.together(
+                lambda: material.load(options, mesh), "Another process could not load its data."
+            )
         folder = runs.folder_of(options)
         if options.safety.resume is None:
-            create_once(folder, options)
+            devices.together(
+                lambda: runs.create(folder, options) if devices.primary() else None,
+                "The first process could not make the run folder.",
+            )
         return _run(options, images, folder, mesh, seconds)
 
 
@@ -193,22 +198,6 @@ def _run(
         checkpoints.close()
     ended = params, net_state
     return finish(options, folder, recipe.net, ended, progress, images, found, seconds)
-
-
-def create_once(folder: Path, options: TrainOptions) -> None:
-    """Make the run folder in the first process; all others wait for it.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    problem = None
-    if devices.primary():
-        try:
-            runs.create(folder, options)
-        except UserError as error:
-            problem = error
-    if devices.any_of(problem is not None):
-        raise problem or UserError("The first process could not make the run folder.")
 
 
 def begin(

@@ -15,7 +15,7 @@ from experiments import plots, train
 
 warnings.simplefilter("ignore")  # the fork is made before JAX starts any thread
 # They would take half of the time.
-plots.save_curves = plots.save_looks = lambda *_: None
+plots.save_curves = plots.save_looks = lambda *_, **__: None
 
 folder, options = Path(sys.argv[1]), sys.argv[2:]
 

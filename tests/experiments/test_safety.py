@@ -120,7 +120,7 @@ def test_a_run_on_eight_devices_survives_a_kill(tmp_path):
     ):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
     left, right = runs.load_parameters(alone), runs.load_parameters(tmp_path / "run")
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), left, right)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=2e-4), left, right)
 
 
 def test_a_folder_left_by_a_run_that_was_killed_at_once_can_be_used(tmp_path):

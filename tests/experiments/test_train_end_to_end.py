@@ -185,7 +185,7 @@ MISTAKES = {
         ["--data-dir", "/data"],
         "--data-dir is for --dataset mnist, fashion_mnist, cifar10 and imagenet2012 only.",
     ),
-    "smoke": (["--smoke", "--train-images", "30"], "--train-images is not for --smoke."),
+    "smoke": (["--smoke", "--train-images", "30"], "--smoke, which has images of its own."),
     "checks": (
         ["--check-gradients", "1", "--rules", "autodiff"],
         "compares the rules with autodiff: choose other --rules.",
