@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-
 # The number, and so the class, of the first picture of each split.
 FIRST = {"train": 0, "validation": 500}
 
