@@ -1,15 +1,16 @@
 """Checkpoints of a run, by orbax: atomic, the latest ones and the best, checked when they are read.
 
 A checkpoint holds the whole state of training, leaf by leaf under its name, and a JSON part: where
-the run stands, its records so far, and a digest of every leaf. A run is a function of the seed, the
-options and the step, so keys of random numbers and the position in the data follow from those.
+the run stands, its records so far, the options that its numbers follow from, and a digest of every
+leaf. A run is a function of the seed, the options and the step, so keys of random numbers and the
+position in the data follow from those.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,17 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from experiments.options import UserError
+from experiments.options import TrainOptions, UserError, binding, flag
+from experiments.runs import digest
 from experiments.training import TrainState
 
 FOLDER = "checkpoints"
 # Beside the checkpoints kept there is one more while it is written, and small files.
 SPARE = 16 * 2**20
+
+
+# Arrays by their names, and the progress of the run.
+Read = tuple[dict[str, Any], dict[str, Any]]
 
 
 class CheckpointError(RuntimeError):
@@ -33,9 +39,10 @@ class CheckpointError(RuntimeError):
 class Checkpoints:
     """The checkpoints in a run's folder, `keep` of the latest and the best by accuracy."""
 
-    def __init__(self, folder: Path, keep: int, *, read_only: bool = False):
+    def __init__(self, folder: Path, options: TrainOptions, *, read_only: bool = False):
         self.folder = (folder / FOLDER).resolve()
-        self.keep = keep
+        self.keep = keep = options.safety.keep
+        self.options = binding(options)
         policies = [
             ocp.checkpoint_managers.LatestN(keep),
             ocp.checkpoint_managers.BestN(
@@ -59,11 +66,18 @@ class Checkpoints:
             raise UserError(f"The folder {self.folder} cannot be written: {error}.") from error
 
     def check_space(self, state: TrainState) -> None:
-        """Refuse a disk on which the run's checkpoints will not fit.
+        """Refuse a folder that cannot be written, or a disk that its checkpoints will not fit on.
 
         Raises:
-            UserError: it is too full.
+            UserError: it cannot, or is too full.
         """
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(bytes(1))
+        except OSError as error:
+            raise UserError(
+                f"The folder {self.folder} cannot be written: {error.strerror or error}."
+            ) from error
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
         needed = (self.keep + 3) * size + SPARE
         free = shutil.disk_usage(self.folder).free
@@ -84,7 +98,10 @@ class Checkpoints:
         if step in self.manager.all_steps():
             return
         leaves = named_leaves(state)
-        about = {"digests": {name: digest(leaf) for name, leaf in leaves.items()}, **progress}
+        arrays = {
+            name: [digest(leaf), leaf.dtype.name, *leaf.shape] for name, leaf in leaves.items()
+        }
+        about = {"arrays": arrays, "options": self.options, **progress}
         arguments = ocp.args.Composite(
             state=ocp.args.StandardSave(leaves), progress=ocp.args.JsonSave(about)
         )
@@ -109,76 +126,86 @@ class Checkpoints:
             UserError: there is none of that step; or it is damaged, or of another run: then the
                 last good one is named.
         """
-        steps = sorted(self.manager.all_steps(), reverse=True)
-        if not steps and step is None:
-            return None
-        wanted = steps[0] if step is None else step
-        if wanted not in steps:
-            shown = ", ".join(map(str, reversed(steps))) or "none"
-            raise UserError(f"--checkpoint must be one of those in {self.folder}, {shown}.")
-        state = self._read(wanted, like)
-        if isinstance(state, str):
-            earlier = [s for s in steps if s < wanted and not isinstance(self._read(s, like), str)]
-            offer = "there is no good one before it"
-            if earlier:
-                offer = (
-                    f"the last good one is {self.path(earlier[0])}: go on from it with "
-                    f"--resume {folder} --checkpoint {earlier[0]}"
-                )
-            raise UserError(f"The checkpoint {self.path(wanted)} {state}; {offer}.")
-        for later in steps[: steps.index(wanted)]:
-            self.manager.delete(later)
-        return wanted, *state
-
-    def _read(self, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]] | str:
-        """The state and the progress, or what is wrong with them."""
-        leaves = named_leaves(like)
-        try:
-            found = self.manager.restore(
-                step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
-            )
-            progress = found["progress"]
-            digests = progress.pop("digests")
-        except Exception as error:  # orbax, tensorstore, json: whatever damage makes of them
-            return f"is damaged ({one_line(error)})"
-        if set(digests) != set(leaves):
-            odd = sorted(set(digests) ^ set(leaves))
-            return f"belongs to another network or optimiser (it differs in {odd[0]})"
-        wanted = {
-            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-            for name, leaf in leaves.items()
-        }
-        try:
-            arguments = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
-            read = self.manager.restore(step, args=arguments)["state"]
-        except Exception as error:
-            return f"is damaged or of another network ({one_line(error)})"
-        for name, leaf in read.items():
-            if digest(leaf) != digests[name]:
-                return f"is damaged (the numbers of {name} are not those that were saved)"
+        if step is None:
+            step = self.manager.latest_step()
+            if step is None:
+                return None
+        remedy = f"go on from it with --resume {folder} --checkpoint"
+        read, progress = self._good(step, named_leaves(like), remedy)
+        for later in sorted(self.manager.all_steps()):
+            if later > step:
+                self.manager.delete(later)
         _, structure = jax.tree.flatten(like)
-        return jax.tree.unflatten(structure, [read[name] for name in leaves]), progress
+        return step, jax.tree.unflatten(structure, list(read.values())), progress
 
     def parameters(self, step: int, averaged: bool) -> tuple[Any, Any]:
         """(params, net_state) of a checkpoint as NumPy arrays, or their moving averages.
 
         Raises:
-            UserError: there is no such checkpoint, or it cannot be read.
+            UserError: there is no such checkpoint, or it is damaged, or of another run.
         """
-        steps = sorted(self.manager.all_steps())
-        if step not in steps:
-            shown = ", ".join(map(str, steps)) or "none"
-            raise UserError(f"--checkpoint must be one of those in {self.folder}, {shown}.")
-        try:
-            arguments = ocp.args.Composite(state=ocp.args.StandardRestore())
-            leaves = self.manager.restore(step, args=arguments)["state"]
-        except Exception as error:  # whatever damage makes of it
-            raise UserError(
-                f"The checkpoint {self.path(step)} is damaged ({one_line(error)})."
-            ) from error
+        leaves, _ = self._good(step, None, "take it by --checkpoint")
         places = (".average[0]", ".average[1]") if averaged else (".params", ".net_state")
         params, net_state = (_nested(leaves, place) for place in places)
         return params, net_state
+
+    def _good(self, step: int, like: Mapping[str, jax.Array] | None, remedy: str) -> Read:
+        """What the checkpoint of this step holds, every number as it was saved.
+
+        Raises:
+            UserError: there is none; or it is damaged, or of another run: then the last good one
+                before it is named, and the remedy, which ends with its step.
+        """
+        steps = sorted(self.manager.all_steps(), reverse=True)
+        if step not in steps:
+            shown = ", ".join(map(str, reversed(steps))) or "none"
+            raise UserError(f"--checkpoint must be one of those in {self.folder}, {shown}.")
+        found = self._read(step, like)
+        if not isinstance(found, str):
+            return found
+        offer = "there is no good one before it"
+        for earlier in (other for other in steps if other < step):
+            if not isinstance(self._read(earlier, like), str):
+                offer = f"the last good one is {self.path(earlier)}: {remedy} {earlier}"
+                break
+        raise UserError(f"The checkpoint {self.path(step)} {found}; {offer}.")
+
+    def _read(self, step: int, like: Mapping[str, jax.Array] | None) -> Read | str:
+        """The arrays by name and the progress, or what is wrong with them.
+
+        like: arrays of the same names, shapes and dtypes, whose places on devices they take;
+        without them they are NumPy's.
+        """
+        try:
+            found = self.manager.restore(
+                step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
+            )
+            progress = found["progress"]
+            arrays, options = progress.pop("arrays"), progress.pop("options")
+            if like is None:
+                like = {
+                    name: np.empty(shape, jax.numpy.dtype(dtype))
+                    for name, (_, dtype, *shape) in arrays.items()
+                }
+        except Exception as error:  # orbax, tensorstore, json: whatever damage makes of them
+            return f"is damaged ({one_line(error)})"
+        if set(arrays) != set(like):
+            odd = sorted(set(arrays) ^ set(like))
+            return f"belongs to another network or optimiser (it differs in {odd[0]})"
+        if options != self.options:
+            names = sorted(set(options) | set(self.options))
+            odd = next(name for name in names if options.get(name) != self.options.get(name))
+            here, there = (found.get(odd, "unknown") for found in (self.options, options))
+            return f"belongs to another run ({flag(odd)} is {there} there, {here} here)"
+        try:
+            arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_places(like)))
+            read = self.manager.restore(step, args=arguments)["state"]
+        except Exception as error:
+            return f"is damaged or of another network ({one_line(error)})"
+        for name, leaf in read.items():
+            if digest(leaf) != arrays[name][0]:
+                return f"is damaged (the numbers of {name} are not those that were saved)"
+        return {name: read[name] for name in like}, progress
 
     def best_step(self) -> int | None:
         """The step of the best checkpoint by validation accuracy, if any has one."""
@@ -199,6 +226,16 @@ def named_leaves(state: Any) -> dict[str, jax.Array]:
     return {jax.tree_util.keystr(path): jax.numpy.asarray(leaf) for path, leaf in found}
 
 
+def _places(like: Mapping[str, Any]) -> dict[str, Any]:
+    """What orbax is to restore: arrays on the devices of those, or NumPy's."""
+    return {
+        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+        if isinstance(leaf, jax.Array)
+        else leaf
+        for name, leaf in like.items()
+    }
+
+
 def _nested(leaves: Mapping[str, Any], place: str) -> dict[str, Any]:
     """The dicts within dicts that were saved under the names of their places."""
     tree: dict[str, Any] = {}
@@ -210,11 +247,6 @@ def _nested(leaves: Mapping[str, Any], place: str) -> dict[str, Any]:
                 inner = inner.setdefault(key, {})
             inner[last] = np.asarray(leaf)
     return tree
-
-
-def digest(leaf: Any) -> str:
-    """Of an array's bits."""
-    return hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest()[:16]
 
 
 def one_line(error: Exception) -> str:

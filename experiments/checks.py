@@ -48,6 +48,46 @@ _LEAST = {
 }
 
 
+# name: (the option beside which it counts, and the values of that one)
+_FILES = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
+_COUNTS_BESIDE = {
+    "momentum": (
+        "optimiser",
+        ("momentum", "nesterov", "adam", "adamw", "muon", "airbench-sgd", "airbench-muon"),
+    ),
+    "second_moment": ("optimiser", ("adam", "adamw")),
+    "final_rate": ("schedule", ("cosine", "linear")),
+    "milestones": ("schedule", ("steps",)),
+    "decay": ("schedule", ("steps", "exponential", "plateau")),
+    "patience": ("schedule", ("plateau",)),
+    "average_decay": ("average", ("ema",)),
+    "data_dir": ("dataset", _FILES),
+    "manual_dir": ("dataset", _FILES),
+}
+# name: the option that must not be zero for it to count
+_COUNTS_WITH = {"warmup_from": "warmup", "shift_mode": "shift"}
+
+
+def check_used(options: TrainOptions, default: TrainOptions) -> None:
+    """Refuse an option that differs from the preset's, or the run's, and would not be looked at.
+
+    Raises:
+        UserError: with one sentence that names it and what it is for.
+    """
+    found, before = values(options), values(default)
+    given = {name for name in found if found[name] != before[name]}
+    for name, (other, allowed) in _COUNTS_BESIDE.items():
+        if name in given and found[other] not in allowed:
+            *most, last = map(str, allowed)
+            shown = f"{', '.join(most)} and {last}" if most else last
+            raise UserError(f"{flag(name)} is for {flag(other)} {shown} only.")
+    for name, other in _COUNTS_WITH.items():
+        if name in given and found[other] == 0:
+            raise UserError(f"{flag(name)} needs {flag(other)} beside it.")
+    if options.smoke and "train_images" in given:
+        raise UserError("--train-images is not for --smoke, which has images of its own.")
+
+
 def check(options: TrainOptions) -> None:
     """Refuse a value out of its range, or options that exclude each other.
 
@@ -96,8 +136,6 @@ def _together(options: TrainOptions, found: dict[str, Any]) -> None:
             "--schedule plateau watches the validation accuracy: --validation must be at least 1, "
             "got 0."
         )
-    if found["schedule"] in ("onecycle", "plateau", "constant") and found["final_rate"] > 0:
-        raise UserError("--final-rate is for --schedule cosine and linear only.")
     if found["schedule"] == "onecycle" and found["warmup"] > 0:
         raise UserError("--schedule onecycle has a warm-up of its own: leave --warmup at 0.")
     if found["coordinator"] is not None and None in (found["processes"], found["process"]):

@@ -26,7 +26,6 @@ from experiments import data, material, plots, runs, training
 from experiments.checkpoints import Checkpoints
 from experiments.options import TrainOptions, UserError
 from experiments.recipes import make_recipe
-from experiments.training.evaluation import top_k_accuracy
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class EvaluateOptions:
     dataset: str | None = None
     """Another data set of the same shape and classes, such as mnist for a run on mnist5k."""
     data_dir: Path | None = None
-    """Folder of prepared TFDS data; by default that of the run."""
+    """Folder of original files or of prepared TFDS data; by default that of the run."""
     tta: Literal["none", "mirror", "mirror-shift"] | None = None
     """Test-time augmentation, if another than the run's."""
     safetensors: Path | None = None
@@ -88,11 +87,10 @@ def evaluate(options: EvaluateOptions) -> float:
         recipe = dataclasses.replace(make_recipe(chosen, 1, 1), mesh=None)
         params, net_state = jax.tree.map(jax.numpy.asarray, (params, net_state))
         state = training.TrainState(params, net_state, opt_state=None)
-        judge = material.compile_judge(recipe, state, images.test)
+        (judge,) = material.compile_judges(recipe, state, [images.test])
         assert judge is not None  # every data set has test images
         found = judge(state.params, state.net_state)
     folder = options.output or options.run / "evaluation"
-    labels = images.test.labels if isinstance(images.test, data.Split) else None
     summary: dict[str, Any] = {
         "test_accuracy": found.accuracy,
         "test_images": int(found.confusion.sum()),
@@ -101,8 +99,8 @@ def evaluate(options: EvaluateOptions) -> float:
         "checkpoint": options.checkpoint,
         "confusion": found.confusion.tolist() if len(found.confusion) <= 100 else None,
     }
-    if labels is not None and found.logits.shape[-1] > 20:
-        summary["top_5_accuracy"] = top_k_accuracy(found.logits, labels, 5)
+    if found.top_5 is not None:
+        summary["test_top_5_accuracy"] = found.top_5
     try:
         folder.mkdir(parents=True, exist_ok=True)
         runs.write_json(folder / "summary.json", summary)
@@ -139,7 +137,7 @@ def load(run: Path, options: TrainOptions, checkpoint: int | str | None) -> tupl
     """
     if checkpoint is None:
         return runs.load_parameters(run)
-    checkpoints = Checkpoints(run, options.safety.keep, read_only=True)
+    checkpoints = Checkpoints(run, options, read_only=True)
     try:
         step = checkpoint
         if isinstance(checkpoint, str):

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,19 +19,24 @@ import numpy as np
 
 from experiments import runs
 from experiments.checkpoints import Checkpoints
+from experiments.material import Judge
 from experiments.metrics import Events
 from experiments.options import TrainOptions
-from experiments.training import Looped, Recipe, Segment, TrainState, evaluated, segments
+from experiments.progress import Report
+from experiments.training import (
+    Looped,
+    Recipe,
+    Segment,
+    TrainState,
+    evaluated,
+    segments,
+    usual_segment,
+)
 from experiments.training.devices import any_of, everywhere, primary
 from experiments.training.diagnosis import first_bad, make_comparison
 from experiments.training.epoch import Advance
-from experiments.training.evaluation import Scores
 from experiments.training.precision import all_finite
 from experiments.training.schedules import plateau_factor, rate_at
-
-Judge = Callable[[Any, Any], Scores] | None
-# Between two looks at a streamed run.
-STREAMED_SEGMENT = 100
 
 
 class DivergedError(RuntimeError):
@@ -75,12 +80,10 @@ class Loop:
     epoch_steps: int
     folder: Path
     checkpoints: Checkpoints
-    judge: Judge
+    judge: Judge | None
     events: Events
 
-    def run(
-        self, state: TrainState, progress: Progress, report: Callable[[dict[str, Any]], None]
-    ) -> TrainState:
+    def run(self, state: TrainState, progress: Progress, report: Report) -> TrainState:
         """Train to the end.
 
         Raises:
@@ -91,7 +94,8 @@ class Loop:
         compare, checked, finite = None, -1, jax.jit(all_finite)
         saved, best = time.monotonic(), None
         with stop_requests() as requested:
-            for segment in segments(self.steps, self.epoch_steps, progress.done, self._longest()):
+            longest = longest_segment(self.options, self.epoch_steps)
+            for segment in segments(self.steps, self.epoch_steps, progress.done, longest):
                 every = self.options.safety.check_gradients
                 if every is not None and progress.done // every > checked:
                     checked = progress.done // every
@@ -106,18 +110,19 @@ class Loop:
                 progress.correct += int(np.sum(metrics.correct))
                 ended = progress.done % self.epoch_steps == 0 or progress.done == self.steps
                 accuracy = None
-                if not (math.isfinite(progress.loss) and bool(finite(state.params))):
+                if not (math.isfinite(progress.loss) and bool(finite(state))):
                     self._fail(before, segment, progress, np.asarray(metrics.loss))
                 if ended:
                     state, accuracy = self._end_epoch(state, segment, progress, start, report)
                 else:
                     progress.seconds += time.perf_counter() - start
+                    report.within(progress.done, progress.loss / (segment.first + segment.count))
                 stopping = any_of(bool(requested))
                 if accuracy is not None and accuracy > before_best:
                     # Not written at once: early in a run almost every epoch is the best.
                     kept = jax.tree.map(jnp.copy, state)
                     best = progress.done, kept, progress.as_json(), accuracy
-                if self._save_due(saved, ended, stopping, progress.done):
+                if self._save_due(saved, stopping, progress.done):
                     if best is not None and best[0] != progress.done:
                         self.checkpoints.save(*best)
                     self.checkpoints.save(progress.done, state, progress.as_json(), accuracy)
@@ -129,23 +134,10 @@ class Loop:
                     )
         return state
 
-    def _longest(self) -> int:
-        """Steps from one look at the run to the next."""
-        options = self.options.safety
-        looks = [self.epoch_steps]
-        if self.advance.batches.streamed and options.segment is None:
-            looks.append(STREAMED_SEGMENT)
-        if options.segment is not None:
-            looks.append(options.segment)
-        if options.check_gradients is not None:
-            looks.append(options.check_gradients)
-        return min(looks)
-
-    def _save_due(self, saved: float, ended: bool, stopping: bool, done: int) -> bool:
+    def _save_due(self, saved: float, stopping: bool, done: int) -> bool:
         """Whether to write a checkpoint now."""
         old = time.monotonic() - saved >= self.options.safety.checkpoint_seconds
-        chosen = self.options.safety.segment is not None or self.advance.batches.streamed
-        return any_of(stopping or done == self.steps or (old and (ended or chosen)))
+        return any_of(stopping or done == self.steps or old)
 
     def _end_epoch(
         self,
@@ -153,13 +145,14 @@ class Loop:
         segment: Segment,
         progress: Progress,
         start: float,
-        report: Callable[[dict[str, Any]], None],
+        report: Report,
     ) -> tuple[TrainState, float | None]:
         """Write the record of an epoch, and lower the rate where the plateau asks for it."""
         count = segment.first + segment.count
-        accuracy = None
+        accuracy = top_5 = None
         if self.judge is not None:
-            accuracy = self.judge(*evaluated(state, self.recipe.averaging)).accuracy
+            found = self.judge(*evaluated(state, self.recipe.averaging))
+            accuracy, top_5 = found.accuracy, found.top_5
         rate = 0.0 if self.recipe.rate is None else rate_at(self.recipe.rate, progress.done - 1)
         if state.factor is not None:
             rate *= float(state.factor)
@@ -172,12 +165,14 @@ class Loop:
             "learning_rate": rate,  # in the epoch's last step
             "seconds": progress.seconds + time.perf_counter() - start,
         }
+        if top_5 is not None:
+            record["validation_top_5_accuracy"] = top_5
         progress.records.append(record)
         progress.loss, progress.correct, progress.seconds = 0.0, 0, 0.0
         if primary():
             runs.append_metrics(self.folder, record)
             self.events.write(record)
-            report(record)
+            report.epoch(record)
         if state.factor is not None:
             seen = [r["validation_accuracy"] for r in progress.records]
             about = self.options.optimisation
@@ -204,7 +199,11 @@ class Loop:
             )
 
     def _fail(
-        self, before: TrainState, segment: Segment, progress: Progress, losses: np.ndarray
+        self,
+        before: TrainState,
+        segment: Segment,
+        progress: Progress,
+        losses: np.ndarray,
     ) -> None:
         """Say which number of which step was the first that is not finite."""
         record = {
@@ -220,7 +219,7 @@ class Loop:
             runs.append_metrics(self.folder, record)
         bad = first_bad(self._looped(), before, segment)
         found = losses[~np.isfinite(losses)]
-        what = f"The loss became {found[0]}" if found.size else "The parameters became infinite"
+        what = f"The loss became {found[0]}" if found.size else "The state became infinite"
         where = f"in epoch {segment.epoch}"
         if bad is not None:
             step = (bad.epoch - 1) * self.epoch_steps + bad.index + 1
@@ -229,6 +228,12 @@ class Loop:
             f"{what} {where}: try a lower --learning-rate than "
             f"{self.options.optimisation.learning_rate}."
         )
+
+
+def longest_segment(options: TrainOptions, epoch_steps: int) -> int:
+    """Steps from one look at the run to the next."""
+    chosen = options.safety.segment or usual_segment(epoch_steps)
+    return min(chosen, epoch_steps, options.safety.check_gradients or epoch_steps)
 
 
 @contextmanager

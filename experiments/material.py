@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from experiments import data
+from experiments.data import records
 from experiments.data.stream import Stream, open_streams
 from experiments.networks import NETWORKS
 from experiments.options import TrainOptions, UserError
 from experiments.training import Recipe, Resident, TrainState, compile_predict
 from experiments.training.devices import everywhere
-from experiments.training.evaluation import Scores, scores, stream_logits
+from experiments.training.evaluation import Scores, compile_stream, scores
 
 SMOKE_TRAIN, SMOKE_TEST = 64, 32
 WHITENED = 5_000  # images from which a first kernel is computed
@@ -67,8 +71,8 @@ def load(options: TrainOptions, mesh: Mesh | None) -> Material:
             f"channel{'s' if network.channels != 1 else ''}, "
             f"those of {options.dataset} have {about.shape[-1]}."
         )
-    if about.streamed and not options.smoke:
-        return _streams(options, mesh)
+    if about.streamed:
+        return _streams(options, mesh) if not options.smoke else _small_streams(options, mesh)
     splits = [_fitted(split, options) for split in _splits(options)]
     train, validation, test = splits
     side = min(train.images.shape[1:3])
@@ -100,15 +104,22 @@ def _streams(options: TrainOptions, mesh: Mesh | None) -> Material:
     return Material(train, validation, test, (size, size, 3), None)
 
 
+def _small_streams(options: TrainOptions, mesh: Mesh | None) -> Material:
+    """Generated pictures as prepared records, read like the real ones."""
+    folder = Path(tempfile.mkdtemp(prefix="jaxcnn-smoke-"))
+    train = SMOKE_TRAIN + options.validation
+    records.write(folder, (train // 2, train - train // 2), (SMOKE_TEST,))
+    material = _streams(dataclasses.replace(options, data_dir=folder), mesh)
+    weakref.finalize(material, shutil.rmtree, folder, ignore_errors=True)
+    return material
+
+
 def _splits(options: TrainOptions) -> tuple[data.Split, data.Split, data.Split]:
     """Training, validation and test images in their own size."""
     if options.smoke:
         shape = data.DATASETS[options.dataset].shape
-        streamed = data.DATASETS[options.dataset].streamed
-        size = NETWORKS[options.model].size if streamed else None
-        size = shape[0] if size is None else size
         everything = data.generated(
-            options.dataset, SMOKE_TRAIN + options.validation, SMOKE_TEST, (size, size, shape[-1])
+            options.dataset, SMOKE_TRAIN + options.validation, SMOKE_TEST, shape
         )
     else:
         everything = data.load(options.dataset, options.data_dir, options.manual_dir)
@@ -165,27 +176,31 @@ def normalisation(options: TrainOptions) -> Normalisation:
     return Normalisation(about.mean, about.std)
 
 
-def compile_judge(
-    recipe: Recipe, state: TrainState, pictures: data.Split | Stream
-) -> Callable[[Any, Any], Scores] | None:
-    """(params, net_state) → scores on these images; None where there are none."""
-    if count_of(pictures) == 0:
-        return None
-    if isinstance(pictures, Stream):
+Judge = Callable[[Any, Any], Scores]
 
-        def judge_stream(params, net_state):
-            labels: list[np.ndarray] = []
 
-            def images():
-                for batch, batch_labels in pictures.in_order():
-                    labels.append(batch_labels)
-                    yield batch
+def compile_judges(
+    recipe: Recipe, state: TrainState, pictures: Sequence[data.Split | Stream]
+) -> list[Judge | None]:
+    """For each of these the function (params, net_state) → scores; None where there are no images.
 
-            params, net_state = jax.device_get((params, net_state))
-            logits = stream_logits(recipe, params, net_state, images(), pictures.batch_size)
-            return scores(logits, np.concatenate(labels))
+    All streams are read by one program: it is given batch after batch.
+    """
+    streams = [each for each in pictures if isinstance(each, Stream) and each.images]
+    program = compile_stream(recipe, state, streams[0].example()) if streams else None
 
-        return judge_stream
-    images = everywhere(recipe.mesh, pictures.images)
-    predict = compile_predict(recipe, state, images)
-    return lambda params, net_state: scores(predict(params, net_state), pictures.labels)
+    def judge_of(each: data.Split | Stream) -> Judge | None:
+        if count_of(each) == 0:
+            return None
+        if isinstance(each, Stream):
+            assert program is not None
+            return lambda *state: _judge_stream(program, each, *state)
+        predict = compile_predict(recipe, state, everywhere(recipe.mesh, each.images))
+        return lambda *state: scores(predict(*state), each.labels)
+
+    return [judge_of(each) for each in pictures]
+
+
+def _judge_stream(program: Any, stream: Stream, params: Any, net_state: Any) -> Scores:
+    logits, labels = program(params, net_state, stream.in_order())
+    return scores(logits[: stream.images], labels[: stream.images])

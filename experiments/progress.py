@@ -1,43 +1,87 @@
-"""What a run shows while it trains: a bar on a terminal, a line per epoch elsewhere, or nothing."""
+"""What a run shows while it trains: a bar on a terminal, lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
-Report = Callable[[dict[str, Any]], None]
+# Between two lines within an epoch.
+SECONDS = 30.0
+
+
+class Report(Protocol):
+    """What a run tells of itself."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """An epoch has ended, with this record."""
+        ...
+
+    def within(self, done: int, loss: float) -> None:
+        """So many steps of the run are done, in the middle of an epoch; its loss so far."""
+        ...
 
 
 @contextmanager
-def reporter(epochs: int, enabled: bool, done: Sequence[dict[str, Any]] = ()) -> Iterator[Report]:
-    """report(record), to be called with the record of each epoch; `done` are those before."""
+def reporter(
+    steps: int, epoch_steps: int, enabled: bool, done: Sequence[dict[str, Any]] = ()
+) -> Iterator[Report]:
+    """The report of a run of so many steps; `done` are the records of the epochs before."""
     if not enabled:
-        yield lambda record: None
+        yield _Nothing()
     elif sys.stdout.isatty():
-        with _bar(epochs, len(done)) as report:
+        with _bar(steps, epoch_steps, done) as report:
             yield report
     else:
-        yield _lines(epochs, [record["seconds"] for record in done])
+        yield _Lines(steps, epoch_steps, done)
 
 
-def _lines(epochs: int, seconds: list[float]) -> Report:
-    """A line for each epoch, with the time that is left by the average of all so far."""
+class _Nothing:
+    def epoch(self, record: dict[str, Any]) -> None:
+        pass
 
-    def report(record: dict[str, Any]) -> None:
-        seconds.append(record["seconds"])
-        left = (epochs - record["epoch"]) * sum(seconds) / len(seconds)
+    def within(self, done: int, loss: float) -> None:
+        pass
+
+
+class _Lines:
+    """A line for each epoch, and now and then one in between, with the time that is left."""
+
+    def __init__(self, steps: int, epoch_steps: int, done: Sequence[dict[str, Any]]):
+        self.steps, self.epoch_steps = steps, epoch_steps
+        self.epochs = -(-steps // epoch_steps)
+        # Of this run and of those that it goes on with, by the records: compilation is not in it.
+        self.seconds = sum(record["seconds"] for record in done)
+        self.done = done[-1]["step"] if done else 0
+        self.began = self.shown = time.monotonic()
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.seconds, self.done = self.seconds + record["seconds"], record["step"]
+        left = (self.steps - self.done) * self.seconds / self.done
         print(
-            f"epoch {record['epoch']:{len(str(epochs))}d}/{epochs}  {_describe(record)}  "
-            f"{record['seconds']:.2f} s{_left(left)}",
+            f"epoch {record['epoch']:{len(str(self.epochs))}d}/{self.epochs}  {describe(record)}  "
+            f"{record['seconds']:.2f} s{left_over(left)}",
+            flush=True,
+        )
+        self.began = self.shown = time.monotonic()
+
+    def within(self, done: int, loss: float) -> None:
+        now = time.monotonic()
+        if now - self.shown < SECONDS:
+            return
+        self.shown = now
+        left = (self.steps - done) * (self.seconds + now - self.began) / done
+        epoch, step = divmod(done, self.epoch_steps)
+        print(
+            f"epoch {epoch + 1}/{self.epochs}, step {step}/{self.epoch_steps}  loss {loss:.4f}"
+            f"{left_over(left)}",
             flush=True,
         )
 
-    return report
 
-
-def _left(seconds: float) -> str:
+def left_over(seconds: float) -> str:
     """As in ", 3:05 left"; nothing where less than a minute is left."""
     if seconds < 60:
         return ""
@@ -46,31 +90,48 @@ def _left(seconds: float) -> str:
     return f", {hours}:{minutes:02}:{rest:02} left" if hours else f", {minutes}:{rest:02} left"
 
 
-def _describe(record: dict[str, Any]) -> str:
+def describe(record: dict[str, Any]) -> str:
+    """Loss and accuracies of an epoch."""
     text = f"loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}"
     if record["validation_accuracy"] is not None:
         text += f"  validation {record['validation_accuracy']:.4f}"
     return text
 
 
-@contextmanager
-def _bar(epochs: int, done: int) -> Iterator[Report]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+class _Bar:
+    """Moves with the steps; says how the last epoch ended."""
 
+    def __init__(self, progress: Any, task: Any, epochs: int, epoch_steps: int):
+        self.progress, self.task = progress, task
+        self.epochs, self.epoch_steps = epochs, epoch_steps
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.progress.update(
+            self.task,
+            completed=record["step"],
+            description=describe(record),
+            epoch=min(record["epoch"] + 1, self.epochs),
+        )
+
+    def within(self, done: int, loss: float) -> None:
+        self.progress.update(self.task, completed=done, epoch=done // self.epoch_steps + 1)
+
+
+@contextmanager
+def _bar(steps: int, epoch_steps: int, done: Sequence[dict[str, Any]]) -> Iterator[Report]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    epochs = -(-steps // epoch_steps)
     columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
+        TextColumn(f"epoch {{task.fields[epoch]}}/{epochs}"),
         BarColumn(bar_width=None),
         TextColumn("{task.description}"),
         TextColumn("left"),
         TimeRemainingColumn(compact=True),
     )
+    begun = done[-1]["step"] if done else 0
     with Progress(*columns, expand=True) as progress:
-        task = progress.add_task("first epoch", total=epochs, completed=done)
-        yield lambda record: progress.update(task, advance=1, description=_describe(record))
+        task = progress.add_task(
+            "first epoch", total=steps, completed=begun, epoch=min(len(done) + 1, epochs)
+        )
+        yield _Bar(progress, task, epochs, epoch_steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -18,6 +19,9 @@ import jax
 import numpy as np
 
 from experiments.options import TrainOptions, UserError, from_json
+
+# What a run that was killed while it made its folder may have left there.
+UNFINISHED = {"versions.json", "versions.json.tmp", "config.json.tmp"}
 
 
 def folder_of(options: TrainOptions) -> Path:
@@ -36,7 +40,7 @@ def create(folder: Path, options: TrainOptions) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+        if any(path.name not in UNFINISHED for path in folder.iterdir()):
             raise UserError(
                 f"The run folder {folder} is not empty: choose another with --run-dir, or go on "
                 "with the run in it by --resume."
@@ -113,23 +117,42 @@ def save_parameters(folder: Path, params: Any, net_state: Any) -> None:
 
     tree = jax.tree.map(np.asarray, {"params": params, "state": net_state})
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder.resolve() / "parameters", tree, force=True)
+        whole = {**tree, "digest": np.frombuffer(bytes.fromhex(digest(tree)), np.uint8)}
+        checkpointer.save(folder.resolve() / "parameters", whole, force=True)
 
 
 def load_parameters(folder: Path) -> tuple[Any, Any]:
     """(params, state) of the run, as NumPy arrays that `net.apply` takes.
 
     Raises:
-        UserError: the run is not finished, or there is none.
+        UserError: the run is not finished, or there is none, or its parameters are damaged.
     """
     import orbax.checkpoint as ocp
 
-    if not (folder / "parameters").is_dir():
+    path = folder / "parameters"
+    if not path.is_dir():
         raise UserError(f"{folder} holds no finished run: there is no folder parameters in it.")
-
-    with ocp.StandardCheckpointer() as checkpointer:
-        tree = checkpointer.restore(folder.resolve() / "parameters")
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            tree = checkpointer.restore(path.resolve())
+        saved = tree.pop("digest").tobytes().hex()
+    except Exception as error:  # orbax, tensorstore: whatever damage makes of them
+        raise UserError(
+            f"The parameters in {path} are damaged ({type(error).__name__})."
+        ) from error
+    if digest(tree) != saved:
+        raise UserError(f"The parameters in {path} are not those that were saved.")
     return tree["params"], tree["state"]
+
+
+def digest(tree: Any) -> str:
+    """Of the names and bits of all arrays."""
+    found = hashlib.sha256()
+    for path, leaf in jax.tree.flatten_with_path(tree)[0]:
+        array = np.ascontiguousarray(leaf)
+        found.update(f"{jax.tree_util.keystr(path)}{array.dtype}{np.shape(leaf)}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()[:16]
 
 
 # Versions -----------------------------------------------------------------------------------------

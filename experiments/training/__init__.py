@@ -8,6 +8,7 @@ from experiments.training.epoch import Segment as Segment
 from experiments.training.epoch import make_advance as make_advance
 from experiments.training.epoch import plan_epoch as plan_epoch
 from experiments.training.epoch import segments as segments
+from experiments.training.epoch import usual_segment as usual_segment
 from experiments.training.evaluation import compile_predict as compile_predict
 from experiments.training.evaluation import confusion_counts as confusion_counts
 from experiments.training.evaluation import scores as scores

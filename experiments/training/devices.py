@@ -150,6 +150,22 @@ def any_of(flag: bool) -> bool:
     return bool(np.max(multihost_utils.process_allgather(np.int32(flag))))
 
 
+def together(action: Callable[[], Any], failed: str) -> Any:
+    """What the action returns, if it succeeds in all processes: else none is left waiting.
+
+    Raises:
+        UserError: the action's own, or, where it failed in another process, one of this sentence.
+    """
+    result = problem = None
+    try:
+        result = action()
+    except UserError as error:
+        problem = error
+    if any_of(problem is not None):
+        raise problem or UserError(failed)
+    return result
+
+
 def primary() -> bool:
     """Whether this process is the one that prints and writes."""
     return jax.process_index() == 0

@@ -20,6 +20,7 @@ from experiments.training.precision import cast
 from experiments.training.recipe import Recipe, TrainState
 from experiments.training.step import make_batch, make_step, step_keys
 from jaxcnn.gradcheck import relative_error
+from jaxcnn.layers import Leaf, Serial
 
 
 class Bad(NamedTuple):
@@ -44,19 +45,32 @@ def first_bad(looped: Looped, state: TrainState, segment: Segment) -> Bad | None
         with within(recipe.mesh):
             found = jax.device_get(program(*arguments))
         sentence = _sentence(recipe.net, found)
+        if sentence is None:
+            with within(recipe.mesh):
+                state, _ = step(*arguments)  # type: ignore[misc]
+            sentence = infinite(state)
         if sentence is not None:
             return Bad(segment.epoch, int(index), sentence)
-        with within(recipe.mesh):
-            state, _ = step(*arguments)  # type: ignore[misc]
     return None
 
 
-def _inspector(recipe: Recipe, streamed: bool) -> Any:
-    """How many numbers are not finite in parameters, batch, logits, loss, every δ and gradient."""
-    batch = make_batch(recipe, streamed)
+def infinite(state: TrainState) -> str | None:
+    """The first part of the state that is not finite, such as Adam's moments, in a sentence."""
+    for path, leaf in jax.tree.flatten_with_path(state)[0]:
+        if bad := np.size(leaf) - int(np.sum(np.isfinite(np.asarray(leaf)))):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            return f"{name} of the state was no longer finite ({bad} numbers)"
+    return None
 
-    def count(tree: PyTree) -> PyTree:
-        return jax.tree.map(lambda a: jnp.sum(~jnp.isfinite(a), dtype=jnp.int32), tree)
+
+def _count(tree: PyTree) -> PyTree:
+    """How many numbers of each array are not finite."""
+    return jax.tree.map(lambda a: jnp.sum(~jnp.isfinite(a), dtype=jnp.int32), tree)
+
+
+def _inspector(recipe: Recipe, streamed: bool) -> Any:
+    """How many numbers are not finite in the state, the batch, and every output, δ and gradient."""
+    batch = make_batch(recipe, streamed)
 
     def inspect(state: TrainState, images, labels, plan, index):
         augment_key, net_key = step_keys(plan, index)
@@ -66,54 +80,78 @@ def _inspector(recipe: Recipe, streamed: bool) -> Any:
             recipe.net, params, state.net_state, x, targets, loss_of(recipe), key=net_key
         )
         named = {
-            "parameters": state.params,
-            "statistics": state.net_state,
+            "before": state,
             "images": {"": x},
-            "logits": {"": found.outputs},
+            "outputs": dict(_outputs(recipe.net, params, state.net_state, x, net_key)[1]),
             "deltas": found.deltas,
             "gradients": found.gradients,
             "loss": {"": found.loss},
         }
-        return count(named)
+        return _count(named)
 
     return inspect
 
 
+def _outputs(
+    net: Any, params: PyTree, state: PyTree, x: Any, key: Any, path: str = ""
+) -> tuple[Any, list[tuple[str, Any]]]:
+    """The network's output in training, and that of each of its layers in the order they run."""
+    if isinstance(net, Leaf):
+        y, _ = net.apply(params, state, x, key=key, train=True)
+        return y, [(path, y)]
+    found, outputs = [], {}
+    for (name, layer), child_key in zip(net.children, net.keys(key), strict=True):
+        inner = params.get(name, {}), state.get(name, {})
+        outputs[name], below = _outputs(
+            layer, *inner, x, child_key, f"{path}/{name}" if path else name
+        )
+        found += below
+        if isinstance(net, Serial):
+            x = outputs[name]
+    return (x if isinstance(net, Serial) else net.join(outputs)), found
+
+
 def _sentence(net: Any, counts: dict[str, PyTree]) -> str | None:
     """What was not finite first, in the order in which a step computes it."""
-    before = _worst(counts["parameters"]) or _worst(counts["statistics"])
-    if before is not None:
-        return f"{before[0]} was not finite before the step already ({before[1]} numbers)"
-    if (found := _worst(counts["images"])) is not None:
-        return f"the images of the batch hold {found[1]} numbers that are not finite"
-    forward = " (the logits were not finite either)" if _worst(counts["logits"]) is not None else ""
-    # Back-propagation goes from the last layer to the first.
-    order = list(_paths(net))
-    deltas = {name: n for name, n in _flat(counts["deltas"]).items() if n > 0}
+    for name, bad in _flat(counts["before"]).items():
+        if bad:
+            return f"{name} was not finite before the step already ({bad} numbers)"
+    if bad := counts["images"][""]:
+        return f"the images of the batch hold {bad} numbers that are not finite"
+    order, outputs = _paths(net), counts["outputs"]
+    forward = next((layer for layer in order if outputs[layer]), None)
+    found = []
+    if forward is not None:
+        found.append(f"the first output that was not finite is that of {forward} "
+                     f"({outputs[forward]} numbers)")  # fmt: skip
+    backward = _first_backward(order, _flat(counts["deltas"]), _flat(counts["gradients"]))
+    if backward is not None:
+        found.append(backward)
+    if not found and counts["loss"][""]:
+        found.append("the loss was not finite")
+    return " and ".join(found) or None
+
+
+def _first_backward(
+    order: list[str], deltas: dict[str, int], gradients: dict[str, int]
+) -> str | None:
+    """The first δ or gradient that is not finite, from the last layer to the first."""
     for layer in reversed(order):
-        if layer in deltas:
+        if bad := deltas.get(layer):
             return (
-                f"the first δ that was not finite is that at the output of {layer} "
-                f"({deltas[layer]} numbers){forward}"
+                f"the first δ that was not finite is that at the output of {layer} ({bad} numbers)"
             )
-    if (found := _worst(counts["gradients"])) is not None:
-        return f"the first gradient that was not finite is that of {found[0]} ({found[1]} numbers)"
-    if _worst(counts["loss"]) is not None or forward:
-        return f"the loss was not finite{forward}"
-    return None
-
-
-def _worst(tree: PyTree) -> tuple[str, int] | None:
-    """The name and the count of the first entry that holds any such number."""
-    for name, count in _flat(tree).items():
-        if count > 0:
-            return name, count
+        for name, bad in gradients.items():
+            if bad and name.rpartition("/")[0] == layer:
+                return f"the first gradient that was not finite is that of {name} ({bad} numbers)"
     return None
 
 
 def _flat(tree: PyTree) -> dict[str, int]:
     found, _ = jax.tree.flatten_with_path(tree)
-    return {"/".join(str(key.key) for key in path): int(count) for path, count in found}
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): int(count) for path, count in found
+    }
 
 
 def _paths(net: Any, prefix: str = "") -> list[str]:

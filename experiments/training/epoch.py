@@ -27,6 +27,8 @@ from jaxcnn.compilation import Jitted
 
 # Apart from every epoch's number: what is drawn with it is the same in all epochs.
 RUN = 2**32 - 1
+# Steps from one look at a run to the next.
+LONGEST = 100
 
 
 class Segment(NamedTuple):
@@ -44,10 +46,24 @@ def segments(
     longest = epoch_steps if longest is None else longest
     while done < steps:
         epoch, first = divmod(done, epoch_steps)
+        last = min(epoch_steps, steps - epoch * epoch_steps)
         # Resumed or not, segments begin at the same steps.
-        end = min((first // longest + 1) * longest, epoch_steps, steps - epoch * epoch_steps)
+        end = min((first // longest + 1) * longest, last)
+        # A scan of a single step is compiled like no other, and rounds otherwise.
+        end = last if longest > 1 and last - end == 1 else end
         yield Segment(epoch + 1, first, end - first)
         done = epoch * epoch_steps + end
+
+
+def usual_segment(epoch_steps: int) -> int:
+    """Steps between two looks at a run: what divides an epoch into equal parts of 50 to 100 steps.
+
+    Where nothing does, 100, and the rest: that is a second program to compile.
+    """
+    if epoch_steps <= LONGEST:
+        return epoch_steps
+    fitting = (count for count in range(LONGEST, LONGEST // 2 - 1, -1) if epoch_steps % count == 0)
+    return next(fitting, LONGEST)
 
 
 def plan_epoch(key: Key[Array, ""], epoch, images: int, batch_size: int) -> Plan:

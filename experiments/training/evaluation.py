@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from experiments.training.devices import gathered, on_mesh, within
-from experiments.training.epoch import compiled, jitted
+from experiments.training.epoch import compiled
 from experiments.training.precision import cast
 from experiments.training.recipe import Recipe, TrainState, network_of
 from experiments.training.step import as_input, normalise
+
+# Classes, above which one asks for the best five guesses as well.
+MANY = 20
 
 Predict = Callable[[PyTree, PyTree], np.ndarray]
 
@@ -82,32 +86,46 @@ def compile_predict(
     return run
 
 
+def compile_stream(
+    recipe: Recipe, state: TrainState, example: tuple[Array, Array]
+) -> Callable[[PyTree, PyTree, Iterable[tuple[Array, Array]]], tuple[np.ndarray, np.ndarray]]:
+    """run(params, net_state, batches) → logits n k and labels n of all batches, spread or not."""
+    logits = make_logits(recipe)
+
+    def predict(params, net_state, images, labels):
+        found = logits(params, net_state, images), labels
+        return tuple(gathered(recipe.mesh, each) for each in found)
+
+    program = compiled(predict, recipe, state.params, state.net_state, *example)
+
+    def run(params, net_state, batches):
+        found = []
+        for batch in batches:
+            with within(recipe.mesh):
+                found.append(jax.device_get(program(params, net_state, *batch)))
+        logits, labels = (np.concatenate(each) for each in zip(*found, strict=True))
+        return logits, labels
+
+    return run
+
+
 class Scores(NamedTuple):
-    """accuracy; the confusion counts; and the logits n k that they follow from."""
+    """accuracy; the confusion counts; the logits n k that they follow from; accuracy of the best
+    five guesses, where there are more than MANY classes.
+    """
 
     accuracy: float
     confusion: Int[np.ndarray, "k k"]
     logits: Float[np.ndarray, "n k"]
+    top_5: float | None = None
 
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """Of these predictions; the first of equal logits counts."""
-    predicted = np.argmax(logits, axis=-1)
-    confusion = confusion_counts(labels, predicted, logits.shape[-1])
-    return Scores(float(np.mean(predicted == labels)), confusion, logits)
-
-
-def stream_logits(
-    recipe: Recipe, params: PyTree, net_state: PyTree, batches: Iterable[np.ndarray], size: int
-) -> np.ndarray:
-    """Logits of images that come in batches of at most that size; the last may be smaller."""
-    logits = jitted(make_logits(recipe), recipe)
-    found = []
-    for images in batches:
-        missing = size - len(images)
-        padded = np.concatenate([images, np.repeat(images[-1:], missing, 0)]) if missing else images
-        found.append(np.asarray(logits(params, net_state, padded))[: len(images)])
-    return np.concatenate(found)
+    predicted, classes = np.argmax(logits, axis=-1), logits.shape[-1]
+    confusion = confusion_counts(labels, predicted, classes)
+    top_5 = top_k_accuracy(logits, labels, 5) if classes > MANY else None
+    return Scores(float(np.mean(predicted == labels)), confusion, logits, top_5)
 
 
 def confusion_counts(

@@ -3,19 +3,23 @@ their own.
 
 shared_training.py OUTPUT [COORDINATOR PROCESSES PROCESS]: three steps of a network with batch norm
 and dropout, on one device, on all with Auto and with Explicit axes, or with the other processes;
-losses and parameters go to OUTPUT, as .npz, the kind of run before each name.
+losses and parameters go to OUTPUT, as .npz, the kind of run before each name. The same for a
+logistic regression on a stream, of which every process reads its own rows.
 """
 
+import dataclasses
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments import training
+from experiments import material, training
+from experiments.data.stream import Stream
 from experiments.options import Augmentation, Hardware, Optimisation
 from experiments.training import devices
-from jaxcnn import layers
+from jaxcnn import layers, models
 from jaxcnn.ops.activation import relu
 
 OUTPUT, *GROUP = sys.argv[1:]
@@ -35,6 +39,7 @@ options = Optimisation(optimiser="momentum", schedule="constant", learning_rate=
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (BATCH * STEPS, 8, 8, 1), np.uint8)
 labels = np.arange(BATCH * STEPS, dtype=np.int32) % 10
+PICTURES = rng.integers(0, 256, (BATCH * STEPS, 9, 9, 3), np.uint8)
 
 
 def trained(hardware):
@@ -63,9 +68,52 @@ def trained(hardware):
     return {"loss": metrics.loss, "correct": metrics.correct, "logits": logits, **found}
 
 
+class Counted(list):
+    """Pictures, and how many of them were asked for."""
+
+    asked = 0
+
+    def __getitem__(self, number):
+        self.asked += 1
+        return super().__getitem__(number)
+
+
+def streamed(hardware):
+    """The same of a stream, and how many pictures this process has read."""
+    mesh = devices.make_mesh(hardware, BATCH)
+    source = Counted({"image": picture, "label": 7} for picture in PICTURES)
+    stream = Stream(
+        source, np.arange(len(source)), 8, BATCH, SimpleNamespace(name="imagenet2012"), "", 0, mesh
+    )
+    recipe = training.Recipe(
+        net=models.logistic_regression(1000),
+        optimiser=training.make_optimiser(options, training.make_schedule(options, STEPS, STEPS)),
+        batch_size=BATCH,
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        classes=1000,
+        dtype=np.dtype("float64"),
+        augmentation=Augmentation(shift=0, rotation=0.0, zoom=0.0, flip="random"),
+        mesh=mesh,
+    )
+    with devices.within(mesh):
+        init_key, key = devices.everywhere(mesh, tuple(jax.random.split(jax.random.key(0))))
+        state = devices.everywhere(mesh, training.initial_state(recipe, init_key, (8, 8, 3)))
+        advance = training.make_advance(recipe, stream, key)
+        state, metrics = advance(state, training.Segment(1, 0, STEPS))
+        read = source.asked
+        few = dataclasses.replace(stream, numbers=np.arange(BATCH + 3), seed=None)
+        (judge,) = material.compile_judges(recipe, state, [few])
+        assert judge is not None
+        logits = judge(state.params, state.net_state).logits
+    assert read == BATCH * STEPS // jax.process_count()
+    assert source.asked - read == 2 * BATCH // jax.process_count()
+    return {"streamed-loss": metrics.loss, "streamed-logits": logits}
+
+
 everything: dict[str, Any] = {
     f"{kind} {name}": value
     for kind, hardware in KINDS.items()
-    for name, value in trained(hardware).items()
+    for name, value in {**trained(hardware), **streamed(hardware)}.items()
 }
 np.savez(OUTPUT, **everything)

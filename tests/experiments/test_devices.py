@@ -116,6 +116,18 @@ def test_two_processes_share_a_run_and_its_folder(tmp_path, capsys):
 # Mistakes
 
 
+def test_a_mistake_in_one_process_ends_all(monkeypatch):
+    def fail():
+        raise UserError("no data here")
+
+    with pytest.raises(UserError, match="no data here"):
+        devices.together(fail, "elsewhere")
+    assert devices.together(lambda: 3, "elsewhere") == 3
+    monkeypatch.setattr(devices, "any_of", lambda flag: True)
+    with pytest.raises(UserError, match="elsewhere"):
+        devices.together(lambda: 3, "elsewhere")
+
+
 def test_more_devices_than_there_are_are_refused():
     with pytest.raises(UserError, match="at most the 1 that there are, got 3"):
         devices.make_mesh(Hardware(devices=3), 64)

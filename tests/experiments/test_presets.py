@@ -10,8 +10,9 @@ from experiments.networks import NETWORKS
 from experiments.options import Model, TrainOptions, UserError, from_json, values
 from experiments.presets import PRESETS, listing
 
-# Everyday, one of each kind: an epoch scanned with the airbench optimiser, and large images.
-EVERY_DAY = ("fast-mnist",)
+# Every day the one with the most parts: a whitened kernel, an optimiser of its own, Lookahead, six
+# views of each test image.
+EVERY_DAY = ("airbench94",)
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,31 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
-from experiments import runs, train
+from experiments import evaluate, predict, runs, train
 from experiments.checkpoints import Checkpoints
 from experiments.loop import Loop
+from experiments.networks import NETWORKS, Network
+from experiments.training import Scanned, diagnosis
+from jaxcnn import layers
 
 HERE = Path(__file__).parent
 SMALL = [
     "--model", "logistic-regression", "--rotation", "0", "--zoom", "0",
-    "--epochs", "3", "--train-images", "60", "--validation", "20",
-    "--batch-size", "20", "--checkpoint-seconds", "0", "--no-progress",
+    "--epochs", "3", "--train-images", "72", "--validation", "20",
+    "--batch-size", "24", "--checkpoint-seconds", "0", "--no-progress",
 ]  # fmt: skip
 
 
@@ -79,14 +85,50 @@ def test_the_best_epoch_is_kept_however_seldom_checkpoints_are_written(tmp_path)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kills", [2, 20])
-def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(kills, tmp_path):
-    command = [sys.executable, str(HERE / "killed.py"), str(tmp_path), str(kills), "1"]
+@pytest.mark.parametrize(
+    ("kills", "recipe"), [(2, "plain"), (20, "plain"), (5, "muon"), (5, "float16")]
+)
+def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(kills, recipe, tmp_path):
+    command = [sys.executable, str(HERE / "killed.py"), str(tmp_path), str(kills), "1", recipe]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout.splitlines()[-1])["kills"]) == kills
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found["kills"]) == kills
+    assert found["resumed"] == sorted(found["resumed"])
+    assert found["resumed"][-1] > 0
     assert_same(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_run_on_eight_devices_survives_a_kill(tmp_path):
+    """It ends as one on a single device does, to rounding."""
+    command = [sys.executable, str(HERE / "killed_once.py"), str(tmp_path / "run"), *SMALL]
+    command += ["--epochs", "6"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE.parent.parent),
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    going_on = re.search(r"Going on after step (\d+)\.", done.stdout)
+    assert going_on is not None
+    assert 3 <= int(going_on[1]) < 18
+    alone = small_run(tmp_path / "alone", "--epochs", "6")
+    for one, other in zip(
+        runs.read_metrics(alone), runs.read_metrics(tmp_path / "run"), strict=True
+    ):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+    left, right = runs.load_parameters(alone), runs.load_parameters(tmp_path / "run")
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=2e-4), left, right)
+
+
+def test_a_folder_left_by_a_run_that_was_killed_at_once_can_be_used(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in runs.UNFINISHED:
+        (folder / name).write_text("{")
+    small_run(folder, "--epochs", "1")
 
 
 def test_the_last_two_checkpoints_and_the_best_are_kept(finished):
@@ -123,10 +165,31 @@ def test_ctrl_c_saves_and_says_how_to_go_on(finished, tmp_path, capsys, monkeypa
     assert_same(finished, folder)
 
 
+def test_ctrl_c_saves_within_a_long_epoch_too(tmp_path, capsys, monkeypatch):
+    """Without any option; the end is the same, bit for bit, as that of an epoch in one piece."""
+    four = ["--train-images", "96", "--epochs", "1", "--checkpoint-seconds", "60"]
+    whole, folder = small_run(tmp_path / "whole", *four), tmp_path / "run"
+    advance = Scanned.__call__
+
+    def interrupted(self, *arguments):
+        if threading.current_thread() is threading.main_thread():
+            os.kill(os.getpid(), signal.SIGINT)
+        return advance(self, *arguments)
+
+    monkeypatch.setattr("experiments.training.epoch.LONGEST", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Scanned, "__call__", interrupted)
+        assert train.main([*SMALL, *four, "--run-dir", str(folder)]) == 130
+    assert "Stopped after step 2 of 4" in capsys.readouterr().err
+    assert steps_in(folder) == [0, 2]
+    assert train.main(["--resume", str(folder)]) == 0
+    assert_same(whole, folder)
+
+
 # Refusals
 
 REFUSED = {
-    "other options": (["--batch-size", "10"], "cannot go on with another --batch-size than 20."),
+    "other options": (["--batch-size", "10"], "cannot go on with another --batch-size than 24."),
     "no such checkpoint": (["--checkpoint", "5"], "--checkpoint must be one of those in"),
 }
 
@@ -146,10 +209,10 @@ def test_a_folder_without_a_run_cannot_go_on(tmp_path, capsys):
     assert "holds no run of this version" in capsys.readouterr().err
 
 
-def damage(folder, step):
-    """Other bits in the middle of the largest file of the checkpoint."""
-    files = [path for path in (folder / "checkpoints" / str(step)).rglob("*") if path.is_file()]
-    largest = max((path for path in files if "state" in path.parts), key=lambda p: p.stat().st_size)
+def damage(folder):
+    """Other bits in the middle of the largest file of numbers."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "progress" not in path.parts]
+    largest = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(largest.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 64] = bytes(byte ^ 0x55 for byte in content[middle : middle + 64])
@@ -158,7 +221,7 @@ def damage(folder, step):
 
 def test_a_damaged_checkpoint_is_named_and_the_last_good_one_is_offered(finished, tmp_path, capsys):
     folder = copy_of(finished, tmp_path)
-    damage(folder, 9)
+    damage(folder / "checkpoints" / "9")
     assert train.main(["--resume", str(folder)]) == 2
     errors = capsys.readouterr().err
     assert f"The checkpoint {folder / 'checkpoints' / '9'} is damaged" in errors
@@ -176,18 +239,70 @@ def test_a_truncated_checkpoint_is_damaged_too(finished, tmp_path, capsys):
     assert f"{folder / 'checkpoints' / '9'} is damaged" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_network_is_refused_by_name(finished, tmp_path, capsys):
+def other_run(finished, tmp_path, *options):
+    """A copy of the finished run whose only checkpoint is of a run with other options."""
     import shutil
 
-    other = small_run(tmp_path / "other", "--model", "mlp", "--epochs", "1")
+    other = small_run(tmp_path / "other", *options, "--epochs", "1")
     folder = copy_of(finished, tmp_path)
     for step in steps_in(folder):
         shutil.rmtree(folder / "checkpoints" / str(step))
     shutil.copytree(other / "checkpoints" / "3", folder / "checkpoints" / "3")
+    return folder
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_name(finished, tmp_path, capsys):
+    folder = other_run(finished, tmp_path, "--model", "mlp")
     assert train.main(["--resume", str(folder)]) == 2
     errors = capsys.readouterr().err
     assert f"{folder / 'checkpoints' / '3'} belongs to another network or optimiser" in errors
     assert "there is no good one before it" in errors
+
+
+def test_a_checkpoint_of_another_run_of_the_same_network_is_refused_by_name(
+    finished, tmp_path, capsys
+):
+    folder = other_run(finished, tmp_path, "--seed", "1")
+    sentence = f"The checkpoint {folder / 'checkpoints' / '3'} belongs to another run (--epochs"
+    assert train.main(["--resume", str(folder)]) == 2
+    assert sentence in capsys.readouterr().err
+    assert evaluate.main([str(folder), "--checkpoint", "last"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_what_is_damaged_is_not_evaluated_either(finished, tmp_path, capsys):
+    folder = copy_of(finished, tmp_path)
+    damage(folder / "checkpoints" / "9")
+    assert evaluate.main([str(folder), "--checkpoint", "last"]) == 2
+    errors = capsys.readouterr().err
+    assert f"The checkpoint {folder / 'checkpoints' / '9'} is damaged" in errors
+    assert "take it by --checkpoint 6." in errors
+    damage(folder / "parameters")
+    image = tmp_path / "image.png"
+    Image.new("L", (28, 28)).save(image)
+    for main, arguments in (
+        (evaluate.main, [str(folder)]),
+        (predict.main, [str(image), "--run", str(folder)]),
+    ):
+        assert main(arguments) == 2
+        assert f"The parameters in {folder / 'parameters'} are" in capsys.readouterr().err
+
+
+def test_a_run_that_has_no_room_to_go_on_says_so_at_once(finished, capsys, monkeypatch):
+    before = sorted(path.stat().st_mtime_ns for path in finished.rglob("*"))
+    usage = type("Usage", (), {"free": 2**20})
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: usage)
+        assert train.main(["--resume", str(finished)]) == 2
+    assert "has 1 MiB free, the checkpoints of this run take up to" in capsys.readouterr().err
+
+    def refused(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    assert train.main(["--resume", str(finished)]) == 2
+    assert "checkpoints cannot be written: Permission denied." in capsys.readouterr().err
+    assert sorted(path.stat().st_mtime_ns for path in finished.rglob("*")) == before
 
 
 def test_a_full_disk_is_found_out_before_the_first_step(tmp_path, capsys, monkeypatch):
@@ -244,29 +359,77 @@ def test_a_loss_that_is_no_number_names_step_and_layer(tmp_path, capsys):
     assert record["loss"] is None
 
 
-def test_the_first_bad_delta_is_found_where_it_was_made(tmp_path, capsys, monkeypatch):
-    """Every activation is finite, and so is δ behind `large`: only before it δ overflows."""
-    from experiments.networks import NETWORKS, Network
-    from jaxcnn import layers
+def times(factor):
+    """No `Scale`: XLA would make one constant of several."""
 
-    def times(factor):
-        # No `Scale`: XLA would make one constant of several.
-        def draw(key, shape, dtype):
-            return factor * np.eye(*shape, dtype=dtype)
+    def draw(key, shape, dtype):
+        return factor * np.eye(*shape, dtype=dtype)
 
-        return layers.Dense(10, use_bias=False, weight_init=draw)
+    return layers.Dense(10, use_bias=False, weight_init=draw)
+
+
+DIVERGING = {
+    # Every activation is finite, and so is δ behind `large`: only before it δ overflows.
+    "in δ": (
+        {"tiny": times(1e-30), "large": times(1e20), "larger": times(1e22)},
+        "in step 1 the first δ that was not finite is that at the output of tiny",
+    ),
+    "in the outputs": (
+        {"half": times(1e20), "more": times(1e20), "back": times(1e-30)},
+        "in step 1 the first output that was not finite is that of more",
+    ),
+    # Gradients are finite, their squares are not: the loss would never tell.
+    "in the moments": (
+        {"large": times(1e20)},
+        "in step 1 opt_state/0/nu/below/weight of the state was no longer finite",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "case", ["in δ", pytest.param("in the outputs", marks=pytest.mark.full), "in the moments"]
+)
+def test_the_first_number_gone_wrong_is_found_where_it_was_made(
+    case, tmp_path, capsys, monkeypatch
+):
+    parts, sentence = DIVERGING[case]
 
     def build(classes):
-        return layers.serial(
-            flatten=layers.Flatten(), below=layers.Dense(classes), tiny=times(1e-30),
-            large=times(1e20), larger=times(1e22),
-        )  # fmt: skip
+        return layers.serial(flatten=layers.Flatten(), below=layers.Dense(classes), **parts)
 
     monkeypatch.setitem(NETWORKS, "mlp", Network(build, build, None))
     arguments = [*SMALL, "--model", "mlp", "--run-dir", str(tmp_path / "run")]
     assert train.main(arguments) == 1
-    errors = capsys.readouterr().err
-    assert "in step 1 the first δ that was not finite is that at the output of tiny" in errors
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_step_is_told_in_the_order_in_which_it_is_computed():
+    """Not in that of the names: forward from `z` to `a`, back from `a` to `z`."""
+    net = layers.serial(z=layers.Dense(2), m=layers.serial(b=layers.Dense(2)), a=layers.Dense(2))
+    names = ("z", "m/b", "a")
+
+    def told(**bad):
+        tree = {"z": {"kernel": 0}, "m": {"b": {"kernel": 0}}, "a": {"kernel": 0}}
+        counts = {
+            "before": {"opt_state": {"nu": bad.get("before", 0)}},
+            "images": {"": 0},
+            "outputs": {name: bad.get("output", {}).get(name, 0) for name in names},
+            "deltas": {"z": 0, "m": {"b": bad.get("delta", 0)}, "a": 0},
+            "gradients": tree | bad.get("gradients", {}),
+            "loss": {"": bad.get("loss", 0)},
+        }
+        return diagnosis._sentence(net, counts)
+
+    wrong = {"a": {"kernel": 3}, "z": {"kernel": 5}}
+    assert told() is None
+    assert told(loss=1) == "the loss was not finite"
+    assert "opt_state/nu was not finite before the step already (7" in str(told(before=7))
+    first = "the first gradient that was not finite is that of a/kernel (3 numbers)"
+    assert told(gradients=wrong, delta=2) == first
+    second = "the first δ that was not finite is that at the output of m/b (2 numbers)"
+    assert told(gradients={"z": {"kernel": 5}}, delta=2) == second
+    output = "the first output that was not finite is that of m/b (4 numbers)"
+    assert told(output={"a": 1, "m/b": 4}, gradients=wrong) == f"{output} and {first}"
 
 
 @pytest.mark.parametrize("rules", ["hand", pytest.param("explicit", marks=pytest.mark.full)])
@@ -281,8 +444,6 @@ def test_the_rules_are_compared_with_autodiff_on_live_batches(rules, tmp_path):
 
 
 def test_rules_that_differ_from_autodiff_stop_the_run(tmp_path, capsys, monkeypatch):
-    from experiments.training import diagnosis
-
     monkeypatch.setitem(diagnosis.TOLERANCES, "float32", -1.0)
     arguments = [*SMALL, "--check-gradients", "1", "--run-dir", str(tmp_path / "run")]
     assert train.main(arguments) == 1
@@ -291,7 +452,7 @@ def test_rules_that_differ_from_autodiff_stop_the_run(tmp_path, capsys, monkeypa
 
 def test_checkpoints_can_be_read_without_being_changed(finished):
     before = sorted(path.stat().st_mtime_ns for path in finished.rglob("*"))
-    checkpoints = Checkpoints(finished, 1, read_only=True)
+    checkpoints = Checkpoints(finished, runs.stored_options(finished), read_only=True)
     params, _ = checkpoints.parameters(9, averaged=False)
     checkpoints.close()
     jax.tree.map(np.testing.assert_array_equal, params, runs.load_parameters(finished)[0])

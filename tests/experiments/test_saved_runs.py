@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from experiments import data, evaluate, plots, predict, runs, train
+from experiments.metrics import Events
 from experiments.plots.looks import first_kernel
 from jaxcnn import models
 
@@ -113,6 +114,27 @@ def test_event_files_hold_the_metrics(run):
         shown = [(event.step, event.value) for event in events.Scalars(name)]
         expected = [(record["step"], pytest.approx(record[name])) for record in records]
         assert shown == expected
+
+
+def test_event_files_forget_what_a_run_goes_back_behind(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def write(resumed, steps, loss):
+        events = Events(tmp_path, resumed)
+        for step in steps:
+            events.write({"epoch": 1, "step": step, "loss": loss})
+        events.close()
+
+    def shown():
+        events = EventAccumulator(str(tmp_path / "tensorboard"))
+        events.Reload()
+        return [(event.step, event.value) for event in events.Scalars("loss")]
+
+    write(None, (3, 6, 9), 1.0)
+    write(6, (9, 12), 2.0)
+    assert shown() == [(3, 1.0), (6, 1.0), (9, 2.0), (12, 2.0)]
+    write(0, (3,), 3.0)  # from the checkpoint before the first step
+    assert shown() == [(3, 3.0)]
 
 
 # Pictures

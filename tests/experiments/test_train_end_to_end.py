@@ -162,6 +162,30 @@ MISTAKES = {
     ),
     "warm-up": (["--warmup", "0.1"], "has a warm-up of its own: leave --warmup at 0."),
     "final rate": (["--final-rate", "0.1"], "is for --schedule cosine and linear only."),
+    "momentum": (
+        ["--optimiser", "sgd", "--momentum", "0.5"],
+        "--momentum is for --optimiser momentum, nesterov, adam, adamw, muon, airbench-sgd and "
+        "airbench-muon only.",
+    ),
+    "second moment": (
+        ["--optimiser", "momentum", "--second-moment", "0.9"],
+        "--second-moment is for --optimiser adam and adamw only.",
+    ),
+    "unused milestones": (["--milestones", "0.3"], "--milestones is for --schedule steps only."),
+    "unused decay": (
+        ["resnet20", "--schedule", "cosine", "--decay", "0.5"],
+        "--decay is for --schedule steps, exponential and plateau only.",
+    ),
+    "average decay": (["--average-decay", "0.9"], "--average-decay is for --average ema only."),
+    "warm-up from": (
+        ["--schedule", "cosine", "--warmup-from", "0.1"],
+        "--warmup-from needs --warmup beside it.",
+    ),
+    "data folder": (
+        ["--data-dir", "/data"],
+        "--data-dir is for --dataset mnist, fashion_mnist, cifar10 and imagenet2012 only.",
+    ),
+    "smoke": (["--smoke", "--train-images", "30"], "--smoke, which has images of its own."),
     "checks": (
         ["--check-gradients", "1", "--rules", "autodiff"],
         "compares the rules with autodiff: choose other --rules.",
@@ -226,6 +250,26 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path, capsys):
     assert train.main([*SMALL, "--run-dir", str(tmp_path)]) == 2
     assert "is not empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+def test_options_of_a_preset_may_lie_idle(capsys):
+    """Only what is given beside it is asked what it is for."""
+    options = train.parse(["resnet20", "--schedule", "cosine"])
+    assert options.optimisation.milestones == (0.5, 0.75)
+
+
+def test_a_file_that_cannot_be_written_later_ends_a_run_with_one_sentence(
+    tmp_path, capsys, monkeypatch
+):
+    def full(folder, record):
+        raise OSError(28, "No space left on device", str(folder / "metrics.jsonl"))
+
+    monkeypatch.setattr(runs, "append_metrics", full)
+    folder = tmp_path / "run"
+    short = ["--model", "logistic-regression", "--rotation", "0", "--zoom", "0"]
+    assert train.main([*SMALL, *short, "--run-dir", str(folder)]) == 1
+    sentence = f"{folder / 'metrics.jsonl'} cannot be read or written: No space left on device.\n"
+    assert capsys.readouterr().err == sentence
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, capsys):

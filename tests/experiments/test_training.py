@@ -108,15 +108,16 @@ def test_three_roads_end_at_the_same_parameters_in_float64(model, resident):
 
 
 @pytest.mark.full
-def test_three_roads_agree_on_resnet20_for_fifty_steps_in_float64():
+@pytest.mark.parametrize(("net", "channels"), [(models.lenet5(), 1), (models.resnet(20), 3)])
+def test_three_roads_agree_for_fifty_steps_in_float64(net, channels):
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (50 * 4, 32, 32, 3), np.uint8)
+    images = rng.integers(0, 256, (50 * 4, 32, 32, channels), np.uint8)
     data = Resident(jnp.asarray(images), jnp.arange(200, dtype=jnp.int32) % 10)
     ends = []
     with jax.enable_x64(True):
         for rules in ("hand", "explicit", "autodiff"):
             recipe = recipe_of(
-                rules, jnp.float64, net=models.resnet(20), mean=(0.5,) * 3, std=(0.25,) * 3
+                rules, jnp.float64, net=net, mean=(0.5,) * channels, std=(0.25,) * channels
             )
             ends.append(run_epoch(Looped, recipe, data, Segment(1, 0, 50))[0].params)
     for other in ends[1:]:
@@ -138,15 +139,28 @@ def test_the_same_seed_gives_the_same_bits(scanned, resident):
     jax.tree.map(np.testing.assert_array_equal, scanned, again)
 
 
-def test_segments_of_an_epoch_are_the_epoch(resident):
-    recipe = recipe_of(net=small_net())
-    whole, _ = run_epoch(Scanned, recipe, resident)
-    advance = Scanned(recipe, resident, jax.random.key(1))
-    state = training.initial_state(recipe, jax.random.key(0), (32, 32, 1))
-    for first in (0, 5, 10, 15):
-        state, metrics = advance(state, Segment(1, first, 5))
-        assert metrics.loss.shape == (5,)
-    assert_trees_close(whole, state, 1e-6)
+@pytest.mark.usefixtures("optimised")
+@pytest.mark.parametrize(
+    ("kind", "average", "half"),
+    [
+        ("momentum", "ema", None),
+        pytest.param("muon", "lookahead", "float16", marks=pytest.mark.full),
+    ],
+)
+def test_segments_of_an_epoch_are_the_epoch_bit_for_bit(kind, average, half, resident):
+    recipe = recipe_of(
+        net=small_net(), kind=kind, averaging=Averaging(average, 0.9, STEPS),
+        compute=None if half is None else jnp.dtype(half),
+    )  # fmt: skip
+    whole, losses = run_epoch(Scanned, recipe, resident)
+    for count in (10, 4):
+        advance = Scanned(recipe, resident, jax.random.key(1))
+        state, each = training.initial_state(recipe, jax.random.key(0), (32, 32, 1)), []
+        for first in range(0, STEPS, count):
+            state, metrics = advance(state, Segment(1, first, count))
+            each.append(metrics.loss)
+        np.testing.assert_array_equal(np.concatenate(each), losses.loss)
+        jax.tree.map(np.testing.assert_array_equal, whole, state)
 
 
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(resident):
@@ -210,11 +224,12 @@ def test_segments_begin_at_the_same_steps_wherever_a_run_goes_on():
     assert shown(25, 10) == [(1, 0, 10), (2, 0, 10), (3, 0, 5)]
     all_of_them = shown(25, 10, 0, 4)
     assert all_of_them == [
-        (1, 0, 4), (1, 4, 4), (1, 8, 2), (2, 0, 4), (2, 4, 4), (2, 8, 2), (3, 0, 4), (3, 4, 1),
+        (1, 0, 4), (1, 4, 4), (1, 8, 2), (2, 0, 4), (2, 4, 4), (2, 8, 2), (3, 0, 5),
     ]  # fmt: skip
     for number, (epoch, first, _) in enumerate(all_of_them):
         assert shown(25, 10, (epoch - 1) * 10 + first, 4) == all_of_them[number:]
     assert shown(25, 10, 25) == []
+    assert shown(5, 10, 0, 1) == [(1, step, 1) for step in range(5)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,264 @@
+"""Original files in a folder: read without TFDS, checked, and named where they are wrong."""
+
+import dataclasses
+import gzip
+import hashlib
+import os
+import pickle
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import data
+from experiments.data import originals
+from experiments.options import UserError
+
+PREPARED = Path(os.environ.get("TFDS_DATA_DIR") or "/nonexistent")
+TRAIN, TEST = 30, 20
+
+
+def needs_prepared(name):
+    return pytest.mark.skipif(
+        not (PREPARED / name).is_dir(), reason=f"TFDS_DATA_DIR names no prepared {name}"
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_sets(request, monkeypatch):
+    """Sets of a few images, without published sums."""
+    if "full" in request.keywords:  # the real sets
+        return
+    for name in originals.FILES:
+        about = dataclasses.replace(data.DATASETS[name], train=TRAIN, test=TEST, checksums=None)
+        monkeypatch.setitem(data.DATASETS, name, about)
+        monkeypatch.setitem(originals.SUMS, name, {})
+
+
+def drawn(count, shape):
+    images = np.random.default_rng(count).integers(0, 256, (count, *shape), np.uint8)
+    return data.Split(images, np.arange(count, dtype=np.int32) % 10)
+
+
+def idx(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write_idx(folder, dataset, packed=()):
+    """The four files; those whose names begin so are packed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for start, split in zip(("train", "t10k"), dataset, strict=True):
+        arrays = {"images-idx3": split.images[..., 0], "labels-idx1": split.labels.astype(np.uint8)}
+        for kind, array in arrays.items():
+            name, content = f"{start}-{kind}-ubyte", idx(array)
+            if name.startswith(tuple(packed)):
+                name, content = f"{name}.gz", gzip.compress(content, 1)
+            (folder / name).write_bytes(content)
+
+
+def bin_rows(split):
+    pixels = split.images.transpose(0, 3, 1, 2).reshape(len(split.labels), -1)
+    return np.concatenate([split.labels.astype(np.uint8)[:, None], pixels], 1)
+
+
+def as_bin(split):
+    return bin_rows(split).tobytes()
+
+
+def as_pickle(split):
+    rows = bin_rows(split)
+    return pickle.dumps({b"data": rows[:, 1:].copy(), b"labels": rows[:, 0].tolist()}, protocol=2)
+
+
+def write_cifar(folder, dataset, encode, ending):
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = np.array_split(np.arange(len(dataset.train.labels)), 5)
+    for number, part in enumerate(parts, start=1):
+        content = encode(data.take(dataset.train, part))
+        (folder / f"data_batch_{number}{ending}").write_bytes(content)
+    (folder / f"test_batch{ending}").write_bytes(encode(dataset.test))
+
+
+DIGITS = data.Dataset(drawn(TRAIN, (28, 28, 1)), drawn(TEST, (28, 28, 1)))
+COLOURS = data.Dataset(drawn(TRAIN, (32, 32, 3)), drawn(TEST, (32, 32, 3)))
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.images, other.images)
+        np.testing.assert_array_equal(one.labels, other.labels)
+        assert (one.images.dtype, one.labels.dtype) == (np.uint8, np.int32)
+
+
+# Reading
+
+
+@pytest.mark.parametrize("packed", [(), ("t",), ("t10k", "train-labels")])
+@pytest.mark.parametrize(("name", "place"), [("mnist", ""), ("fashion_mnist", "FashionMNIST/raw")])
+def test_idx_files_are_read_packed_or_not(name, place, packed, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)  # importing it is an error
+    write_idx(tmp_path / place, DIGITS, packed)
+    assert_same(data.load(name, tmp_path), DIGITS)
+    assert_same(data.load(name, None, tmp_path), DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("place", "encode", "ending"),
+    [("cifar-10-batches-bin", as_bin, ".bin"), ("cifar-10-batches-py", as_pickle, "")],
+)
+def test_batches_of_cifar10_are_read_in_both_versions(place, encode, ending, tmp_path):
+    write_cifar(tmp_path / place, COLOURS, encode, ending)
+    assert_same(data.load("cifar10", tmp_path), COLOURS)
+
+
+def test_pickles_as_python_2_wrote_them_are_read():
+    """Texts as bytes, and a state of the array in bytes: the form of the published batches."""
+    pixels = bin_rows(COLOURS.test)[:, 1:]
+
+    def text(value):
+        return b"T" + struct.pack("<I", len(value)) + value  # BINSTRING
+
+    def number(value):
+        return b"J" + struct.pack("<i", value)
+
+    shape = number(len(pixels)) + number(pixels.shape[1]) + b"\x86"
+    dtype = b"cnumpy\ndtype\n" + text(b"u1") + number(0) + number(1) + b"\x87R"
+    dtype += b"(" + number(3) + text(b"|") + b"NNN" + number(-1) + number(-1) + number(0) + b"tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + number(0) + b"\x85"
+    array += text(b"b") + b"\x87R(" + number(1) + shape + dtype + b"\x89" + text(pixels.tobytes())
+    labels = b"](" + b"".join(number(int(label)) for label in COLOURS.test.labels) + b"e"
+    content = b"\x80\x02}(" + text(b"data") + array + b"tb" + text(b"labels") + labels + b"u."
+    found, rows = originals._pickled(Path("test_batch"), content)
+    np.testing.assert_array_equal(found, COLOURS.test.labels)
+    np.testing.assert_array_equal(rows, pixels)
+
+
+# Refusals
+
+
+def damaged(folder, name, change):
+    (path,) = folder.glob(f"{name}*")
+    path.write_bytes(change(path.read_bytes()))
+    return path
+
+
+def half(content):
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "sentence"),
+    [
+        ("t10k-images", half, "holds 7848 bytes where its head tells of 15696"),
+        ("t10k-images", lambda c: c[:9], "where its head tells of"),
+        ("t10k-labels", lambda c: c + b"\0", "holds 29 bytes where its head tells of 28"),
+        ("t10k-labels", lambda c: b"\x1f\x8b" + c, "is no idx file of bytes: it begins with 1f 8b"),
+        ("t10k-labels", lambda c: c[:8] + b"\x0b" * 20, r"holds the labels \[11\]"),
+        ("train-images", half, "cannot be read, or is truncated: Compressed file ended"),
+        ("train-images", lambda c: c[:99] + b"\xff" * 99 + c[198:], "cannot be read"),
+    ],
+)
+def test_a_damaged_idx_file_is_named(name, change, sentence, tmp_path):
+    write_idx(tmp_path, DIGITS, ["train"])
+    path = damaged(tmp_path, name, change)
+    with pytest.raises(UserError, match=sentence) as caught:
+        data.load("mnist", tmp_path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_number_of_images_than_published_is_refused(tmp_path):
+    write_idx(tmp_path, data.Dataset(DIGITS.train, drawn(10, (28, 28, 1))))
+    with pytest.raises(UserError, match=r"t10k-images.* holds images uint8\[10, 28, 28, 1\]"):
+        data.load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("encode", "ending", "change", "sentence"),
+    [
+        (as_bin, ".bin", lambda c: c[:-5], "no whole number of images of 3073"),
+        (as_pickle, "", half, "is no batch of CIFAR-10, or is truncated"),
+        (as_pickle, "", lambda _: pickle.dumps({b"labels": [1], b"data": [2]}), "holds data int64"),
+        (as_pickle, "", lambda _: b"cos\nsystem\n(S'true'\ntR.", "it names os.system"),
+        (as_pickle, "", lambda _: pickle.dumps(np.ndarray), "is no batch of CIFAR-10"),
+    ],
+)
+def test_a_damaged_or_foreign_batch_is_named(encode, ending, change, sentence, tmp_path):
+    write_cifar(tmp_path, COLOURS, encode, ending)
+    path = damaged(tmp_path, "data_batch_3", change)
+    with pytest.raises(UserError, match=sentence) as caught:
+        data.load("cifar10", tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    write_idx(tmp_path, DIGITS)
+    (tmp_path / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(UserError, match="some of the files of mnist, but neither train-labels-idx"):
+        data.load("mnist", tmp_path)
+
+
+def test_a_file_that_is_not_the_published_one_is_named(tmp_path, monkeypatch):
+    """By the sum of the file as it is stored, or of what it holds."""
+    write_idx(tmp_path, DIGITS, ["train"])
+    for name in ("mnist", "fashion_mnist"):
+        monkeypatch.setitem(originals.SUMS, name, {
+            path.name.removesuffix(".gz"): (name,) for path in tmp_path.iterdir()
+        })  # fmt: skip
+    packed = tmp_path / "train-images-idx3-ubyte.gz"
+    with pytest.raises(UserError, match=f"{packed} is not the published file of mnist: its MD5"):
+        data.load("mnist", tmp_path)
+    for path in tmp_path.iterdir():
+        content = path.read_bytes()
+        if path.name.startswith("train-labels"):
+            content = gzip.decompress(content)
+        sums = originals.SUMS["mnist" if path != packed else "fashion_mnist"]
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        sums[path.name.removesuffix(".gz")] = (digest,)
+    with pytest.raises(UserError, match="file of mnist: it is that of fashion_mnist, not mnist"):
+        data.load("mnist", tmp_path)
+    swap = originals.SUMS["fashion_mnist"][packed.stem]
+    monkeypatch.setitem(originals.SUMS["mnist"], packed.stem, swap)
+    assert_same(data.load("mnist", tmp_path), DIGITS)
+
+
+def test_every_file_has_a_published_sum(monkeypatch):
+    monkeypatch.undo()
+    for name, files in originals.FILES.items():
+        names = {file for split in files for file in split}
+        if name == "cifar10":
+            names |= {f"{file}.bin" for file in names}
+        assert names == set(originals.SUMS[name])
+
+
+# The real sets, written back
+
+
+@pytest.mark.full
+@needs_prepared("mnist")
+def test_mnist_written_as_idx_files_is_mnist(tmp_path, monkeypatch):
+    """TFDS does not keep the order, so the files' own sums are not those published."""
+    monkeypatch.setitem(originals.SUMS, "mnist", {})
+    prepared = data.load("mnist", PREPARED)
+    write_idx(tmp_path, prepared, ["t10k"])
+    assert_same(data.load("mnist", tmp_path), prepared)
+
+
+@pytest.mark.full
+@needs_prepared("cifar10")
+def test_cifar10_written_in_its_order_has_the_published_sums(tmp_path):
+    """TFDS keeps the number of every image: the files come out bit for bit."""
+    import tensorflow_datasets as tfds
+
+    splits = []
+    for split in ("train", "test"):
+        source = list(tfds.data_source("cifar10", split=split, data_dir=PREPARED, download=False))
+        source.sort(key=lambda example: int(example["id"].decode().split("_")[1]))
+        images = np.stack([example["image"] for example in source])
+        labels = np.array([example["label"] for example in source], np.int32)
+        splits.append(data.Split(images, labels))
+    dataset = data.Dataset(*splits)
+    write_cifar(tmp_path / "cifar-10-batches-bin", dataset, as_bin, ".bin")
+    assert_same(data.load("cifar10", tmp_path), dataset)
