@@ -42,6 +42,7 @@ from jaxcnn.layers import Activation, Dense, Flatten, GlobalMaxPool, Layer, head
 from jaxcnn.ops.activation import relu
 
 UNIT = 4.0  # pixels: with errors of this size both losses weigh about the same
+SHOWN = 24  # scenes in the picture
 TEST_KEY = 1998  # the scenes for testing are part of the experiment, whatever --seed is
 
 
@@ -110,22 +111,20 @@ def evaluate(net: Layer, trained: Trained, scenes: Scenes, labels: np.ndarray) -
     }
 
 
-def draw(
-    scenes: Scenes, labels: np.ndarray, found: dict[str, Any], path: Path, count: int = 24
-) -> None:
+def draw(scenes: Scenes, labels: np.ndarray, found: dict[str, Any], path: Path) -> None:
     """Some scenes with the true box, solid blue, and the predicted one, dashed orange."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    columns = 8
-    rows = -(-count // columns)
+    columns = min(8, SHOWN)
+    rows = -(-SHOWN // columns)
     figure = Figure(figsize=(1.45 * columns, 1.65 * rows + 0.5), layout="constrained", dpi=110)
     figure.suptitle(
         f"class accuracy {100 * found['accuracy']:.1f} %, mean IoU {found['mean_iou']:.3f}; "
         "solid: true box, dashed: predicted"
     )
     # Images of a class follow one another: these are spread over all of them.
-    chosen = np.linspace(0, len(labels) - 1, count).astype(int)
+    chosen = np.linspace(0, len(labels) - 1, SHOWN).astype(int)
     axes = figure.subplots(rows, columns, squeeze=False).flat
     for i, axis in zip(chosen, axes, strict=True):
         axis.set_axis_off()

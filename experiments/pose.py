@@ -34,6 +34,7 @@ from jaxcnn.layers import Activation, Dense, Flatten, Layer, heads, serial
 from jaxcnn.ops.activation import relu
 
 UNIT = 4.0  # pixels
+SHOWN = 24  # figures in the picture
 TEST_KEY = 1998
 TEST_FIGURES = 1000
 
@@ -79,12 +80,12 @@ def distances(
     return np.sqrt(((found - true) ** 2).sum(-1)) / SIDE
 
 
-def draw(figures: Figures, found: Float[np.ndarray, "n k 2"], path: Path, count: int = 24) -> None:
+def draw(figures: Figures, found: Float[np.ndarray, "n k 2"], path: Path) -> None:
     """The first figures with their true skeletons, solid blue, and those found, dashed orange."""
     from matplotlib.figure import Figure
 
-    columns = 8
-    rows = -(-count // columns)
+    columns = min(8, SHOWN)
+    rows = -(-SHOWN // columns)
     errors = distances(found, np.asarray(figures.joints))
     page = Figure(figsize=(1.45 * columns, 1.6 * rows + 0.5), layout="constrained", dpi=110)
     page.suptitle(

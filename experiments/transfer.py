@@ -123,7 +123,7 @@ def train_trunk(split: data.Split, side: Side, options: Options, folder: Path) -
         input_shape=split.images.shape[1:],
         report=record.reporter(folder, options),
     )
-    return Trained(trained.params["features"], trained.net_state["features"])
+    return Trained(trained.params["features"], trained.net_state.get("features", {}))
 
 
 def accuracy_of_head(

@@ -22,9 +22,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from experiments.looking.formulas import formula_of, kind_of
-from experiments.looking.layers import look, spine
+from experiments.looking.layers import every_layer, look
 from experiments.looking.opened import Opened
 from experiments.options import UserError
+from jaxcnn.layers import Dropout, Flatten, Identity
 
 SIDE = 28  # of what the page sends
 LARGEST = 64 * 1024  # bytes of a request: 784 numbers are 4 kB at most
@@ -133,7 +134,8 @@ def centred(drawing: UInt8[np.ndarray, "28 28"]) -> UInt8[np.ndarray, "28 28"]:
 
 def answers(opened: Opened) -> Callable[[np.ndarray, int | None], dict[str, Any]]:
     """answer(drawing, label): what the page shows; one compiled program for all of it."""
-    shown = [s for s in spine(opened) if type(s.layer).__name__ not in ("Flatten", "Dropout")]
+    passed_over = Flatten | Dropout | Identity  # they change nothing that could be seen
+    shown = [stage for stage in every_layer(opened) if not isinstance(stage.layer, passed_over)]
     formulas = {stage.name: formula_of(stage.layer) for stage in shown}
 
     @jax.jit
