@@ -45,6 +45,7 @@ from experiments.systems.documents import (
     vocabulary,
 )
 from experiments.systems.fit import Report, Settings, Task, Trained, fit, predict
+from experiments.systems.vectors import word_vectors
 from experiments.training.evaluation import confusion_counts
 from jaxcnn.layers import (
     Activation,
@@ -90,14 +91,17 @@ class Options(record.SystemOptions):
     """Of the embedding, and of each of the three convolutions."""
     dropout: float = 0.5
     """Part of the features dropped in training."""
-    word_dropout: float = 0.5
+    word_dropout: float = 0.4
     """Part of the words taken for unknown in training, by the CNN and by the bag of words."""
     epochs: int = 15
     """Passes of the CNN over the training documents."""
 
 
-def network(options: Options, vocabulary_size: int, classes: int) -> Layer:
-    """Embedding → convolutions of widths 3, 4, 5 → max over time → dropout → dense."""
+def network(options: Options, table: Float[np.ndarray, "v features"], classes: int) -> Layer:
+    """Embedding → convolutions of widths 3, 4, 5 → max over time → dropout → dense.
+
+    table: what the embedding begins with.
+    """
     widths = {
         f"width{width}": serial(
             conv=Conv(options.features, width, padding="SAME"),
@@ -107,7 +111,7 @@ def network(options: Options, vocabulary_size: int, classes: int) -> Layer:
         for width in (3, 4, 5)
     }
     return serial(
-        embedding=Embedding(vocabulary_size, options.features, table_init=initializers.normal(0.1)),
+        embedding=Embedding(*table.shape, table_init=initializers.constant(jnp.asarray(table))),
         widths=concatenated(**widths),
         dropout=Dropout(options.dropout),
         output=Dense(classes, weight_init=initializers.lecun_normal()),
@@ -211,7 +215,7 @@ def fit_cnn(
     texts: Numbered, classes: int, options: Options, report: Report | None = None
 ) -> tuple[Layer, Trained]:
     """The text CNN, trained with the seed of the options."""
-    net = network(options, texts.size, classes)
+    net = network(options, word_vectors(texts.train, texts.size, options.features), classes)
     trained = fit(
         Task(
             net,

@@ -10,14 +10,14 @@ from html import escape
 STYLE = """
 :root { color-scheme: light; --ink: #1d2530; --faint: #5d6875; --line: #dde2e8; }
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: #fff;
-       max-width: 80rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+       max-width: 80rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0; }
 h2 { font-size: 1.2rem; margin: 0 0 .3rem; }
-h3 { font-size: 1rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
+h3 { font-size: 1rem; margin: 0 0 .2rem; }
 p { max-width: 44rem; margin: .4rem 0; }
 section { margin: 1.6rem 0; padding-top: 1.2rem; border-top: 1px solid var(--line); }
 code.formula { display: block; width: fit-content; max-width: 100%; white-space: pre-line;
-  box-sizing: border-box; overflow-wrap: anywhere;
+  box-sizing: border-box;
   font: 15px/1.6 "STIX Two Math", "Cambria Math", ui-serif, Georgia, serif;
   background: #f4f6f9; border-left: 3px solid #0072b2; padding: .35rem .8rem; margin: .5rem 0; }
 .pictures { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: flex-start; }

@@ -40,11 +40,11 @@ class BadRequestError(ValueError):
         self.status = status
 
 
-def application(opened: Opened) -> Starlette:
-    """The server for one run; its programs are compiled before it is returned.
+def check_digits(opened: Opened) -> None:
+    """Refuse a run whose images are not grey ones of 28×28 pixels, or show no digits.
 
     Raises:
-        UserError: the run's images are not grey ones of 28×28 pixels, or show no digits.
+        UserError: it is such a run.
     """
     if opened.about.names:
         raise UserError(f"RUN must be of a network for digits, got one for {opened.dataset}.")
@@ -53,6 +53,15 @@ def application(opened: Opened) -> Starlette:
             f"RUN must be of a network for grey images of {SIDE} × {SIDE} pixels, "
             f"{opened.dataset} has {' × '.join(map(str, opened.about.shape))}."
         )
+
+
+def application(opened: Opened) -> Starlette:
+    """The server for one run; its programs are compiled before it is returned.
+
+    Raises:
+        UserError: the run is of no network for digits.
+    """
+    check_digits(opened)
     answer = answers(opened)
     answer(np.zeros((SIDE, SIDE), np.uint8), 0)
 
@@ -174,6 +183,26 @@ def answers(opened: Opened) -> Callable[[np.ndarray, int | None], dict[str, Any]
         }
 
     return answer
+
+
+def milliseconds(opened: Opened, strokes: int) -> np.ndarray:
+    """How long each of so many strokes takes, from the request's bytes to the reply's.
+
+    Raises:
+        UserError: the run is of no network for digits.
+    """
+    check_digits(opened)
+    answer = answers(opened)
+    answer(np.zeros((SIDE, SIDE), np.uint8), None)  # compiles
+    taken = []
+    for stroke in range(strokes):
+        drawing = np.zeros((SIDE, SIDE), int)
+        drawing[4 : 6 + stroke % 20, 10:13] = 255  # a line that grows
+        body = json.dumps({"pixels": drawing.ravel().tolist(), "label": stroke % 10}).encode()
+        start = time.perf_counter()
+        JSONResponse(answer(*parse(body, opened.about.classes)))
+        taken.append(1000 * (time.perf_counter() - start))
+    return np.array(taken)
 
 
 def packed(values: np.ndarray) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import threading
+import time
 import urllib.error
 import urllib.request
 from typing import NamedTuple
@@ -162,3 +163,26 @@ def test_the_socket_is_of_this_machine_only_and_mistakes_are_told(run, capsys, t
     assert capsys.readouterr().err == "--port must be from 0 to 65535, got 70000.\n"
     assert demo.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("RUN must be the folder of a finished run")
+
+
+def test_strokes_are_timed_instead_of_served(run, capsys):
+    assert demo.main([str(run), "--strokes", "3"]) == 0
+    found = re.fullmatch(
+        r"3 strokes: median ([\d.]+) ms, 95th percentile ([\d.]+) ms, the longest ([\d.]+) ms",
+        capsys.readouterr().out.strip(),
+    )
+    assert found is not None
+    assert 0 < float(found[1]) <= float(found[2]) <= float(found[3])
+    assert demo.main([str(run), "--strokes", "-1"]) == 2
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("optimised")
+def test_a_stroke_is_answered_within_100_milliseconds(client):
+    """Through HTTP, as a browser asks; the median, since other work may run beside it."""
+    taken = []
+    for stroke in range(40):
+        start = time.perf_counter()
+        assert ask(client, np.roll(drawing(), stroke % 8, 1)).status_code == 200
+        taken.append(1000 * (time.perf_counter() - start))
+    assert np.median(taken) < 100

@@ -91,27 +91,81 @@ def test_formulas_come_from_the_operations():
 # The report ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.full
-def test_the_report_is_one_file_with_its_pictures_in_it(run, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAPS", 2)  # every map drawn takes its time
-    monkeypatch.setattr(pictures, "MISTAKES", 2)
-    monkeypatch.setattr(
-        "experiments.looking.report.maximised", lambda *args: jnp.zeros((3, 9, 9, 1))
+def small_run(folder):
+    """A network with everything in it that the report treats in a way of its own."""
+    net = serial(
+        stem=Conv(3, 5, stride=4),
+        relu=Activation(relu),
+        block=residual(Conv(3, 3, padding="SAME")),
+        table=TableConv(((0, 2), (1,)), 2),
+        flatten=Flatten(),
+        output=Dense(10),
     )
-    picture = tmp_path / "mine.png"
-    Image.new("RGB", (50, 40), (200, 30, 30)).save(picture)
+    params, state = net.init(jax.random.key(0), (28, 28, 1), dtype=jnp.float32)
+    return Opened(folder, "small", "mnist5k", None, net, params, state, None)
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    opened = small_run(tmp_path)
+    split = data.load("mnist5k").test
+    few = data.Split(split.images[::20], split.labels[::20])
+    monkeypatch.setattr(inspect, "open_run", lambda folder: opened)
+    monkeypatch.setattr(Opened, "test_images", lambda self: few)
+    monkeypatch.setattr(pictures, "MAPS", 2)  # every picture takes its time
+    monkeypatch.setattr(pictures, "MISTAKES", 2)
+    monkeypatch.setattr(report, "maximised", lambda *args, most: jnp.zeros((most, 9, 9, 1)))
+    return opened
+
+
+@pytest.mark.usefixtures("small")
+def test_the_report_is_one_file_with_its_pictures_in_it(capsys, tmp_path):
     output = tmp_path / "report"
-    assert inspect.main([str(run), str(picture), "--label", "4", "--output", str(output)]) == 0
+    assert inspect.main([str(tmp_path), "--index", "7", "--output", str(output)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(output / "report.html")
     text = (output / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
-    files = sorted(path.name for path in output.glob("*.png"))
-    assert len(files) == text.count("data:image/png;base64,") >= 18
-    for needed in ("filters", "layer-c3", "saliency", "deconvnet-c3", "exciting-output",
-                   "receptive-fields", "confusion", "mistakes"):  # fmt: skip
-        assert f"{needed}.png" in files
-    assert "that of class 4" in text
+    files = {path.stem for path in output.glob("*.png")}
+    assert len(files) == text.count("data:image/png;base64,")
+    for needed in (
+        "image", "probabilities", "filters", "kernels-table", "layer-stem-y", "layer-stem-delta",
+        "layer-block-body-y", "layer-block-y", "layer-output-delta", "saliency", "saliency-size",
+        "deconvnet-stem", "deconvnet-block", "exciting-output", "receptive-fields", "confusion",
+        "mistakes",
+    ):  # fmt: skip
+        assert needed in files
+    assert "Test image 7." in text
+    assert "2 of 3 maps shown." in text
+    assert "sum of the branches" in text
     assert "∂x = full(dilate(δ), rot180(k))" in text
+    # A formula stands beside every picture, and what it shows below it.
+    for section in text.split("<section")[1:]:
+        assert ("<img" not in section) or 'class="formula"' in section
+    assert text.count("<img") == text.count("<figcaption>")
+
+
+def test_a_picture_of_ones_own_is_looked_at_for_the_class_that_is_asked_for(small, tmp_path):
+    path = tmp_path / "mine.png"
+    Image.new("RGB", (50, 40), (200, 30, 30)).save(path)
+    judged = report.Judged(small.test_images(), np.full((50, 10), 0.1))
+    options = inspect.Options(tmp_path, path, label=4, invert=True)
+    chosen = inspect.choose(options, small, judged)
+    assert chosen.label == 4
+    plain = inspect.choose(inspect.Options(tmp_path, path, label=4), small, judged)
+    np.testing.assert_array_equal(chosen.pixels[14], 255 - plain.pixels[14])
+    assert inspect.choose(inspect.Options(tmp_path, index=3), small, judged).origin.endswith("3")
+
+
+def test_a_picture_stands_as_its_camera_held_it(opened, tmp_path):
+    path = tmp_path / "turned.jpg"
+    pixels = np.zeros((40, 40), np.uint8)
+    pixels[:10] = 255
+    about = Image.Exif()
+    about[0x0112] = 6  # turn by 90° clockwise
+    Image.fromarray(pixels).save(path, exif=about)
+    found = read_image(path, opened)[..., 0]
+    assert found[16, 28] > 200  # the upper edge is on the right
+    assert found[3, 16] < 50
 
 
 def test_a_picture_is_read_in_the_size_of_the_data(opened, tmp_path):
@@ -129,6 +183,9 @@ def test_mistakes_of_the_command_line(run, capsys, tmp_path):
     for arguments, sentence in (
         ([str(tmp_path)], "RUN must be the folder of a finished run"),
         ([str(run), "--label", "10"], "--label must be from 0 to 9, got 10."),
+        ([str(run), "--index", "1000"], "--index must be from 0 to 999, got 1000."),
+        ([str(run), str(text), "--index", "1"], "--index chooses a test image"),
+        ([str(run), "--invert"], "--invert is for a picture of your own"),
         ([str(run), str(text)], "text.png is no image that can be read"),
     ):
         assert inspect.main(arguments) == 2

@@ -231,8 +231,8 @@ def test_transfer(capsys, tmp_path, monkeypatch, digits):
     monkeypatch.setattr(transfer, "HEAD", Settings(20, 10, 1e-2))
     few = ["--trunk-images", "200", "--head-images", "4"]
     summary = run(transfer, few, tmp_path / "run", capsys)
-    assert summary["trained_features_accuracy"] > 0.4
-    assert summary["random_features_accuracy"] > 0.3
+    assert summary["trained_features_accuracy"] > 0.3
+    assert summary["random_features_accuracy"] > 0.25
 
 
 # What they are asked for --------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from experiments.options import UserError
 from experiments.systems import documents
 from experiments.systems.duplicates import Distinct
 from experiments.systems.masking import ALIASES, MASK, names_of, words_of
+from experiments.systems.vectors import word_vectors
 
 NAMES = names_of(documents.PACKAGES)
 
@@ -155,6 +156,22 @@ def test_words_become_numbers():
     expected = np.array([0, 0, np.log(2), np.log(3)])  # "a" and "b" are in both: rarity 1
     np.testing.assert_allclose(bag[0], expected / np.linalg.norm(expected), rtol=1e-6)
     assert bag[1, 1] > bag[1, 2]
+
+
+def test_words_of_the_same_company_have_vectors_alike():
+    """2 and 3 stand among 4, 5 and 6; 7 and 8 among 9, 10 and 11; 12 stands nowhere."""
+    rng = np.random.default_rng(0)
+    company = rng.integers(0, 3, (400, 9)).astype(np.int32)
+    group = np.arange(400)[:, None] % 2
+    ids = 4 + 5 * group + company
+    ids[:, 4] = (2 + 5 * group + rng.integers(0, 2, (400, 1)))[:, 0]
+    vectors = word_vectors(ids, 13, 4)
+    np.testing.assert_allclose(np.linalg.norm(vectors[2:], axis=1), 1, rtol=1e-5)
+    assert not vectors[0].any()
+    assert vectors[2] @ vectors[3] > 0.9
+    assert vectors[7] @ vectors[8] > 0.9
+    assert abs(vectors[2] @ vectors[7]) < 0.3
+    assert np.isfinite(vectors).all()
 
 
 # TFDS ---------------------------------------------------------------------------------------------
