@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 import jaxcnn
-from experiments import inspect
+from experiments import data, inspect
 from experiments.looking import layers, pictures, report, units
 from experiments.looking.formulas import formula_of
 from experiments.looking.opened import Opened, read_image
-from jaxcnn.layers import Conv, rows
+from jaxcnn.layers import Activation, Conv, Dense, Flatten, TableConv, residual, rows, serial
+from jaxcnn.ops.activation import relu
 
 
 @pytest.fixture(scope="module")
