@@ -24,6 +24,7 @@ from jax import Array
 
 import jaxcnn
 from experiments import runs
+from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.fit import Task, Trained, fit, predict
 from experiments.systems.waves import BINS, TIMBRES, Tones, draw_tones
@@ -91,7 +92,7 @@ def draw(tones: Tones, path: Path) -> None:
     """A spectrum of each timbre."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained", dpi=110)
+    figure = Figure(figsize=(10, 4.2), layout="constrained", dpi=90)
     labels = np.asarray(tones.labels)
     for axis, (label, name) in zip(figure.subplots(2, 4).flat, enumerate(TIMBRES), strict=True):
         example = int(np.argmax(labels == label))
@@ -99,7 +100,7 @@ def draw(tones: Tones, path: Path) -> None:
         axis.set_title(name, fontsize=10)
         axis.set(xlabel="frequency / bins", ylabel="log power")
         axis.label_outer()
-    figure.savefig(path)
+    save_small(figure, path)
 
 
 def work(options: Options) -> Path:

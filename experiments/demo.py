@@ -1,7 +1,8 @@
 """Question: what happens in every layer, and back, while one draws a digit?
 
 Command:  python -m experiments.demo RUN       (RUN: a folder of experiments.train; then open the
-          address that it prints in a browser; --port chooses another one than 8000)
+          address that it prints in a browser; --port chooses another one than 8000);
+          python -m experiments.demo RUN --strokes 200   (measures, and serves nothing)
 Result:   a page: draw a digit, and at each stroke see the probabilities, the maps of each layer on
           the left, and on the right δ, flowing back from a class that one chooses
 Time:     11 to 49 ms a stroke in Chromium, 3 to 15 ms of them forward and back, while other work
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from experiments.looking.opened import open_run
@@ -36,6 +38,8 @@ class Options:
     """Folder of a finished run of experiments.train on grey images of 28×28 pixels."""
     port: int = 8000
     """Where to listen; 0 takes any that is free."""
+    strokes: int = 0
+    """Serve nothing, but answer so many strokes and print how long that took."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,9 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         import uvicorn
 
-        from experiments.looking.server import application
+        from experiments.looking.server import application, milliseconds
 
         opened = open_run(options.run)
+        if options.strokes < 0:
+            raise UserError(f"--strokes must be at least 0, got {options.strokes}.")
+        if options.strokes:
+            taken = milliseconds(opened, options.strokes)
+            print(
+                f"{options.strokes} strokes: median {np.median(taken):.1f} ms, "
+                f"95th percentile {np.percentile(taken, 95):.1f} ms, "
+                f"the longest {taken.max():.1f} ms"
+            )
+            return 0
         with listening(options.port) as listener:
             app = application(opened)
             print(f"http://localhost:{listener.getsockname()[1]}/  (end with Ctrl-C)", flush=True)

@@ -27,6 +27,7 @@ from jax import Array
 
 import jaxcnn
 from experiments import data, runs
+from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.fit import Task, Trained, fit, predict
 from experiments.systems.scenes import (
@@ -42,6 +43,7 @@ from jaxcnn.layers import Activation, Dense, Flatten, GlobalMaxPool, Layer, head
 from jaxcnn.ops.activation import relu
 
 UNIT = 4.0  # pixels: with errors of this size both losses weigh about the same
+SHOWN = 16  # scenes in the picture
 TEST_KEY = 1998  # the scenes for testing are part of the experiment, whatever --seed is
 
 
@@ -53,6 +55,8 @@ class Options(record.SystemOptions):
     """mnist5k needs no download; mnist is TFDS's."""
     data_dir: Path | None = None
     """Folder of prepared TFDS data."""
+    manual_dir: Path | None = None
+    """Folder of original files, from which TFDS prepares the data without a network."""
     epochs: int = 30
     """Passes over the digits, each time in new scenes."""
     learning_rate: float = 4e-3
@@ -110,22 +114,20 @@ def evaluate(net: Layer, trained: Trained, scenes: Scenes, labels: np.ndarray) -
     }
 
 
-def draw(
-    scenes: Scenes, labels: np.ndarray, found: dict[str, Any], path: Path, count: int = 24
-) -> None:
+def draw(scenes: Scenes, labels: np.ndarray, found: dict[str, Any], path: Path) -> None:
     """Some scenes with the true box, solid blue, and the predicted one, dashed orange."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    columns = 8
-    rows = -(-count // columns)
-    figure = Figure(figsize=(1.45 * columns, 1.65 * rows + 0.5), layout="constrained", dpi=110)
+    columns = min(8, SHOWN)
+    rows = -(-SHOWN // columns)
+    figure = Figure(figsize=(1.45 * columns, 1.65 * rows + 0.5), layout="constrained", dpi=80)
     figure.suptitle(
         f"class accuracy {100 * found['accuracy']:.1f} %, mean IoU {found['mean_iou']:.3f}; "
         "solid: true box, dashed: predicted"
     )
     # Images of a class follow one another: these are spread over all of them.
-    chosen = np.linspace(0, len(labels) - 1, count).astype(int)
+    chosen = np.linspace(0, len(labels) - 1, SHOWN).astype(int)
     axes = figure.subplots(rows, columns, squeeze=False).flat
     for i, axis in zip(chosen, axes, strict=True):
         axis.set_axis_off()
@@ -142,12 +144,12 @@ def draw(
         wrong = "" if found["predicted"][i] == labels[i] else "  ✗"
         title = f"{labels[i]} → {found['predicted'][i]}{wrong}, IoU {found['overlaps'][i]:.2f}"
         axis.set_title(title, fontsize=8, color="#D55E00" if wrong else "black")
-    figure.savefig(path)
+    save_small(figure, path)
 
 
 def work(options: Options) -> Path:
     """Train, test, draw."""
-    digits = data.load(options.dataset, options.data_dir)
+    digits = data.load(options.dataset, options.data_dir, options.manual_dir)
     record.check_batch(options, len(digits.train.labels))
     folder = record.open_folder("detect", options)
     net = network()

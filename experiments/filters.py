@@ -65,6 +65,8 @@ class Options:
     """The file to write."""
     size: int = 320
     """The picture is reduced until its longer side has so many pixels at most."""
+    dpi: int = 110
+    """Pixels per inch of what is written."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,9 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=Options.__doc__,
     )
     try:
+        if not 20 <= options.dpi <= 1000:
+            raise UserError(f"--dpi must be from 20 to 1000, got {options.dpi}.")
         picture = read(options.image, options.size)
         print_letter()
-        draw(picture, options.output)
+        draw(picture, options.output, options.dpi)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -93,14 +97,14 @@ def read(path: Path | None, size: int) -> Float[np.ndarray, "h w 3"]:
         UserError: the file is not there or no picture, or the size is too small.
     """
     from matplotlib import cbook
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if size < 3:
         raise UserError(f"--size must be at least 3, the size of the kernels, got {size}.")
     source = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False) if path is None else path
     try:
         with Image.open(source) as image:
-            image = image.convert("RGB")
+            image = ImageOps.exif_transpose(image).convert("RGB")
             image.thumbnail((size, size))
             if min(image.size) < 3:
                 raise UserError(
@@ -155,7 +159,7 @@ def print_letter() -> None:
     Console(highlight=False, width=100).print(Columns(panels))
 
 
-def draw(picture: Float[np.ndarray, "h w 3"], path: Path) -> None:
+def draw(picture: Float[np.ndarray, "h w 3"], path: Path, dpi: int = 110) -> None:
     """All kernels, their numbers above what they do: grey in the upper row, colour below."""
     from matplotlib.figure import Figure
 
@@ -163,7 +167,7 @@ def draw(picture: Float[np.ndarray, "h w 3"], path: Path) -> None:
     aspect = picture.shape[0] / picture.shape[1]
     width = 2.1
     height = 2 * width * aspect + 1.15
-    figure = Figure(figsize=(width * len(names), height), layout="constrained", dpi=110)
+    figure = Figure(figsize=(width * len(names), height), layout="constrained", dpi=dpi)
     axes = figure.subplots(2, len(names), squeeze=False)
     for row, image in zip(axes, (grey(picture), picture), strict=True):
         for axis, name in zip(row, names, strict=True):

@@ -1,7 +1,9 @@
 """Question: what did a network learn, and what does it see in an image?
 
 Command:  python -m experiments.inspect RUN           (RUN: a folder of experiments.train)
-          python -m experiments.inspect RUN IMAGE     (a picture of your own)
+          python -m experiments.inspect RUN --index 7
+          python -m experiments.inspect RUN IMAGE     (a picture of your own; --invert: ink on
+          paper)
 Result:   RUN/inspect/report.html, which needs no network, and its pictures as PNG files
 Time:     25 s of processor time for LeNet-5
 Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
@@ -36,7 +38,11 @@ class Options:
     run: Annotated[Path, tyro.conf.Positional]
     """Folder of a finished run of experiments.train."""
     image: Annotated[Path | None, tyro.conf.Positional] = None
-    """A picture; otherwise the first test image of class --label, or of all."""
+    """A picture; otherwise a test image."""
+    index: int | None = None
+    """Which test image; otherwise the first of class --label, or of all."""
+    invert: bool = False
+    """Turn light and dark of the picture around: for ink on paper."""
     label: int | None = None
     """The class that δ comes from; otherwise the image's own, of a picture the likeliest."""
     output: Path | None = None
@@ -63,6 +69,13 @@ def inspect(options: Options) -> Path:
     classes = opened.about.classes
     if options.label is not None and not 0 <= options.label < classes:
         raise UserError(f"--label must be from 0 to {classes - 1}, got {options.label}.")
+    about = opened.about
+    if options.index is not None and options.image is not None:
+        raise UserError(f"--index chooses a test image, got it beside the picture {options.image}.")
+    if options.index is not None and not 0 <= options.index < about.test:
+        raise UserError(f"--index must be from 0 to {about.test - 1}, got {options.index}.")
+    if options.invert and options.image is None:
+        raise UserError("--invert is for a picture of your own, got no IMAGE.")
     judged = judge(opened)
     chosen = choose(options, opened, judged)
     sections = report(opened, judged, chosen)
@@ -103,15 +116,18 @@ def judge(opened: Opened) -> Judged:
 def choose(options: Options, opened: Opened, judged: Judged) -> Chosen:
     """The image to look at, and the class that δ comes from."""
     if options.image is not None:
-        pixels = read_image(options.image, opened)
+        pixels = read_image(options.image, opened, options.invert)
         logits = opened.net.apply(opened.params, opened.state, opened.normalise(pixels[None]))[0]
         likeliest = int(np.argmax(np.asarray(logits)))
         return Chosen(
             pixels, likeliest if options.label is None else options.label, str(options.image)
         )
     labels = judged.split.labels
-    index = 0 if options.label is None else int(np.argmax(labels == options.label))
-    return Chosen(judged.split.images[index], int(labels[index]), f"test image {index}")
+    index = options.index
+    if index is None:
+        index = 0 if options.label is None else int(np.argmax(labels == options.label))
+    label = int(labels[index]) if options.label is None else options.label
+    return Chosen(judged.split.images[index], label, f"test image {index}")
 
 
 if __name__ == "__main__":

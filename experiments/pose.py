@@ -26,6 +26,7 @@ from jaxtyping import Float
 
 import jaxcnn
 from experiments import runs
+from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.figures import JOINTS, LIMBS, SIDE, Figures, draw_figures
 from experiments.systems.fit import Task, fit, predict
@@ -34,6 +35,7 @@ from jaxcnn.layers import Activation, Dense, Flatten, Layer, heads, serial
 from jaxcnn.ops.activation import relu
 
 UNIT = 4.0  # pixels
+SHOWN = 16  # figures in the picture
 TEST_KEY = 1998
 TEST_FIGURES = 1000
 
@@ -79,14 +81,14 @@ def distances(
     return np.sqrt(((found - true) ** 2).sum(-1)) / SIDE
 
 
-def draw(figures: Figures, found: Float[np.ndarray, "n k 2"], path: Path, count: int = 24) -> None:
+def draw(figures: Figures, found: Float[np.ndarray, "n k 2"], path: Path) -> None:
     """The first figures with their true skeletons, solid blue, and those found, dashed orange."""
     from matplotlib.figure import Figure
 
-    columns = 8
-    rows = -(-count // columns)
+    columns = min(8, SHOWN)
+    rows = -(-SHOWN // columns)
     errors = distances(found, np.asarray(figures.joints))
-    page = Figure(figsize=(1.45 * columns, 1.6 * rows + 0.5), layout="constrained", dpi=110)
+    page = Figure(figsize=(1.45 * columns, 1.6 * rows + 0.5), layout="constrained", dpi=80)
     page.suptitle(
         f"mean joint error {100 * errors.mean():.2f} % of the side; solid: true, dashed: found"
     )
@@ -104,7 +106,7 @@ def draw(figures: Figures, found: Float[np.ndarray, "n k 2"], path: Path, count:
         axis.set_xlim(0, SIDE)
         axis.set_ylim(SIDE, 0)
         axis.set_title(f"{100 * errors[i].mean():.1f} %", fontsize=8)
-    page.savefig(path)
+    save_small(page, path)
 
 
 def work(options: Options) -> Path:

@@ -20,9 +20,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import tyro
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from experiments import data, material, networks, runs, training
+from experiments.data.picture import open_picture
 from experiments.data.stream import crop
 from experiments.options import UserError
 from experiments.plots.looks import probabilities
@@ -94,15 +95,7 @@ def read(path: Path, options, invert: bool) -> np.ndarray:
     """
     about, network = data.DATASETS[options.dataset], networks.NETWORKS[options.model]
     h, w, channels = about.shape
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("L" if channels == 1 else "RGB")
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path} is no image that can be read.") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if invert:
-        picture = ImageOps.invert(picture)
+    picture = open_picture(path, grey=channels == 1, invert=invert)
     if about.streamed:
         return crop(np.asarray(picture), network.size or h, None)
     if picture.size != (w, h):

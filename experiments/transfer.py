@@ -66,6 +66,8 @@ class Options(record.SystemOptions):
     """Which classes are learned first, and which then."""
     data_dir: Path | None = None
     """Folder of prepared TFDS data."""
+    manual_dir: Path | None = None
+    """Folder of original files, from which TFDS prepares the data without a network."""
     head_images: int = 10
     """Images of each new class that the head learns from."""
     trunk_images: int = 20_000
@@ -79,9 +81,9 @@ def network() -> Serial:
     return serial(trunk=trunk(16, 32, 64), pool=MaxPool(2), flatten=Flatten())
 
 
-def load(side: Side, data_dir: Path | None) -> data.Dataset:
+def load(side: Side, options: Options) -> data.Dataset:
     """The chosen classes of a data set, numbered from 0."""
-    everything = data.load(side.dataset, data_dir)
+    everything = data.load(side.dataset, options.data_dir, options.manual_dir)
     classes = side.classes or tuple(range(data.DATASETS[side.dataset].classes))
     number = np.full(data.DATASETS[side.dataset].classes, -1, np.int32)
     number[list(classes)] = np.arange(len(classes))
@@ -123,7 +125,7 @@ def train_trunk(split: data.Split, side: Side, options: Options, folder: Path) -
         input_shape=split.images.shape[1:],
         report=record.reporter(folder, options),
     )
-    return Trained(trained.params["features"], trained.net_state["features"])
+    return Trained(trained.params["features"], trained.net_state.get("features", {}))
 
 
 def accuracy_of_head(
@@ -154,10 +156,10 @@ def work(options: Options) -> Path:
             "--head-images and --trunk-images must be at least 1, "
             f"got {options.head_images} and {options.trunk_images}."
         )
-    source = load(first, options.data_dir).train
+    source = load(first, options).train
     count = min(options.trunk_images, len(source.labels))
     source = data.take(source, data.balanced_order(source.labels)[:count])
-    target = load(second, options.data_dir)
+    target = load(second, options)
     learned = few(target.train, options.head_images)
     record.check_batch(options, len(source.labels))
     folder = record.open_folder("transfer", options)

@@ -13,6 +13,7 @@ from jax import Array
 from jaxtyping import Float, PyTree, UInt8
 
 from experiments import data, runs
+from experiments.data.picture import open_picture
 from experiments.networks import NETWORKS, make
 from experiments.options import UserError
 from jaxcnn.layers import Serial
@@ -91,19 +92,15 @@ def open_run(folder: Path) -> Opened:
     )
 
 
-def read_image(path: Path, opened: Opened) -> UInt8[np.ndarray, "h w c"]:
+def read_image(path: Path, opened: Opened, invert: bool = False) -> UInt8[np.ndarray, "h w c"]:
     """A picture as an image of the run's data set: in its size, grey or in colour.
 
     Raises:
         UserError: the file is no picture that Pillow can read.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
     h, w, channels = opened.about.shape
-    try:
-        with Image.open(path) as image:
-            image = ImageOps.pad(image.convert("L" if channels == 1 else "RGB"), (w, h))
-            pixels = np.asarray(image, np.uint8).reshape(1, h, w, channels)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UserError(f"IMAGE must be a picture, {path} cannot be read: {error}.") from error
+    picture = open_picture(path, grey=channels == 1, invert=invert)
+    pixels = np.asarray(ImageOps.pad(picture, (w, h)), np.uint8).reshape(1, h, w, channels)
     return opened.fit(pixels)[0]

@@ -1,4 +1,8 @@
-"""The report's pictures, each as a PNG: signed maps orange (positive) and violet (negative)."""
+"""The report's pictures, each as a PNG: signed maps orange (positive) and violet (negative).
+
+All have one width, at which their letters can be read on a telephone as well: what is more than
+fits becomes several pictures.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from experiments.plots.sheet import Sheet
+
 MAPS = 32  # shown of a layer at most
 MISTAKES = 24
+TILES = 8  # in a picture
+WIDTH, DPI = 4.5, 150
 SIGNED, GREY = "PuOr_r", "gray"
-BLUE, ORANGE, MIDDLE = "#0072B2", "#E66101", "#9A9A9A"
+BLUE, ORANGE, VIOLET, MIDDLE = "#0072B2", "#E66101", "#5E3C99", "#9A9A9A"
 
 
 def png(figure: Any) -> bytes:
@@ -22,137 +30,189 @@ def png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(height: float, width: float = WIDTH) -> Any:
     # A Figure of its own, not pyplot: no global state, no window system.
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", dpi=110)
+    return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
 
 
-def show(axis: Any, image: Float[np.ndarray, "h w c"], *, signed: bool, limit: float = 0) -> None:
-    """One map or picture; signed ones with zero in the middle of the colours."""
-    axis.set_axis_off()
-    if signed and image.shape[-1] == 1:
-        limit = limit or float(np.abs(image).max()) or 1.0
-        axis.imshow(image[..., 0], cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
-        return
-    if signed:  # of a colour picture: zero is middle grey in every channel
-        limit = limit or float(np.abs(image).max()) or 1.0
-        image = 0.5 + 0.5 * image / limit
-    axis.imshow(np.clip(image, 0, 1).squeeze(), cmap=GREY, vmin=0, vmax=1, interpolation="nearest")
+def tiles(
+    images: Float[np.ndarray, "m h w c"], titles: Sequence[str], *, signed: bool
+) -> list[bytes]:
+    """Images under their titles, eight to a picture; signed ones each on a scale of its own."""
+    return [
+        _sheet(images[i : i + TILES], titles[i : i + TILES], signed)
+        for i in range(0, len(images), TILES)
+    ]
 
 
-def grid(
-    images: Float[np.ndarray, "m h w c"],
-    *,
-    signed: bool,
-    titles: Sequence[str] = (),
-    columns: int = 8,
-    shared: bool = True,
+def _sheet(images: np.ndarray, titles: Sequence[str], signed: bool) -> bytes:
+    sheet = Sheet(len(images), 4, 0.98, heading="", caption_lines=1)
+    for image, title in zip(images, titles, strict=True):
+        limit = float(np.abs(image).max()) or 1.0
+        if image.shape[-1] == 1:
+            look = {"cmap": SIGNED, "vmin": -limit, "vmax": limit} if signed else {
+                "cmap": GREY, "vmin": 0, "vmax": 1}  # fmt: skip
+            sheet.show(image[..., 0], title, interpolation="nearest", **look)
+        else:  # of a signed colour picture zero is middle grey in every channel
+            colours = 0.5 + 0.5 * image / limit if signed else image
+            sheet.show(np.clip(colours, 0, 1), title, interpolation="nearest")
+    return png(sheet.finished())
+
+
+def _mosaic(maps: Float[np.ndarray, "m h w"], columns: int) -> Float[np.ndarray, "p q"]:
+    """Maps in rows, with an empty line between them; drawn at once they take no time."""
+    count, h, w = maps.shape
+    gap = max(1, round(max(h, w) / 16))
+    rows = -(-count // columns)
+    page = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap), np.nan)
+    for i, one in enumerate(maps):
+        top, left = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        page[top : top + h, left : left + w] = one
+    return page
+
+
+def signed_maps(
+    values: Float[np.ndarray, "h w m"], title: str, *, limit: float = 0, columns: int = 0
 ) -> bytes:
-    """Images side by side; `shared`: one scale for all of them."""
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    figure = _figure(1.05 * columns, rows * (1.3 if titles else 1.05))
-    limit = float(np.abs(images).max()) if shared else 0.0
-    for i, axis in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axis.set_axis_off()
-        if i < len(images):
-            show(axis, images[i], signed=signed, limit=limit)
-            if titles:
-                axis.set_title(titles[i], fontsize=8)
-    return png(figure)
+    """The first maps of a layer on one scale, which stands beside them."""
+    count = min(values.shape[-1], MAPS)
+    columns = columns or min(count, 4 if count <= 8 else 8)
+    page = _mosaic(np.moveaxis(values[..., :count], -1, 0), columns)
+    return _signed(page, title, limit or float(np.abs(values).max()))
 
 
-def forward_and_back(y: np.ndarray, delta: np.ndarray) -> bytes:
-    """A layer's output on the left, δ at it on the right, map by map or as bars."""
-    if y.ndim == 1:
-        figure = _figure(8.4, 1.7)
-        for axis, values, title in zip(
-            figure.subplots(1, 2), (y, delta), ("y", "δ = ∂E/∂y"), strict=True
-        ):
-            axis.bar(range(len(values)), values, width=1 if len(values) > 30 else 0.8,
-                     color=np.where(values < 0, "#5E3C99", ORANGE))  # fmt: skip
-            axis.axhline(0, color="black", linewidth=0.6)
-            axis.set_title(title, fontsize=9)
-            axis.tick_params(labelsize=7)
-            axis.spines[["top", "right"]].set_visible(False)
-        return png(figure)
-    maps = min(y.shape[-1], MAPS)
-    columns = min(maps, 4 if maps <= 8 else 8)
-    rows = -(-maps // columns)
-    figure = _figure(8.4, 0.35 + rows * 4.0 / columns)
-    halves = figure.subfigures(1, 2)
-    for half, values, title in zip(halves, (y, delta), ("y", "δ = ∂E/∂y"), strict=True):
-        half.suptitle(title, fontsize=9)
-        limit = float(np.abs(values).max()) or 1.0
-        for i, axis in enumerate(half.subplots(rows, columns, squeeze=False).flat):
-            axis.set_axis_off()
-            if i < maps:
-                show(axis, values[..., i : i + 1], signed=True, limit=limit)
-    return png(figure)
-
-
-def probabilities(values: Float[np.ndarray, " k"], label: int, names: Sequence[str]) -> bytes:
-    """A bar for each class; the one that δ comes from is orange."""
-    figure = _figure(4.2, 0.5 + 0.24 * len(values))
+def _signed(page: Float[np.ndarray, "p q"], title: str, limit: float) -> bytes:
+    limit = limit or 1.0
+    across = 0.78 * WIDTH  # the rest is for the scale
+    height = float(np.clip(across * page.shape[0] / page.shape[1], 0.9, 4.5))
+    figure = _figure(height + 0.35)
     axis = figure.subplots()
-    colours = [ORANGE if k == label else MIDDLE for k in range(len(values))]
-    bars = axis.barh(names, 100 * values, color=colours)
-    axis.bar_label(bars, [f"{100 * value:.1f} %" for value in values], padding=3, fontsize=8)
-    axis.invert_yaxis()
-    axis.set(xlim=(0, 115), xlabel="probability / %")
+    axis.set_axis_off()
+    drawn = axis.imshow(page, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
+    axis.set_title(title, fontsize=10)
+    bar = figure.colorbar(drawn, ax=axis, fraction=0.05, aspect=25)
+    bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:.2g}", "0", f"{limit:.2g}"])
+    bar.ax.tick_params(labelsize=9)
+    return png(figure)
+
+
+def table_kernels(
+    weights: Float[np.ndarray, "kh kw m"], table: Sequence[Sequence[int]]
+) -> Float[np.ndarray, "h w"]:
+    """The kernels of a table of connections where the table has them, as one page; else nothing.
+
+    A row for each map below, a column for each map of the layer: as the paper prints its table.
+    """
+    below = 1 + max(max(row) for row in table)
+    kernels = np.full((below, len(table), *weights.shape[:2]), np.nan)
+    places = [(c, d) for d, row in enumerate(table) for c in row]
+    for index, (c, d) in enumerate(places):
+        kernels[c, d] = weights[..., index]
+    return _mosaic(kernels.reshape(-1, *weights.shape[:2]), len(table))
+
+
+def table_picture(
+    weights: Float[np.ndarray, "kh kw m"], table: Sequence[Sequence[int]], title: str
+) -> bytes:
+    """`table_kernels` with its axes labelled."""
+    page = table_kernels(weights, table)
+    limit = float(np.abs(weights).max()) or 1.0
+    rows, columns = 1 + max(max(row) for row in table), len(table)
+    figure = _figure(0.9 + WIDTH * page.shape[0] / page.shape[1])
+    axis = figure.subplots()
+    drawn = axis.imshow(page, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest",
+                        extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), aspect="auto")  # fmt: skip
+    axis.set_xticks(range(columns))
+    axis.set_yticks(range(rows))
+    axis.tick_params(labelsize=8, length=0)
+    axis.set_xlabel("map of this layer", fontsize=9)
+    axis.set_ylabel("map below", fontsize=9)
+    axis.set_title(title, fontsize=10)
+    axis.spines[:].set_visible(False)
+    bar = figure.colorbar(drawn, ax=axis, fraction=0.04)
+    bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:.2g}", "0", f"{limit:.2g}"])
+    bar.ax.tick_params(labelsize=9)
+    return png(figure)
+
+
+def bars(values: Float[np.ndarray, " k"], title: str) -> bytes:
+    """A vector, element by element."""
+    figure = _figure(1.9)
+    axis = figure.subplots()
+    axis.bar(range(len(values)), values, width=1 if len(values) > 30 else 0.8,
+             color=np.where(values < 0, VIOLET, ORANGE))  # fmt: skip
+    axis.axhline(0, color="black", linewidth=0.6)
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel("unit", fontsize=9)
+    axis.tick_params(labelsize=9)
     axis.spines[["top", "right"]].set_visible(False)
     return png(figure)
 
 
-def saliency(image: Float[np.ndarray, "h w c"], gradient: Float[np.ndarray, "h w c"]) -> bytes:
-    """The image, ∂logit/∂image, and its size over the image."""
-    figure = _figure(6.6, 2.5)
-    axes = figure.subplots(1, 3)
-    show(axes[0], image, signed=False)
-    show(axes[1], gradient, signed=True)
-    show(axes[2], image, signed=False)
-    size = np.abs(gradient).max(-1)
-    axes[2].imshow(size, cmap="viridis", alpha=0.65)
-    for axis, title in zip(axes, ("image", "∂logit/∂image", "its size"), strict=True):
-        axis.set_title(title, fontsize=9)
+def layer(values: np.ndarray, title: str) -> bytes:
+    """Maps, or a vector."""
+    return bars(values, title) if values.ndim == 1 else signed_maps(values, title)
+
+
+def probabilities(values: Float[np.ndarray, " k"], label: int, names: Sequence[str]) -> bytes:
+    """A bar for each class; the one that δ comes from is orange."""
+    figure = _figure(0.6 + 0.24 * len(values))
+    axis = figure.subplots()
+    colours = [ORANGE if k == label else MIDDLE for k in range(len(values))]
+    drawn = axis.barh(names, 100 * values, color=colours)
+    axis.bar_label(drawn, [f"{100 * value:.1f} %" for value in values], padding=3, fontsize=9)
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 115), xlabel="probability / %")
+    axis.set_ylabel("class")
+    axis.spines[["top", "right"]].set_visible(False)
     return png(figure)
 
 
-def receptive_fields(
-    image: Float[np.ndarray, "h w c"], fields: dict[str, tuple[int, int, int, int]]
+def picture(
+    image: Float[np.ndarray, "h w c"], title: str, over: Float[np.ndarray, "h w"] | None = None
 ) -> bytes:
-    """The image, once for each layer, with the pixels that a unit in its middle depends on."""
-    from matplotlib.patches import Rectangle
-
-    columns = min(6, len(fields))
-    rows = -(-len(fields) // columns)
-    figure = _figure(1.5 * columns, 1.8 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (name, (top, left, bottom, right)) in zip(axes.flat, fields.items(), strict=False):
-        show(axis, image, signed=False)
-        corner = (left - 0.5, top - 0.5)
-        axis.add_patch(
-            Rectangle(corner, right - left, bottom - top, fill=False, edgecolor=ORANGE, lw=2)
-        )
-        axis.set_title(f"{name}\n{bottom - top} × {right - left}", fontsize=8)
+    """A picture with its pixels counted; over it, through a veil, what has a scale of its own."""
+    figure = _figure(3.6)
+    axis = figure.subplots()
+    axis.imshow(image.squeeze(), cmap=GREY, vmin=0, vmax=1, interpolation="nearest")
+    if over is not None:
+        drawn = axis.imshow(over, cmap="viridis", alpha=0.7, vmin=0, interpolation="nearest")
+        figure.colorbar(drawn, ax=axis, fraction=0.05).ax.tick_params(labelsize=9)
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel("column", fontsize=9)
+    axis.set_ylabel("row", fontsize=9)
+    axis.tick_params(labelsize=9)
     return png(figure)
+
+
+def framed(
+    image: Float[np.ndarray, "h w c"], field: tuple[int, int, int, int]
+) -> Float[np.ndarray, "p q 3"]:
+    """The picture eight times as large, with an orange frame around rows and columns of a field."""
+    large = np.kron(np.broadcast_to(image, (*image.shape[:2], 3)), np.ones((8, 8, 1)))
+    top, left, bottom, right = (8 * edge for edge in field)
+    inside = np.zeros(large.shape[:2], bool)
+    inside[top:bottom, left:right] = True
+    inside[top + 6 : bottom - 6, left + 6 : right - 6] = False
+    large[inside] = [int(ORANGE[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return large
 
 
 def confusion(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> bytes:
     """Rows: true classes; columns: what they were taken for. Mistakes have colour, hits do not."""
-    figure = _figure(1.2 + 0.5 * len(names), 1.0 + 0.46 * len(names))
+    width = max(WIDTH, 0.4 * len(names))
+    figure = _figure(width, width)
     axis = figure.subplots()
     mistakes = counts - np.diag(np.diag(counts))
     axis.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, 1.6 * mistakes.max()))
     axis.set(xlabel="taken for", ylabel="is")
-    axis.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 2 else 0)
+    turned = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 2 else {}
+    axis.set_xticks(range(len(names)), names, **turned)
     axis.set_yticks(range(len(names)), names)
     for (row, column), count in np.ndenumerate(counts):
         weight = "bold" if row == column else "normal"
         axis.text(column, row, str(count) if count else "·", ha="center", va="center",
-                  fontsize=8, fontweight=weight)  # fmt: skip
+                  fontsize=9, fontweight=weight)  # fmt: skip
     return png(figure)

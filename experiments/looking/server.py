@@ -22,9 +22,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from experiments.looking.formulas import formula_of, kind_of
-from experiments.looking.layers import look, spine
+from experiments.looking.layers import every_layer, look
 from experiments.looking.opened import Opened
 from experiments.options import UserError
+from jaxcnn.layers import Dropout, Flatten, Identity
 
 SIDE = 28  # of what the page sends
 LARGEST = 64 * 1024  # bytes of a request: 784 numbers are 4 kB at most
@@ -39,11 +40,11 @@ class BadRequestError(ValueError):
         self.status = status
 
 
-def application(opened: Opened) -> Starlette:
-    """The server for one run; its programs are compiled before it is returned.
+def check_digits(opened: Opened) -> None:
+    """Refuse a run whose images are not grey ones of 28×28 pixels, or show no digits.
 
     Raises:
-        UserError: the run's images are not grey ones of 28×28 pixels, or show no digits.
+        UserError: it is such a run.
     """
     if opened.about.names:
         raise UserError(f"RUN must be of a network for digits, got one for {opened.dataset}.")
@@ -52,6 +53,15 @@ def application(opened: Opened) -> Starlette:
             f"RUN must be of a network for grey images of {SIDE} × {SIDE} pixels, "
             f"{opened.dataset} has {' × '.join(map(str, opened.about.shape))}."
         )
+
+
+def application(opened: Opened) -> Starlette:
+    """The server for one run; its programs are compiled before it is returned.
+
+    Raises:
+        UserError: the run is of no network for digits.
+    """
+    check_digits(opened)
     answer = answers(opened)
     answer(np.zeros((SIDE, SIDE), np.uint8), 0)
 
@@ -133,7 +143,8 @@ def centred(drawing: UInt8[np.ndarray, "28 28"]) -> UInt8[np.ndarray, "28 28"]:
 
 def answers(opened: Opened) -> Callable[[np.ndarray, int | None], dict[str, Any]]:
     """answer(drawing, label): what the page shows; one compiled program for all of it."""
-    shown = [s for s in spine(opened) if type(s.layer).__name__ not in ("Flatten", "Dropout")]
+    passed_over = Flatten | Dropout | Identity  # they change nothing that could be seen
+    shown = [stage for stage in every_layer(opened) if not isinstance(stage.layer, passed_over)]
     formulas = {stage.name: formula_of(stage.layer) for stage in shown}
 
     @jax.jit
@@ -172,6 +183,26 @@ def answers(opened: Opened) -> Callable[[np.ndarray, int | None], dict[str, Any]
         }
 
     return answer
+
+
+def milliseconds(opened: Opened, strokes: int) -> np.ndarray:
+    """How long each of so many strokes takes, from the request's bytes to the reply's.
+
+    Raises:
+        UserError: the run is of no network for digits.
+    """
+    check_digits(opened)
+    answer = answers(opened)
+    answer(np.zeros((SIDE, SIDE), np.uint8), None)  # compiles
+    taken = []
+    for stroke in range(strokes):
+        drawing = np.zeros((SIDE, SIDE), int)
+        drawing[4 : 6 + stroke % 20, 10:13] = 255  # a line that grows
+        body = json.dumps({"pixels": drawing.ravel().tolist(), "label": stroke % 10}).encode()
+        start = time.perf_counter()
+        JSONResponse(answer(*parse(body, opened.about.classes)))
+        taken.append(1000 * (time.perf_counter() - start))
+    return np.array(taken)
 
 
 def packed(values: np.ndarray) -> dict[str, Any]:

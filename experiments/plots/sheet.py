@@ -26,10 +26,11 @@ class Sheet:
         self._gap = GAP / width
         rows = max(1, -(-count // columns))
         page = max(columns * (width + GAP) + GAP, 4.5)
-        head = 0.1 + LINE * (1 + heading.count("\n"))
+        head = 0.1 + LINE * (1 + heading.count("\n")) if heading else 0
         height = rows * (width * (1 + self._caption) + GAP) + GAP
         self.figure = Figure(figsize=(page, head + height), dpi=150)
-        self.figure.suptitle(heading, y=1 - 0.1 / (head + height), va="top")
+        if heading:
+            self.figure.suptitle(heading, y=1 - 0.1 / (head + height), va="top")
         self._axes = self.figure.add_axes((0, 0, 1, height / (head + height)))
         self._axes.set_axis_off()
         self._limits = (0, page / width), (height / width, 0)
@@ -43,7 +44,11 @@ class Sheet:
         self._axes.text(x + 0.5, y - 0.03, caption, ha="center", va="bottom", fontsize=LETTERS)
         self._shown += 1
 
+    def finished(self) -> Any:
+        """The page as a figure."""
+        self._axes.set(xlim=self._limits[0], ylim=self._limits[1])
+        return self.figure
+
     def save(self, path: Path) -> None:
         """Write the page."""
-        self._axes.set(xlim=self._limits[0], ylim=self._limits[1])
-        self.figure.savefig(path)
+        self.finished().savefig(path)

@@ -1,41 +1,43 @@
 """Documents with a class each: docstrings of installed packages, or news and reviews by TFDS.
 
 Docstrings are read from the source files, which are parsed and not run. They are split by file:
-what a test document stands beside in its file is not among the training documents. Names that would
-give the package away are masked.
+what a test document stands beside in its file is not among the training documents. Of documents
+that say nearly the same, in one package or in two, one counts, so that none is both learned from
+and asked for. Tests, and code that a package carries but others wrote, are left out. Names that
+would give the package away are masked.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib.util
-import os
-import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from experiments.data.loading import prepared
 from experiments.options import UserError
+from experiments.systems.duplicates import Distinct
+from experiments.systems.masking import Names, names_of, words_of
 
 PACKAGES = ("numpy", "scipy", "matplotlib", "sklearn", "pandas", "jax")
 TFDS = {"ag_news_subset": ("title", "description"), "imdb_reviews": ("text",)}
 
-# What packages are called, besides their names: a word that holds one of these is masked.
-ALIASES = {
-    "numpy": ("np",),
-    "scipy": ("sp",),
-    "matplotlib": ("mpl", "plt", "pyplot"),
-    "sklearn": ("scikit", "scikits"),
-    "pandas": ("pd",),
-    "jax": ("jnp",),
-}
-MASK = "package"
-SPLIT = 1998  # which files are for testing is part of the experiment, whatever --seed is
+ORDER = 1998  # of the files, in which they are read
+OF_A_FILE = 10
 SHORTEST = 20  # words: less says little
 PADDING, UNKNOWN = 0, 1
+TESTS = {"tests", "_tests", "test", "testing"}
+VENDORED = {
+    "_vendor", "vendor", "_vendored", "vendored", "extern", "_extern", "external", "_external",
+    "externals", "third_party",
+    # Under names of their own, in scipy and sklearn:
+    "array_api_compat", "array_api_extra", "cobyqa", "pyprima",
+}  # fmt: skip
 
 
 class Documents(NamedTuple):
@@ -53,31 +55,61 @@ class Corpus(NamedTuple):
     classes: tuple[str, ...]
 
 
-def docstrings(packages: Sequence[str], train: int, test: int) -> Corpus:
-    """So many docstrings of each package, `test` of them from files of their own.
+class Collection(NamedTuple):
+    """For each package its files, for each of them its docstrings, no two nearly the same."""
+
+    packages: tuple[str, ...]
+    files: list[list[list[list[str]]]]
+
+
+def collect(packages: Sequence[str], enough: int) -> Collection:
+    """Docstrings of each package, file by file, until there are enough or no more.
 
     Raises:
-        UserError: a package is not installed, or has too few docstrings.
+        UserError: a package is not installed.
     """
-    parts: dict[str, list[tuple[list[str], int]]] = {"test": [], "train": []}
-    masked = masked_words(packages)
-    for label, package in enumerate(packages):
-        files = iter(_source_files(package))
-        for part, count in (("test", test), ("train", train)):
-            found: list[list[str]] = []
-            while len(found) < count and (path := next(files, None)) is not None:
-                found += _docstrings_of(path, masked)
-            if len(found) < count:
-                raise UserError(
-                    f"{package} has {len(found)} docstrings left for the {part} documents, "
-                    f"expected {count} (of {SHORTEST} words at least)."
-                )
-            parts[part] += ((words, label) for words in found[:count])
-    return Corpus(_documents(parts["train"]), _documents(parts["test"]), tuple(packages))
+    names, distinct = names_of(packages), Distinct()
+    collected = []
+    for package in packages:
+        files: list[list[list[str]]] = []
+        for path in _source_files(package):
+            if sum(map(len, files)) >= enough:
+                break
+            files.append([words for words in _docstrings_of(path, names) if distinct.add(words)])
+        collected.append(files)
+    return Collection(tuple(packages), collected)
+
+
+def divide(collection: Collection, train: int, test: int, split: int) -> Corpus:
+    """`test` docstrings of each package to be judged by, at most `train` others to learn from.
+
+    No file is on both sides. One gives ten documents to the test at most, so that the test does
+    not depend on a few files.
+
+    Raises:
+        UserError: a package has too few docstrings.
+    """
+    tests: list[tuple[list[str], int]] = []
+    trains: list[tuple[list[str], int]] = []
+    for label, (package, files) in enumerate(zip(*collection, strict=True)):
+        shuffled = np.random.default_rng([split, label]).permutation(len(files)).tolist()
+        found: list[list[str]] = []
+        while shuffled and len(found) < test:
+            found += files[shuffled.pop()][:OF_A_FILE]
+        rest = [words for file in shuffled for words in files[file]]
+        if len(found) < test or not rest:
+            have = sum(map(len, files))
+            raise UserError(
+                f"{package} has {have} docstrings (of {SHORTEST} words at least, no two nearly "
+                f"the same), too few for {test} test documents and others to learn from."
+            )
+        tests += ((words, label) for words in found[:test])
+        trains += ((words, label) for words in rest[:train])
+    return Corpus(_documents(trains), _documents(tests), collection.packages)
 
 
 def _source_files(package: str) -> list[Path]:
-    """In a fixed, shuffled order; tests are left out."""
+    """In a fixed, shuffled order; tests and other people's code are left out."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise UserError(f"--packages must be installed packages, {package} is not.")
@@ -85,36 +117,21 @@ def _source_files(package: str) -> list[Path]:
     files = [
         path
         for path in sorted(root.rglob("*.py"))
-        if not {"tests", "_tests", "test", "testing"} & set(path.relative_to(root).parts)
+        if not (TESTS | VENDORED) & set(path.relative_to(root).parts)
     ]
-    return [files[i] for i in np.random.default_rng(SPLIT).permutation(len(files))]
+    return [files[i] for i in np.random.default_rng(ORDER).permutation(len(files))]
 
 
-def _docstrings_of(path: Path, masked: re.Pattern[str]) -> Iterator[list[str]]:
+def _docstrings_of(path: Path, names: Names) -> Iterator[list[str]]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError):  # templates that are no Python yet
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            words = words_of(ast.get_docstring(node) or "", masked)
+            words = words_of(ast.get_docstring(node) or "", names)
             if len(words) >= SHORTEST:
                 yield words
-
-
-def masked_words(packages: Sequence[str]) -> re.Pattern[str]:
-    """What matches a word that names one of the packages."""
-    names = "|".join(rf"\w*{re.escape(package)}\w*" for package in packages)
-    aliases = [alias for package in packages for alias in ALIASES.get(package, ())]
-    return re.compile("|".join([names, *aliases]))
-
-
-def words_of(text: str, masked: re.Pattern[str] | None = None) -> list[str]:
-    """Lower-case words; those that name a package become one and the same word."""
-    words = re.findall(r"[a-z]+(?:_[a-z]+)*", text.lower())
-    if masked is None:
-        return words
-    return [MASK if masked.fullmatch(word) else word for word in words]
 
 
 def _documents(pairs: Sequence[tuple[list[str], int]]) -> Documents:
@@ -124,35 +141,22 @@ def _documents(pairs: Sequence[tuple[list[str], int]]) -> Documents:
 # TFDS ---------------------------------------------------------------------------------------------
 
 
-def from_tfds(name: str, data_dir: Path | None) -> Corpus:
-    """A prepared set of TFDS in its array_record format.
+def from_tfds(name: str, data_dir: Path | None, manual_dir: Path | None, length: int) -> Corpus:
+    """A set that TFDS has prepared, or prepares now; the first `length` words of each text.
+
+    No more is kept than these words, and each word once: 50,000 reviews fit in 50 MB.
 
     Raises:
-        UserError: it is not prepared in the folder.
+        UserError: it is not prepared and cannot be.
     """
-    import tensorflow_datasets as tfds
-
-    folder = data_dir or os.environ.get("TFDS_DATA_DIR") or None
-    builder: Any
-    try:
-        builder = tfds.builder(
-            name, data_dir=None if folder is None else str(folder), file_format="array_record"
-        )
-        prepared = builder.is_prepared()
-    except Exception as error:  # such as a folder prepared in another file format
-        raise UserError(f"TFDS cannot use {name}: {str(error).splitlines()[0]}.") from error
-    if not prepared:
-        raise UserError(
-            f"The data set {name} is not prepared in {builder.data_path}: set --data-dir or "
-            "TFDS_DATA_DIR to a folder of prepared TFDS data (array_record)."
-        )
+    builder = prepared(name, data_dir, manual_dir)
 
     def read(split: str) -> Documents:
-        examples = builder.as_data_source(split)
         pairs = []
-        for example in examples:
+        for example in builder.as_data_source(split):
             text = " ".join(_decoded(example[field]) for field in TFDS[name])
-            pairs.append((words_of(text), int(example["label"])))
+            words = [sys.intern(word) for word in words_of(text)[:length]]
+            pairs.append((words, int(example["label"])))
         return _documents(pairs)
 
     classes = tuple(builder.info.features["label"].names)
@@ -166,9 +170,12 @@ def _decoded(text: bytes | str) -> str:
 # Numbers ------------------------------------------------------------------------------------------
 
 
-def vocabulary(documents: Documents, size: int) -> dict[str, int]:
-    """The most frequent words with their ids, from 2 on; of equals the first in the alphabet."""
-    counts = Counter(word for words in documents.words for word in words)
+def vocabulary(documents: Documents, size: int, length: int) -> dict[str, int]:
+    """The words most frequent among the first `length` of each document, with ids from 2 on.
+
+    Of equally frequent ones the first in the alphabet comes first.
+    """
+    counts = Counter(word for words in documents.words for word in words[:length])
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     return {word: 2 + i for i, word in enumerate(ranked[: size - 2])}
 

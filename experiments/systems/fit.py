@@ -134,8 +134,17 @@ def _epoch(task: Task, optimiser, steps: int, batch_size: int, carry, data, key)
     return lax.scan(step, carry, (order, jnp.arange(steps, dtype=jnp.int32)))
 
 
-def predict(net: Layer, trained: Trained, x: ArrayLike, batch_size: int = 200) -> Any:
-    """The network's outputs, out of training, in batches on the device."""
+def predict(
+    net: Layer,
+    trained: Trained,
+    x: ArrayLike,
+    batch_size: int = 200,
+    prepare: Callable[[Array], Array] = lambda x: x,
+) -> Any:
+    """The network's outputs, out of training, in batches on the device.
+
+    prepare: what a batch becomes before the network sees it; the whole need never stand in memory.
+    """
     x = jnp.asarray(x)
     n = len(x)
     # The last batch is filled up with repeats of the last example, which are cut off again.
@@ -144,7 +153,7 @@ def predict(net: Layer, trained: Trained, x: ArrayLike, batch_size: int = 200) -
     @jaxcnn.jit
     def run(trained, x):
         def one(chosen):
-            return net.apply(trained.params, trained.net_state, x[chosen])[0]
+            return net.apply(trained.params, trained.net_state, prepare(x[chosen]))[0]
 
         outputs = lax.map(one, jnp.asarray(rows.reshape(-1, batch_size)))
         return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], outputs)

@@ -104,11 +104,14 @@ def open_folder(name: str, options: SystemOptions) -> Path:
     return folder.expanduser()
 
 
-def reporter(folder: Path, options: SystemOptions) -> Report:
-    """Put down the loss of every epoch, and print it where that is wanted."""
+def reporter(folder: Path, options: SystemOptions, **more: int) -> Report:
+    """Put down the loss of every epoch, and print it where that is wanted.
+
+    more: what else a record says, such as the seed where a command trains with several.
+    """
 
     def report(epoch: int, loss: float, seconds: float) -> None:
-        record = {"epoch": epoch, "loss": loss, "seconds": round(seconds, 3)}
+        record = {**more, "epoch": epoch, "loss": loss, "seconds": round(seconds, 3)}
         runs.append_metrics(folder, record)
         if options.progress:
             width = len(str(options.epochs))

@@ -1,6 +1,13 @@
 """The decoded images of these tests go to a cache of their own, decoded once."""
 
+import jax
+import jax.numpy as jnp
 import pytest
+
+import jaxcnn
+from experiments import runs
+from experiments.looking.opened import open_run
+from experiments.options import TrainOptions
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -8,3 +15,19 @@ def cache_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A run of LeNet-5 that was never trained."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    runs.create(folder, TrainOptions(run_dir=folder))
+    drawn = jaxcnn.models.lenet5().init(jax.random.key(0), (32, 32, 1), dtype=jnp.float32)
+    runs.save_parameters(folder, *drawn)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def opened(run):
+    """The same, opened."""
+    return open_run(run)

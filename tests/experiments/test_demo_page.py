@@ -1,14 +1,18 @@
 """The page of `experiments.demo` in a browser: digits drawn with the mouse, and what it shows."""
 
+import io
 import math
 import re
 import shutil
 
 import pytest
+from PIL import Image
 from serving import served
 
 from experiments import train
 from experiments.looking.opened import open_run
+from experiments.looking.page import Section
+from experiments.looking.page import page as report_page
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (extra: browser)"
@@ -110,6 +114,51 @@ def test_two_browsers_at_once_each_have_their_own_answer(opened):
         wait_for_answer(other, second)
 
 
+def ink(page):
+    """How many pixels of the drawing are bright, in its left and in its right half."""
+    return page.evaluate(
+        """() => { const pad = document.getElementById("pad"), side = pad.width;
+        const data = pad.getContext("2d").getImageData(0, 0, side, side).data, found = [0, 0];
+        for (let i = 0; i < side * side; i++)
+          if (data[4 * i] > 128) found[(i % side) * 2 < side ? 0 : 1]++;
+        return found; }"""
+    )
+
+
+def test_only_the_first_finger_and_the_main_button_draw(browser, address):
+    context = browser.new_context(viewport={"width": 390, "height": 900}, has_touch=True)
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("#status[data-predicted]")
+    box = page.locator("#pad").bounding_box()
+
+    def at(x, y):
+        return {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+
+    page.mouse.move(*at(0.3, 0.3).values())
+    page.mouse.down(button="right")
+    page.mouse.move(*at(0.3, 0.8).values())
+    page.mouse.up(button="right")
+    assert ink(page) == [0, 0]
+
+    hand = context.new_cdp_session(page)
+
+    def touch(kind, *places):
+        fingers = [{**at(*place), "id": number} for number, place in enumerate(places)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", (0.25, 0.2))
+    touch("touchMove", (0.25, 0.5))
+    touch("touchStart", (0.25, 0.5), (0.8, 0.5))  # a second finger
+    touch("touchMove", (0.25, 0.8), (0.8, 0.8))
+    touch("touchEnd")
+    left, right = ink(page)
+    assert left > 1000
+    assert right == 0
+    assert page.evaluate("window.scrollY") == 0
+    context.close()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(width, opened):
     page = opened(width)
@@ -124,3 +173,23 @@ def test_a_server_that_is_gone_is_told(opened):
     draw(page, 1)
     page.wait_for_selector("#status.wrong")
     assert re.fullmatch(r"No answer: too large", page.inner_text("#status"))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_report_of_inspect_is_no_wider_than_the_window(width, browser, tmp_path):
+    image = io.BytesIO()
+    Image.new("L", (3000, 200)).save(image, "PNG")
+    wide = [("a", "An image " * 30, image.getvalue()), ("b", "Another.", image.getvalue())]
+    sections = [Section("Title " * 20, "Text", "formula" * 40, wide), Section("name/" * 60, "")]
+    path = tmp_path / "report.html"
+    path.write_text(report_page("Report", "Introduction", sections), encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    shown = context.new_page()
+    shown.goto(path.as_uri())
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = [shown.locator("img").nth(i).bounding_box() for i in range(2)]
+    formula = shown.locator(".formula").bounding_box()
+    side_by_side = boxes[0]["y"] == pytest.approx(boxes[1]["y"])
+    beside = formula["x"] + formula["width"] <= boxes[0]["x"]
+    assert (side_by_side, beside) == ((False, False) if width == 390 else (True, True))
+    context.close()
