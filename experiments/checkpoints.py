@@ -51,7 +51,7 @@ class Checkpoints:
                 keep_checkpoints_without_metrics=False,
             ),
         ]
-        options = ocp.CheckpointManagerOptions(
+        settings = ocp.CheckpointManagerOptions(
             preservation_policy=ocp.checkpoint_managers.AnyPreservationPolicy(policies),
             enable_async_checkpointing=False,
             cleanup_tmp_directories=not read_only,
@@ -61,7 +61,7 @@ class Checkpoints:
         if read_only and not self.folder.is_dir():
             raise UserError(f"{folder} holds no checkpoints: there is no folder {FOLDER} in it.")
         try:
-            self.manager = ocp.CheckpointManager(self.folder, options=options)
+            self.manager = ocp.CheckpointManager(self.folder, options=settings)
         except OSError as error:
             raise UserError(f"The folder {self.folder} cannot be written: {error}.") from error
 
@@ -182,15 +182,18 @@ class Checkpoints:
             )
             progress = found["progress"]
             arrays, options = progress.pop("arrays"), progress.pop("options")
-            if like is None:
-                like = {
+            wanted: Mapping[str, Any] = (
+                {
                     name: np.empty(shape, jax.numpy.dtype(dtype))
                     for name, (_, dtype, *shape) in arrays.items()
                 }
+                if like is None
+                else like
+            )
         except Exception as error:  # orbax, tensorstore, json: whatever damage makes of them
             return f"is damaged ({one_line(error)})"
-        if set(arrays) != set(like):
-            odd = sorted(set(arrays) ^ set(like))
+        if set(arrays) != set(wanted):
+            odd = sorted(set(arrays) ^ set(wanted))
             return f"belongs to another network or optimiser (it differs in {odd[0]})"
         if options != self.options:
             names = sorted(set(options) | set(self.options))
@@ -198,14 +201,14 @@ class Checkpoints:
             here, there = (found.get(odd, "unknown") for found in (self.options, options))
             return f"belongs to another run ({flag(odd)} is {there} there, {here} here)"
         try:
-            arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_places(like)))
+            arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_places(wanted)))
             read = self.manager.restore(step, args=arguments)["state"]
         except Exception as error:
             return f"is damaged or of another network ({one_line(error)})"
         for name, leaf in read.items():
             if digest(leaf) != arrays[name][0]:
                 return f"is damaged (the numbers of {name} are not those that were saved)"
-        return {name: read[name] for name in like}, progress
+        return {name: read[name] for name in wanted}, progress
 
     def best_step(self) -> int | None:
         """The step of the best checkpoint by validation accuracy, if any has one."""

@@ -4,8 +4,10 @@ import dataclasses
 import json
 import shutil
 import time
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -56,8 +58,8 @@ def test_processes_read_disjoint_shares_that_make_up_every_batch(count, prepared
                 loaded.setdefault(self.share.index, []).append(number)  # noqa: B023
                 return super().load(number, epoch)
 
-        settings = vars(whole) | {"batch_size": 4}
-        parts = [Counting(**settings | {"share": stream.Share(i, count)}) for i in range(count)]
+        settings: dict[str, Any] = vars(whole) | {"batch_size": 4}
+        parts = [Counting(**dict(settings, share=stream.Share(i, count))) for i in range(count)]
         batches = [list(read(part)) for part in parts]
         expected = list(read(whole))
         for step, (images, labels) in enumerate(expected):
@@ -88,7 +90,7 @@ def test_images_are_read_ahead_as_far_as_they_fit(prepared, monkeypatch):
     deadline = time.monotonic() + 0.2
     while time.monotonic() < deadline:
         assert len(loaded) <= 4 + 10
-    batches.close()
+    batches.close()  # type: ignore[attr-defined]
 
 
 def test_pictures_are_resized_and_cropped_as_pillow_does(prepared):
@@ -180,7 +182,7 @@ def test_streams_are_judged_by_one_program_with_the_best_five(prepared, monkeypa
     for pictures, judge in zip((validation, test), judges, strict=True):
         assert judge is not None
         loaded = [pictures.load(number) for number in range(pictures.images)]
-        x = training.normalise(np.stack([image for image, _ in loaded]), recipe)
+        x = training.normalise(jnp.stack([image for image, _ in loaded]), recipe)
         labels = np.array([label for _, label in loaded])
         logits, _ = net.apply(params, net_state, x)
         found = judge(params, net_state)
