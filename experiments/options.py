@@ -133,7 +133,8 @@ class Safety:
     checkpoint: int | None = None
     """With --resume, the checkpoint to go on from, by its number of steps."""
     check_gradients: int | None = None
-    """Compare the hand-written rules with autodiff on the live batch every so many steps."""
+    """Compare the hand-written rules with autodiff on the live batch every so many steps; a single
+    step at the end of an epoch counts with those before it."""
 
 
 @dataclass(frozen=True)

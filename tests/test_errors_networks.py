@@ -245,6 +245,7 @@ WRONG = {
     **dict.fromkeys(("padding_mode", "mode"), NO_MODE),
     "padding": (1.5, TypeError, "must be an integer, got 1.5"),
     "precision": ("best", ValueError, "must be None, one of jax.lax.Precision"),
+    "method": ("winograd", ValueError, 'must be "direct" or "fft"'),
     "input_size": ((9,), ValueError, "must be an integer or one per spatial axis (2), got (9,)"),
     "shape": (4, TypeError, "must be a sequence of integers, got 4"),
     "table": ((), ValueError, "must name the inputs of one output at least, got ()"),

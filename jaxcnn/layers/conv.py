@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from jaxcnn import check
-from jaxcnn.geometry import Padding, Precision, parse_geometry
+from jaxcnn.geometry import Method, Padding, Precision, parse_geometry
 from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, Tree, Window, take
 from jaxcnn.layers.leaves import he_normal, zeros
 from jaxcnn.layers.shape import Pad
@@ -148,13 +148,15 @@ class Conv(_Full):
     """y = x ⋆ k + b, with `features` output channels; see `jaxcnn.conv`.
 
     `padding_mode` says what the padding shows: "zeros", "reflect", "replicate" or "circular"; all
-    but the first are `jaxcnn.pad` before the convolution, by its own rule, `pad_rule`.
+    but the first are `jaxcnn.pad` before the convolution, by its own rule, `pad_rule`. `method` is
+    "direct" or "fft".
     """
 
+    method: Method = field(default="direct", kw_only=True)
     rule: Rule = field(default=conv_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return conv(x, *self._taken(params), **self._settings, rule=rule)
+        return conv(x, *self._taken(params), **self._settings, method=self.method, rule=rule)
 
 
 @dataclass(frozen=True)

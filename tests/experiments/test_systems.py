@@ -185,6 +185,7 @@ def test_detect(capsys, tmp_path, monkeypatch, digits):
     assert summary["mean_iou"] > 0.05
 
 
+@pytest.mark.full
 def test_pose(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(pose, "TEST_FIGURES", 30)
     monkeypatch.setattr(pose, "trunk", small_trunk)
@@ -213,6 +214,7 @@ def test_accuracies_of_several_seeds_are_summarised():
     assert text.sentence(summary) == f"{expected} (3 seeds)"
 
 
+@pytest.mark.full
 def test_audio(capsys, tmp_path, monkeypatch):
     def small_network():
         blocks = Conv(4, 9, stride=8), Activation(relu), Flatten()

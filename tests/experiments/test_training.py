@@ -139,13 +139,11 @@ def test_the_same_seed_gives_the_same_bits(scanned, resident):
     jax.tree.map(np.testing.assert_array_equal, scanned, again)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize(
     ("kind", "average", "half"),
-    [
-        ("momentum", "ema", None),
-        pytest.param("muon", "lookahead", "float16", marks=pytest.mark.full),
-    ],
+    [("momentum", "ema", None), ("muon", "lookahead", "float16")],
 )
 def test_segments_of_an_epoch_are_the_epoch_bit_for_bit(kind, average, half, resident):
     recipe = recipe_of(
