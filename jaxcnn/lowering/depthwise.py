@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import every, pad
+from jaxcnn.lowering.places import every, largest_divisor, pad
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
@@ -88,8 +88,7 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     n, x, delta = x.shape[0], widen(x), widen(delta)
     size = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
     devices = math.gcd(n, jax.device_count())
-    some = max((m for m in range(1, n + 1) if n % m == 0 and m * size <= BYTES), default=1)
-    images = min(n, devices * some)
+    images = min(n, devices * largest_divisor(n, BYTES // size))
     if n % images or images == n:
         return _over_images(x, delta, geometry)
     x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))

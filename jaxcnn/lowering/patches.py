@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import every, pad
+from jaxcnn.lowering.places import every, largest_divisor, pad
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
 
@@ -83,9 +83,7 @@ def kernel_sum(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 def _block(n: int, c: int, geometry: Geometry, itemsize: int) -> tuple[int, int]:
     """How many images, a divisor of n, and how many rows of the output are taken together."""
     row = math.prod(geometry.output[1:]) * geometry.taps * c * itemsize
-    images = max(
-        (m for m in range(1, min(n, IMAGES) + 1) if n % m == 0 and m * row <= BYTES), default=1
-    )
+    images = largest_divisor(n, min(IMAGES, BYTES // row))
     return images, max(1, min(geometry.output[0], BYTES // (row * images)))
 
 

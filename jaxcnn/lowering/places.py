@@ -29,6 +29,11 @@ def every(x: Array, start: Sequence[int], stride: Sequence[int], count: Sequence
     return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *stride, 1))
 
 
+def largest_divisor(n: int, most: int) -> int:
+    """Of n, and not above `most`, but at least 1: how many images may be taken together."""
+    return max((m for m in range(1, min(n, most) + 1) if n % m == 0), default=1)
+
+
 @partial(jax.jit, static_argnames=("cpu", "default", "sliding", "geometry"))
 def on_a_cpu(
     *maps: Array, cpu: Callable[..., Array], default: Callable[..., Array], **settings: Any
