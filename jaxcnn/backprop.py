@@ -168,7 +168,8 @@ def _backward(net: Layer, record: Any, delta: Any) -> tuple[Any, Tree, Any]:
                     f"backprop: parameter_names of {type(net).__name__} must name all that its "
                     f"rule has gradients for, got {net.parameter_names}"
                 )
-            return below, {n: g for n, g in gradients.items() if g is not None}, delta
+            learnt = {n: g for n, g in gradients.items() if n is not None and g is not None}
+            return below, learnt, delta
         case Serial(children):
             gradients, deltas = {}, {}
             for name, layer in reversed(children):

@@ -68,6 +68,8 @@ class ScaleChannels(Leaf):
 class Scale(Leaf):
     """y = the factor times x; there is nothing to learn. See `jaxcnn.scale_channels`."""
 
+    parameter_names = (None,)  # the rule's scale is a constant here
+
     factor: float
     rule: Rule = field(default=scale_channels_map, kw_only=True)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxcnn import check
 from jaxcnn.geometry import Method, Padding, Precision, parse_geometry
@@ -30,7 +30,7 @@ class _Fields:
 class Convolution(_Fields, Leaf):
     """What all of them have in common: a window, a bias if wanted, the precision of products."""
 
-    parameter_names = ("kernel", "bias")
+    parameter_names: ClassVar[tuple[str, ...]] = ("kernel", "bias")
 
     precision: Precision = field(default=None, kw_only=True)
 
