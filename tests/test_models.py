@@ -26,6 +26,24 @@ COUNTS = [
     ("fast_mnist", models.fast_mnist(), (28, 28, 1), 624 + 6_944 + 205_056 + 2_570, (10,)),
     ("vgg6", models.vgg6(), (32, 32, 3), 287_008 + 262_272 + 1_290, (10,)),
     ("accurate_mnist", models.accurate_mnist(), (28, 28, 1), 324_288 + 832 + 1_290, (10,)),
+    # Whitening, convolutions of each group, biases of the norms, head.
+    (
+        "airbench95",
+        models.airbench94(widths=(128, 384, 384)),
+        (32, 32, 3),
+        312 + 9 * (24 * 128 + 128**2 + 128 * 384 + 3 * 384**2) + 2 * (128 + 384 + 384) + 3_840,
+        (10,),
+    ),
+    (
+        "airbench96",
+        models.airbench96(),
+        (32, 32, 3),
+        312
+        + 9 * (24 * 128 + 2 * 128**2 + 128 * 384 + 2 * 384**2 + 384 * 512 + 2 * 512**2)
+        + 3 * (128 + 384 + 512)
+        + 5_120,
+        (10,),
+    ),
     # Krizhevsky et al. 2012 in one column: the sum in Quan, "AlexNet", and elsewhere.
     ("alexnet", models.alexnet(), (227, 227, 3), 62_378_344, (1000,)),
     # Zhang et al. 2017, table 1.

@@ -47,9 +47,9 @@ def test_every_operation_gives_the_same_numbers_and_gathers_nothing():
         assert of_kind[0]["all-reduce"] <= (1 if kind == "shard_map" else 5)
 
 
-# Sums that wait for each other: something near the mean, the mean, the variance and the gradient of
-# a batch norm; the weights of the labels, by which a mean is divided.
-ALL_REDUCES = {"batch_norm": 4, "softmax_cross_entropy": 2}
+# Sums that wait for each other: something near the mean, the mean with the variance, and the
+# gradient of a batch norm; the weights of the labels, by which a mean is divided.
+ALL_REDUCES = {"batch_norm": 3, "softmax_cross_entropy": 2}
 
 
 @pytest.mark.full

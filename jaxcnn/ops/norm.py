@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -38,13 +39,15 @@ def normalise_map(
     2(x − μ)σ²′/N. Ioffe and Szegedy 2015, section 3; Ba et al. 2016; Wu and He 2018; Quan, 7.4.
     """
     wide = sharing.split(x)
-    # Sums of large numbers round. First something near the mean is taken off, then what is left.
-    near = sharing.mean_of_few(wide)
-    left = sharing.mean(wide - near)
-    rest = (wide - near) - left
-    variance = sharing.mean(rest * rest)
+    # Sums of large numbers round: first something near the mean is taken off, then what is left of
+    # it. Sums of numbers and of their squares are one pass, which a variance around the mean, with
+    # its σ² = mean((x − μ)²), would have to wait for.
+    near = sharing.near_mean(wide)
+    centred = wide - near
+    left = sharing.mean(centred)
+    variance = jnp.maximum(sharing.mean(centred * centred) - left * left, 0)
     r: Array = power(variance + sharing.epsilon, -0.5)
-    y = rest * r
+    y = (centred - left) * r
     y = y if scale is None else y * sharing.along(scale, y)
     y = y if bias is None else y + sharing.along(bias, y)
     return y.reshape(x.shape).astype(x.dtype), near + left, variance

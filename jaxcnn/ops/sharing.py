@@ -13,6 +13,8 @@ from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import entries
 from jaxcnn.ops.across import AxisName, mean_across_map, vary_like
 
+_MANY = 16  # examples, for one element of each to be like all
+
 
 @dataclass(frozen=True)
 class Sharing:
@@ -38,15 +40,17 @@ class Sharing:
         """The mean over the elements that share it; the axes stay, with one element each."""
         return self.share(x.sum(self.axes, keepdims=True), x)
 
-    def mean_of_few(self, x: Array) -> Array:
-        """The mean over a few of those elements: one of each example, wherever batches are spread.
+    def near_mean(self, x: Array) -> Array:
+        """Something near the mean of those elements: the mean of a few, where examples share one.
 
-        The mean of m among N numbers with standard deviation σ is at most σ√(N/m − 1) away from
-        that of all, whichever they are.
+        Those are one of each example, wherever batches are spread. The mean of m among N numbers
+        with standard deviation σ is at most σ√(N/m − 1) away from that of all, whichever they are.
         """
+        if self.axes[0] or x.shape[0] < _MANY:
+            return self.mean(x)
         spread = entries(x)
-        for axis in self.axes:
-            if axis % x.ndim and (spread is None or spread[axis] is None):
+        for axis in self.axes[1:]:
+            if spread is None or spread[axis] is None:
                 x = lax.slice_in_dim(x, 0, 1, axis=axis)
         return self.mean(x)
 
