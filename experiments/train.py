@@ -285,4 +285,4 @@ def stopwatch(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    devices.leave(main)

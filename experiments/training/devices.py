@@ -6,9 +6,12 @@ that follow: of the gradients, of batch norm's statistics, of the loss.
 
 from __future__ import annotations
 
+import os
+import sys
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -37,6 +40,26 @@ def join(hardware: Hardware) -> None:
             f"The processes of this run did not find each other ({line}): give --coordinator "
             "host:port, --processes and --process to each of them."
         ) from error
+
+
+def leave(main: Callable[[], int]) -> NoReturn:
+    """Run main and end this process with its exit code.
+
+    A process that fails does not stay to say goodbye to the others of its run, which wait for it in
+    the middle of a sum: JAX notices that it is gone, and ends them.
+    """
+    try:
+        code = main()
+    except Exception:
+        if not jax.distributed.is_initialized():
+            raise
+        traceback.print_exc()
+        code = 1
+    if code and jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def make_mesh(hardware: Hardware, batch_size: int, parts: int = 1) -> Mesh | None:

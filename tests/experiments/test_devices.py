@@ -113,6 +113,40 @@ def test_two_processes_share_a_run_and_its_folder(tmp_path, capsys):
     assert sorted(p.name for p in (tmp_path / "shared" / "checkpoints").iterdir())[-1] == "6"
 
 
+WAITING = """
+import sys
+from jax.experimental.multihost_utils import sync_global_devices
+from experiments.options import Hardware
+from experiments.training import devices
+
+where, number = sys.argv[1], int(sys.argv[2])
+devices.join(Hardware(coordinator=where, processes=2, process=number))
+
+def main():
+    sync_global_devices("both are there")
+    if number == FAILING:
+        raise RuntimeError("this one fails")
+    sync_global_devices("never")
+    return 0
+
+devices.leave(main)
+"""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_process_that_fails_does_not_leave_the_other_waiting(failing, tmp_path):
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING.replace("FAILING", str(failing)))
+    where = f"localhost:{free_port()}"
+    running = [begin(script, where, number) for number in (0, 1)]
+    _, errors = running[failing].communicate(timeout=60)
+    assert running[failing].returncode == 1
+    assert "this one fails" in errors
+    running[1 - failing].communicate(timeout=240)
+    assert running[1 - failing].returncode != 0
+
+
 # Mistakes
 
 
