@@ -19,7 +19,7 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,11 @@ from experiments.benchmarks import bars, peers, report, rows
 from experiments.benchmarks.measure import measure, started, wait_until_idle
 from experiments.benchmarks.results import Results, RowResult, read
 from experiments.options import UserError
+
+SETTINGS = (
+    "rows", "peers", "pairs", "threads", "platform", "precision", "sample_ms", "quick",
+)  # fmt: skip
+"""What decides how a row is measured."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ class Options:
     """How long to wait for other programs to end before the first row."""
     out: Path | None = None
     """Folder for results.json and the plots; otherwise runs/<utc time>-benchmark."""
+    resume: Path | None = None
+    """Folder of a run that was interrupted: the rows that it lacks are measured, as it was asked
+    to, by the same versions on the same machine."""
     check: bool = False
     """Whether to fail when a bar is exceeded or a peer's program fails."""
     read: Path | None = None
@@ -103,6 +111,13 @@ def run(options: Options) -> Results:
     Raises:
         UserError, ValueError: an option makes no sense.
     """
+    earlier = None
+    if options.resume is not None:
+        earlier = read(options.resume / "results.json", "--resume")
+        asked = {name: earlier.options[name] for name in SETTINGS}
+        options = replace(
+            options, **{n: tuple(v) if isinstance(v, list) else v for n, v in asked.items()}
+        )
     chosen = rows.select(options.rows, quick=options.quick)
     if rows.PEAK not in chosen and not any(row.group == "peak" for row in chosen):
         smoke = all(row.name.startswith("smoke") for row in chosen)
@@ -122,7 +137,7 @@ def run(options: Options) -> Results:
     present = {name: peer for name, peer in everyone.items() if name not in skipped}
     if not present:
         raise UserError("--peers must name a peer that is installed, got none.")
-    folder = output_folder(options)
+    folder = options.resume or output_folder(options)
     if options.platform == "cpu" and not wait_until_idle(options.idle_seconds, say):
         say("other programs are still running: the times will not be worth much")
     pairs = min(options.pairs, 5) if options.quick else options.pairs
@@ -134,7 +149,13 @@ def run(options: Options) -> Results:
             skipped=skipped,
             rows=[],
         )
+        if earlier is not None:
+            refuse_another(earlier, results)
+            results = earlier
+        measured = {row.name for row in results.rows}
         for number, row in enumerate(chosen, 1):
+            if row.name in measured:
+                continue
             start = time.perf_counter()
             found = measure(row, processes, pairs, 1e-3 * options.sample_ms, options.precision)
             results.rows.append(found)
@@ -147,6 +168,24 @@ def run(options: Options) -> Results:
     save_scaling(folder / "scaling.png", results)
     say(f"written to {folder}")
     return results
+
+
+def refuse_another(earlier: Results, now: Results) -> None:
+    """Rows of other versions or of another machine do not belong in one table.
+
+    Raises:
+        UserError: those of the interrupted run are not those of this one.
+    """
+    same = ("platform", "processor", "cores", "xla_flags")
+    pairs: dict[str, Any] = {
+        "machine": [{name: run.machine.get(name) for name in same} for run in (earlier, now)],
+        "peers": [sorted(run.versions) for run in (earlier, now)],
+    }
+    for name in now.versions.keys() & earlier.versions.keys():
+        pairs[name] = [run.versions[name] for run in (earlier, now)]
+    for name, (before, after) in pairs.items():
+        if before != after:
+            raise UserError(f"--resume must be a run of the same {name}, {after}, got {before}.")
 
 
 def say(text: str) -> None:

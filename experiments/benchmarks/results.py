@@ -116,12 +116,16 @@ class Results:
         return row.flop / (1e-3 * time.median) / peak
 
     def write(self, path: Path) -> None:
-        """As JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1, default=str) + "\n", encoding="utf-8")
+        """As JSON; an interruption leaves what was there before."""
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(self), indent=1, default=str) + "\n", encoding="utf-8")
+        new.replace(path)
 
 
-def read(path: Path) -> Results:
+def read(path: Path, option: str = "--read") -> Results:
     """What `Results.write` wrote.
+
+    option: whose value the path is.
 
     Raises:
         ValueError: the file is no such thing.
@@ -132,7 +136,9 @@ def read(path: Path) -> Results:
         rows = [RowResult(**row) for row in values.pop("rows")]
         results = Results(**values, rows=rows)
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"--read must be results of a benchmark, got {path} ({error})") from error
+        raise ValueError(
+            f"{option} must be results of a benchmark, got {path} ({error})"
+        ) from error
     if schema != SCHEMA:
-        raise ValueError(f"--read must be results of schema {SCHEMA}, got {schema} in {path}")
+        raise ValueError(f"{option} must be results of schema {SCHEMA}, got {schema} in {path}")
     return results

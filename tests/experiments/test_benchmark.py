@@ -9,6 +9,7 @@ from experiments import benchmark
 from experiments.benchmarks import bars, measure, peers, report, rows
 from experiments.benchmarks.results import Results, RowResult, read, spread
 from experiments.benchmarks.row import OperationRow
+from experiments.options import UserError
 
 FOUR = ("jaxcnn", "jaxcnn-default", "autodiff", "autodiff-options")
 
@@ -63,6 +64,40 @@ def test_a_run_measures_writes_and_reports(tmp_path, capsys, monkeypatch):
     assert convolution["residual_bytes"]["jaxcnn"] > 0
     assert (folder / "benchmark.png").exists() is False  # there is nobody to compare with
     assert read(folder / "results.json").rows[1].ratio("jaxcnn#2", "jaxcnn") is not None
+
+
+@pytest.mark.full
+def test_an_interrupted_run_goes_on(tmp_path, capsys):
+    folder = tmp_path / "run"
+    arguments = ["--rows", "smoke/conv/*/all", "--peers", "jaxcnn", "--sample-ms", "0.1"]
+    arguments += ["--pairs", "3", "--idle-seconds", "0", "--out", str(folder)]
+    assert benchmark.main(arguments) == 0
+    whole = read(folder / "results.json")
+    first = whole.rows.pop(0)
+    Results(whole.options, whole.versions, whole.machine, whole.skipped, [first]).write(
+        folder / "results.json"
+    )
+    capsys.readouterr()
+    assert benchmark.main(["--resume", str(folder), "--idle-seconds", "0"]) == 0
+    assert "1/2" not in capsys.readouterr().err
+    found = read(folder / "results.json").rows
+    assert found[0] == first
+    assert [row.name for row in found[1:]] == [row.name for row in whole.rows]
+    assert len(found[1].seconds["jaxcnn"]) == 3
+
+
+@pytest.mark.parametrize("what", ["machine", "peers", "jaxcnn"])
+def test_rows_of_another_run_do_not_go_into_one_table(what):
+    one, other = results_of(), results_of()
+    benchmark.refuse_another(one, other)
+    if what == "machine":
+        other.machine["cores"] = 64
+    elif what == "peers":
+        del other.versions["autodiff"]
+    else:
+        other.versions["jaxcnn"]["jax"] = "0.0.1"
+    with pytest.raises(UserError, match=f"--resume must be a run of the same {what}, .*, got "):
+        benchmark.refuse_another(one, other)
 
 
 def test_plots_are_drawn(tmp_path):
