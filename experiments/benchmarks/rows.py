@@ -21,7 +21,7 @@ from experiments.benchmarks.row import (
 
 # Paddings are numbers, the same on both sides: what every peer can do without a copy.
 def _convolutions() -> Iterator[OperationRow]:
-    """The shapes of performance.md, and the families with bars of their own."""
+    """Convolutions of common networks, and the families with bars of their own."""
     small = (3, 3)
     for x, channels in (
         ((128, 32, 32, 16), 16),
