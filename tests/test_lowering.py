@@ -130,6 +130,7 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(depthwise, "BYTES", size)
             patch.setattr(patches, "BYTES", size)  # blocks of one row, of some, of all
+            patch.setattr(pointwise, "PLACES", size)  # a sum in parts, or in one
             assert relative_error(*jax.jit(both)(x, delta))[0] < TOLERANCE
 
     holds()

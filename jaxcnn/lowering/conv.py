@@ -131,7 +131,10 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
     if not window:
         return plain.correlate
     if pointwise.applies(window, sliding):
-        return pointwise.correlate
+        # XLA's own convolution of a map is that product, and is spread better over processors.
+        steps = *sliding.stride, *sliding.input_dilation
+        own = sliding.fast_convolutions and len(window) == 2 and max(steps) == 1
+        return plain.correlate if own else pointwise.correlate
     if groups > 1:
         if depthwise.pays(math.prod(window), inputs, d // groups, groups):
             return depthwise.correlate

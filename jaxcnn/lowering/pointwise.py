@@ -3,14 +3,19 @@
 XLA's CPU backend would take them as convolutions, two to seven times slower.
 """
 
+import math
 from collections.abc import Sequence
 
+import jax
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import pad
+from jaxcnn.lowering.places import largest_divisor, pad
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import accumulator
+
+# A sum is cut into so many parts if each has so many times more places than channels.
+PARTS, PLACES = 4, 16
 
 
 def applies(window: Sequence[int], sliding: Sliding) -> bool:
@@ -39,15 +44,27 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over examples and places of x δᵀ: n h w c, n p q d → 1 1 c d."""
     x = _chosen(pad(x, geometry.padding, geometry.input_dilation), geometry.stride)
-    places = tuple(range(geometry.axes + 1))
-    grad = lax.dot_general(
-        x,
-        delta,
-        ((places, places), ((), ())),
+    parts = _parts(x.shape, delta.shape[-1])
+    grads = lax.dot_general(
+        x.reshape(parts, -1, x.shape[-1]),
+        delta.reshape(parts, -1, delta.shape[-1]),
+        (((1,), (1,)), ((0,), (0,))),
         precision=geometry.precision,
         preferred_element_type=accumulator(x.dtype),
-    ).astype(x.dtype)
-    return grad.reshape(*geometry.window, *grad.shape)
+    )
+    return grads.sum(0).astype(x.dtype).reshape(*geometry.window, x.shape[-1], delta.shape[-1])
+
+
+def _parts(x: Sequence[int], d: int) -> int:
+    """Into how many products the sum over places is cut, of a map x and d output channels.
+
+    A product's processors share its result: where that is small and the sum is long, they had
+    better share the sum. Devices keep their own images.
+    """
+    n, *space, c = x
+    devices = math.gcd(n, jax.device_count())
+    parts = devices * largest_divisor(n // devices, PARTS // devices)
+    return parts if n * math.prod(space) >= parts * PLACES * max(c, d) else devices
 
 
 def _chosen(x: Array, stride: Sequence[int]) -> Array:
