@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+# A file beside the records that says what they are, since they are fewer than ImageNet's.
+GENERATED = "GENERATED"
+
 # The number, and so the class, of the first picture of each split.
 FIRST = {"train": 0, "validation": 500}
 
@@ -78,4 +81,5 @@ def write(
         "splits": splits,
     }
     (folder / "dataset_info.json").write_text(json.dumps(about))
+    (folder / GENERATED).touch()
     return folder

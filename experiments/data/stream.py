@@ -19,6 +19,7 @@ from jaxtyping import Array
 from PIL import Image
 
 from experiments.data.loading import first_line, prepared
+from experiments.data.records import GENERATED
 from experiments.data.sets import CHOICE, DATASETS
 from experiments.options import UserError
 from experiments.training.devices import spread
@@ -161,6 +162,10 @@ def crop(image: np.ndarray, size: int, rng: np.random.Generator | None) -> np.nd
     return np.asarray(picture.crop((left, top, left + size, top + size)))
 
 
+def _listed(counts: dict[str, int]) -> str:
+    return " and ".join(f"{count:,} {split}" for split, count in counts.items())
+
+
 class Streams(NamedTuple):
     """What a run trains on, watches, and is judged by."""
 
@@ -184,11 +189,18 @@ def open_streams(
     """The data set's images: `validation` of those for training are held out.
 
     Raises:
-        UserError: the data set is not there, or smaller than what is asked of it.
+        UserError: the data set is not there, not whole, or smaller than what is asked of it.
     """
     builder = prepared(name, data_dir, manual_dir)
     about = DATASETS[name]
     have = {split: builder.info.splits[split].num_examples for split in ("train", about.test_split)}
+    published = {"train": about.train, about.test_split: about.test}
+    folder = Path(builder.data_path)
+    if have != published and not (folder / GENERATED).exists():
+        raise UserError(
+            f"{folder} must hold {_listed(published)} images of {name}, got {_listed(have)}: "
+            "prepare the data set again."
+        )
     wanted = validation + (batch_size if train_images is None else train_images)
     if wanted > have["train"]:
         raise UserError(

@@ -148,6 +148,14 @@ def test_more_images_than_there_are_are_refused(prepared):
         opened(prepared, train_images=3)
 
 
+def test_a_set_that_is_not_whole_is_refused(tmp_path):
+    (records.write(tmp_path) / records.GENERATED).unlink()
+    with pytest.raises(UserError) as caught:
+        opened(tmp_path)
+    said = "must hold 1,281,167 train and 50,000 validation images of imagenet2012, got 24 train"
+    assert said in str(caught.value)
+
+
 def test_what_the_records_hold_is_checked(prepared):
     train_set, _, _ = opened(prepared)
     good = {"image": np.zeros((40, 40, 3), np.uint8), "label": 3}
