@@ -1,9 +1,10 @@
 """Runs that are killed and resumed; run by test_safety.py in a process of its own.
 
-killed.py FOLDER KILLS SEED RECIPE: train undisturbed in FOLDER/whole; then in FOLDER/killed,
-killing the process at random moments and going on, that many times. Each run is a fork of this
-process, which has imported everything but never touched a device; each that is not killed must
-succeed. Prints, as JSON, when the kills came, and after which steps the run went on.
+killed.py FOLDER KILLS SEED RECIPE: train undisturbed in FOLDER/whole; then in FOLDER/killed-0,
+killing the process at random moments and going on, that many times. When it ends in spite of that
+another run begins, FOLDER/killed-1. Each run is a fork of this process, which has imported
+everything but never touched a device; each that is not killed must succeed. Prints, as JSON, how
+many runs there were, and after which steps each went on.
 """
 
 import json
@@ -29,7 +30,9 @@ COMMON = [
     "--batch-size", "20", "--checkpoint-seconds", "0", "--no-progress",
 ]  # fmt: skip
 RECIPES = {
-    "plain": ["--model", "logistic-regression", "--average", "ema", "--epochs", "6"],
+    "plain": [
+        "--model", "logistic-regression", "--average", "ema", "--epochs", "6", "--segment", "3",
+    ],
     # Batch norm and dropout in both: `mlp` stands for the network below.
     "muon": [
         "--model", "mlp", "--optimiser", "muon", "--average", "lookahead", "--clip", "1",
@@ -55,46 +58,74 @@ def small(classes):
 NETWORKS["mlp"] = Network(small, small, None)
 
 
-def start(arguments):
-    """A child that trains; its number."""
+def start(folder):
+    """A child that trains, or goes on; its number."""
     child = os.fork()
     if child == 0:
-        os.dup2(os.open(f"{FOLDER}/output", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
-        os._exit(train.main(arguments))
+        os.dup2(os.open(f"{folder}.output", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+        begun = os.path.exists(f"{folder}/config.json")
+        new = [*COMMON, *RECIPES[RECIPE], "--run-dir", folder]
+        os._exit(train.main(["--resume", folder] if begun else new))
     return child
 
 
-def succeed(status):
-    """End here if a child has failed."""
-    if status != 0:
+def ended(child):
+    """Whether it has; it must have succeeded."""
+    found, status = os.waitpid(child, os.WNOHANG)
+    if found and status != 0:
         sys.exit(f"a run ended with {os.waitstatus_to_exitcode(status)}")
+    return bool(found)
 
 
-def arguments_for(folder):
-    begun = os.path.exists(f"{folder}/config.json")
-    return ["--resume", folder] if begun else [*COMMON, *RECIPES[RECIPE], "--run-dir", folder]
+def newest(folder):
+    """The step of the last whole checkpoint, or -1."""
+    try:
+        return max((int(n) for n in os.listdir(f"{folder}/checkpoints") if n.isdigit()), default=-1)
+    except FileNotFoundError:
+        return -1
 
 
-whole, killed = f"{FOLDER}/whole", f"{FOLDER}/killed"
-began = time.monotonic()
-succeed(os.waitpid(start(arguments_for(whole)), 0)[1])
-seconds = time.monotonic() - began
+def lives(child, seconds, until=lambda: False):
+    """Wait until that holds, or so long, or until the child ends; whether it has not."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit and not until():
+        if ended(child):
+            return False
+        time.sleep(0.002)
+    return not ended(child)
 
-rng, moments = random.Random(SEED), []
-while len(moments) < KILLS:
-    child = start(arguments_for(killed))
-    moment = rng.uniform(0.3, 0.95) * seconds
-    time.sleep(moment)
-    ended, status = os.waitpid(child, os.WNOHANG)
-    if ended:  # it was faster this time: begin again, so that every kill meets a living run
-        succeed(status)
-        os.rename(killed, f"{killed}-{len(moments)}-{time.monotonic_ns()}")
-        os.remove(f"{FOLDER}/output")
+
+def undisturbed(folder):
+    """Train; how long it took to begin, and how long from the first steps to the end."""
+    begin = time.monotonic()
+    child = start(folder)
+    lives(child, 600, until=lambda: newest(folder) > 0)
+    first = time.monotonic()
+    lives(child, 600)
+    return first - begin, time.monotonic() - first
+
+
+starting, training = undisturbed(f"{FOLDER}/whole")
+rng, kills, runs = random.Random(SEED), 0, 0
+while kills < KILLS:
+    folder = f"{FOLDER}/killed-{runs}"
+    child, before = start(folder), newest(folder)
+    if rng.random() < 0.25:  # while it compiles; else while it trains
+        alive = lives(child, rng.uniform(0.1, 1) * starting)
+    else:
+        alive = lives(child, 600, until=lambda: newest(folder) > max(before, 0))  # noqa: B023
+        alive = alive and lives(child, rng.uniform(0, 0.7) * training)
+    if not alive:
+        runs += 1
         continue
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    moments.append(round(moment, 2))
-succeed(os.waitpid(start(arguments_for(killed)), 0)[1])
-with open(f"{FOLDER}/output") as output:
-    resumed = [int(step) for step in re.findall(r"Going on after step (\d+)\.", output.read())]
-print(json.dumps({"seconds": round(seconds, 2), "kills": moments, "resumed": resumed}))
+    kills += 1
+lives(start(f"{FOLDER}/killed-{runs}"), 600)
+
+resumed = []
+for number in range(runs + 1):
+    with open(f"{FOLDER}/killed-{number}.output") as output:
+        steps = re.findall(r"Going on after step (\d+)\.", output.read())
+        resumed.append([int(step) for step in steps])
+print(json.dumps({"kills": kills, "resumed": resumed}))
