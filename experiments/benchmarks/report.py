@@ -158,27 +158,26 @@ def notes(results: Results) -> list[str]:
         )
     idle = max((sum(row.idle_cpu.values()) for row in results.rows), default=0.0)
     lines.append(f"processor time of waiting peers: at most {idle:.2f} s in a row")
-    lines += [
-        f"Fourier transforms pay, {part}: " + ("at no size" if k is None else f"from {k}×{k} on")
-        for part in ("forward", "all")
-        if (k := fourier_pays(results, part)) != 0
-    ]
+    for part in ("forward", "all"):
+        lines += _fourier_pays(results, part)
     if (peak := results.peak()) is not None:
         lines.append(f"peak of a large matmul: {peak / 1e9:.0f} GFLOP/s")
     return lines
 
 
-def fourier_pays(results: Results, part: str) -> int | None:
-    """The size of the kernels from which on they are faster; None: never, 0: not measured."""
+def _fourier_pays(results: Results, part: str) -> list[str]:
+    """From which size of the kernels on they are faster; nothing where that was not measured."""
     ratios = {}
     for row in results.rows:
         ratio = row.ratio("jaxcnn-fft", "jaxcnn")
         if row.group == "fft" and row.part == part and ratio is not None:
             ratios[int(row.name.split("/")[1].rpartition("x")[2])] = ratio.median
     if not ratios:
-        return 0
+        return []
     slower = [k for k, ratio in ratios.items() if ratio >= 1]
-    return min((k for k in ratios if k > max(slower, default=0)), default=None)
+    faster = [k for k in ratios if k > max(slower, default=0)]
+    size = f"from {min(faster)}×{min(faster)} on" if faster else "at no size"
+    return [f"Fourier transforms pay, {part}: {size}"]
 
 
 def _show_notes(results: Results, console: Any) -> None:

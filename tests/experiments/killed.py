@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import warnings
+from functools import partial
 
 from experiments import train
 from experiments.networks import NETWORKS, Network
@@ -85,6 +86,11 @@ def newest(folder):
         return -1
 
 
+def is_beyond(folder, step):
+    """Whether there is a whole checkpoint of a later step."""
+    return newest(folder) > step
+
+
 def lives(child, seconds, until=lambda: False):
     """Wait until that holds, or so long, or until the child ends; whether it has not."""
     limit = time.monotonic() + seconds
@@ -99,7 +105,7 @@ def undisturbed(folder):
     """Train; how long it took to begin, and how long from the first steps to the end."""
     begin = time.monotonic()
     child = start(folder)
-    lives(child, 600, until=lambda: newest(folder) > 0)
+    lives(child, 600, until=partial(is_beyond, folder, 0))
     first = time.monotonic()
     lives(child, 600)
     return first - begin, time.monotonic() - first
@@ -113,7 +119,7 @@ while kills < KILLS:
     if rng.random() < 0.25:  # while it compiles; else while it trains
         alive = lives(child, rng.uniform(0.1, 1) * starting)
     else:
-        alive = lives(child, 600, until=lambda: newest(folder) > max(before, 0))  # noqa: B023
+        alive = lives(child, 600, until=partial(is_beyond, folder, max(before, 0)))
         alive = alive and lives(child, rng.uniform(0, 0.7) * training)
     if not alive:
         runs += 1

@@ -237,6 +237,18 @@ def test_fingerprints_tell_computations_apart():
     assert not measure.alike([1.0], [1.0, 1.0], 1e-2)
 
 
+@pytest.mark.parametrize(
+    ("fft", "size"), [((2, 0.5, 0.4), "from 5×5 on"), ((0.5, 2, 2), "at no size")]
+)
+def test_notes_tell_from_which_kernel_on_fourier_transforms_pay(fft, size):
+    found = [
+        row("fft", name=f"fft/8x8x8x2-{k}x{k}/all", jaxcnn=1, jaxcnn_fft=time)
+        for k, time in zip((3, 5, 7), fft, strict=True)
+    ]
+    lines = [line for line in report.notes(results_of(*found)) if "Fourier" in line]
+    assert lines == [f"Fourier transforms pay, all: {size}"]
+
+
 def test_notes_tell_of_noise_and_gaps():
     noisy = replace(row("gelu", jaxcnn=1), foreign_cpu=0.5, absent={"torch": "PyTorch has no scan"})
     text = "\n".join(report.notes(results_of(noisy)))
