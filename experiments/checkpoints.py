@@ -20,7 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from experiments.options import TrainOptions, UserError, binding, flag
-from experiments.runs import digest
+from experiments.runs import broken, digest, seal
 from experiments.training import TrainState
 
 FOLDER = "checkpoints"
@@ -108,6 +108,8 @@ class Checkpoints:
         metrics = None if accuracy is None else {"accuracy": accuracy}
         try:
             self.manager.save(step, args=arguments, metrics=metrics, force=True)
+            if jax.process_index() == 0:
+                seal(self.path(step))
         except (OSError, ValueError, RuntimeError) as error:
             last = self.manager.latest_step()
             good = "none before it" if last is None else f"the last good one is {self.path(last)}"
@@ -176,6 +178,9 @@ class Checkpoints:
         like: arrays of the same names, shapes and dtypes, whose places on devices they take;
         without them they are NumPy's.
         """
+        damage = broken(self.path(step))
+        if damage is not None:
+            return f"is damaged ({damage})"
         try:
             found = self.manager.restore(
                 step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())

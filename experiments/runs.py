@@ -119,6 +119,8 @@ def save_parameters(folder: Path, params: Any, net_state: Any) -> None:
     with ocp.StandardCheckpointer() as checkpointer:
         whole = {**tree, "digest": np.frombuffer(bytes.fromhex(digest(tree)), np.uint8)}
         checkpointer.save(folder.resolve() / "parameters", whole, force=True)
+    if jax.process_index() == 0:
+        seal(folder / "parameters")
 
 
 def load_parameters(folder: Path) -> tuple[Any, Any]:
@@ -132,6 +134,9 @@ def load_parameters(folder: Path) -> tuple[Any, Any]:
     path = folder / "parameters"
     if not path.is_dir():
         raise UserError(f"{folder} holds no finished run: there is no folder parameters in it.")
+    damage = broken(path)
+    if damage is not None:
+        raise UserError(f"The parameters in {path} are damaged ({damage}).")
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             tree = checkpointer.restore(path.resolve())
@@ -153,6 +158,52 @@ def digest(tree: Any) -> str:
         found.update(f"{jax.tree_util.keystr(path)}{array.dtype}{np.shape(leaf)}".encode())
         found.update(array.tobytes())
     return found.hexdigest()[:16]
+
+
+# Seals --------------------------------------------------------------------------------------------
+#
+# Orbax reads all arrays at once, and when one of them cannot be read it leaves the other reads
+# behind, which Python finds unfinished much later, with warnings of their own. A folder that is
+# damaged is therefore refused by its files, before orbax sees it.
+
+SEAL = "files.json"
+
+
+def seal(folder: Path) -> None:
+    """Write the digests of all files in the folder into it: the last file, and never half."""
+    write_json(folder / SEAL, _digests(folder))
+
+
+def broken(folder: Path) -> str | None:
+    """What is wrong with the first file that is not as it was sealed, or None.
+
+    A folder whose writer was killed between its last file and its seal has none, and passes.
+    """
+    path = folder / SEAL
+    if not path.is_file():
+        return None
+    try:
+        sealed = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return f"{SEAL} cannot be read"
+    found = _digests(folder)
+    for name, written in sealed.items():
+        if name not in found:
+            return f"the file {name} is missing"
+        if found[name] != written:
+            return f"the file {name} is not as it was written"
+    return None
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """By the files' names within the folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != SEAL:
+            with path.open("rb") as file:
+                name = path.relative_to(folder).as_posix()
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return found
 
 
 # Versions -----------------------------------------------------------------------------------------

@@ -228,19 +228,46 @@ def test_a_damaged_checkpoint_is_named_and_the_last_good_one_is_offered(finished
     damage(folder / "checkpoints" / "9")
     assert train.main(["--resume", str(folder)]) == 2
     errors = capsys.readouterr().err
-    assert f"The checkpoint {folder / 'checkpoints' / '9'} is damaged" in errors
+    assert f"The checkpoint {folder / 'checkpoints' / '9'} is damaged (the file state/" in errors
+    assert "is not as it was written); the last good one is" in errors
     assert f"the last good one is {folder / 'checkpoints' / '6'}" in errors
     assert train.main(["--resume", str(folder), "--checkpoint", "6"]) == 0
     assert_same(finished, folder)
 
 
-def test_a_truncated_checkpoint_is_damaged_too(finished, tmp_path, capsys):
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+@pytest.mark.parametrize(
+    ("file", "harm", "found"),
+    [
+        ("state/manifest.ocdbt", truncate, "the file state/manifest.ocdbt is not as it was"),
+        ("state/_METADATA", Path.unlink, "the file state/_METADATA is missing"),
+        ("progress/metadata", truncate, "the file progress/metadata is not as it was"),
+        ("files.json", truncate, "files.json cannot be read"),
+    ],
+)
+def test_any_file_that_is_not_whole_is_damage(file, harm, found, finished, tmp_path, capsys):
     folder = copy_of(finished, tmp_path)
-    for path in (folder / "checkpoints" / "9").rglob("*"):
-        if path.is_file():
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    harm(folder / "checkpoints" / "9" / file)
     assert train.main(["--resume", str(folder)]) == 2
-    assert f"{folder / 'checkpoints' / '9'} is damaged" in capsys.readouterr().err
+    assert f"{folder / 'checkpoints' / '9'} is damaged ({found}" in capsys.readouterr().err
+
+
+def test_a_checkpoint_killed_before_its_seal_is_taken_by_its_numbers(finished, tmp_path, capsys):
+    """What was killed between its last file and its seal is whole; other numbers are still seen."""
+    folder = copy_of(finished, tmp_path)
+    last = folder / "checkpoints" / "9"
+    (last / "files.json").unlink()
+    assert train.main(["--resume", str(folder)]) == 0
+    progress = last / "progress" / "metadata"
+    about = json.loads(progress.read_text())
+    name = next(name for name in about["arrays"] if ".params" in name)
+    about["arrays"][name][0] = "0" * 16
+    progress.write_text(json.dumps(about))
+    assert train.main(["--resume", str(folder)]) == 2
+    assert f"(the numbers of {name} are not those that were" in capsys.readouterr().err
 
 
 def other_run(finished, tmp_path, *options):
