@@ -130,9 +130,9 @@ FORMS = [
     form(transposed, MAPS, (3, 3, 6, 4), convolution=1),
     form(gradients(transposed), MAPS, (3, 3, 6, 4), convolution=3),
     # A maximum alone is one reduction; with a gradient it leaves switches: nothing is scattered.
-    form(tiling_max, MAPS, reduce_window=1),
+    form(tiling_max, MAPS, cpu={}, reduce_window=1),
     form(gradients(tiling_max), MAPS),
-    form(overlapping_max, MAPS, reduce_window=1),
+    form(overlapping_max, MAPS, cpu={}, reduce_window=1),
     form(gradients(overlapping_max), MAPS),
     form(tiling_mean, MAPS, cpu={}, reduce_window=1),
     form(gradients(tiling_mean), MAPS, cpu={}, reduce_window=1),

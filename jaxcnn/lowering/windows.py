@@ -68,12 +68,36 @@ def fold(elements: Array, geometry: Geometry) -> Array:
 def tap(x: Array, axis: int, number: int, geometry: Geometry, *, fill: float) -> Array:
     """Along one spatial axis, the element at that tap of every window; `fill` in the padding."""
     low, high = geometry.padding[axis]
+    start, stride = number * geometry.dilation[axis], geometry.stride[axis]
+    if stride > 1 and (low or high):
+        return _tap_on_the_map(x, axis, start - low, stride, geometry.output[axis], fill)
+    x = _filled(x, axis, low, high, fill)
+    return lax.slice_in_dim(x, start, start + geometry.dilated_output[axis], stride, axis + 1)
+
+
+def _tap_on_the_map(x: Array, axis: int, start: int, stride: int, count: int, fill: float) -> Array:
+    """What lies on the map, with `fill` put around it afterwards.
+
+    A padded copy of the map would be several times as large. At stride 1 it is not, and padding it
+    once is faster than putting `fill` around every tap.
+    """
+    last = min((x.shape[axis + 1] - 1 - start) // stride + 1, count)
+    first = min(max(-(start // stride), 0), last)
+    if first >= last:
+        nothing = lax.slice_in_dim(x, 0, 0, axis=axis + 1)
+        return _filled(nothing, axis, count, 0, fill)
+    begin, end = start + first * stride, start + (last - 1) * stride + 1
+    part = lax.slice_in_dim(x, begin, end, stride, axis + 1)
+    return _filled(part, axis, first, count - last, fill)
+
+
+def _filled(x: Array, axis: int, low: int, high: int, fill: float) -> Array:
+    """With so many elements put before and after, or taken away, along one spatial axis."""
+    if not (low or high):
+        return x
     pads: list[tuple[int, int, int]] = [UNPADDED] * x.ndim
     pads[axis + 1] = (low, high, 0)
-    padded = lax.pad(x, jnp.array(fill, x.dtype), pads) if low or high else x
-    start = number * geometry.dilation[axis]
-    stop = start + geometry.dilated_output[axis]
-    return lax.slice_in_dim(padded, start, stop, geometry.stride[axis], axis + 1)
+    return lax.pad(x, jnp.array(fill, x.dtype), pads)
 
 
 def blocks(x: Array, geometry: Geometry) -> Array:
