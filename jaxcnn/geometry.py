@@ -27,9 +27,9 @@ class Geometry:
     """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
 
     The extent of a window of k taps is (k − 1)·dilation + 1. `groups`, `precision`, that of the
-    products, `method`, and `fast_convolutions`, which decides on the form of the gradients, concern
-    convolutions only; all gradients keep them. `overhang` concerns poolings: how much of the high
-    padding a rounding up has added, () for none.
+    products, and `method` concern convolutions only; all gradients keep them. `fast_convolutions`
+    decides on forms. `overhang` concerns poolings: how much of the high padding a rounding up has
+    added, () for none.
     """
 
     input: tuple[int, ...]

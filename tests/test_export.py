@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from functools import wraps
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import jaxcnn
 from experiments.case import Case
 from experiments.cases import FAMILIES, FIRST
 from jaxcnn import layers
+from jaxcnn.geometry import fast_convolutions
 from jaxcnn.gradcheck import random_like, relative_error
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -100,6 +102,21 @@ def overlapping_max(x):
     return jaxcnn.max_pool(x, 3, stride=2, padding=1)
 
 
+def large_max(x):
+    return jaxcnn.max_pool(x, 4, stride=1)
+
+
+def with_fast_convolutions(f):
+    """As `jaxcnn.jit` compiles it."""
+
+    @wraps(f)
+    def told(*args):
+        with fast_convolutions(True):
+            return f(*args)
+
+    return told
+
+
 def tiling_mean(x):
     return jaxcnn.avg_pool(x, 2)
 
@@ -129,11 +146,14 @@ FORMS = [
     form(gradients(conv), (2, 8, 8, 16), (3, 3, 16, 32), cpu=PATCHES, convolution=3),
     form(transposed, MAPS, (3, 3, 6, 4), convolution=1),
     form(gradients(transposed), MAPS, (3, 3, 6, 4), convolution=3),
-    # A maximum alone is one reduction; with a gradient it leaves switches: nothing is scattered.
-    form(tiling_max, MAPS, cpu={}, reduce_window=1),
+    # A maximum alone is one reduction, or elementwise where a convolution gains nothing by it;
+    # with a gradient it leaves switches: nothing is scattered.
+    form(tiling_max, MAPS, reduce_window=1),
     form(gradients(tiling_max), MAPS),
-    form(overlapping_max, MAPS, cpu={}, reduce_window=1),
+    form(overlapping_max, MAPS, reduce_window=1),
     form(gradients(overlapping_max), MAPS),
+    form(with_fast_convolutions(overlapping_max), MAPS, cpu={}, reduce_window=1),
+    form(large_max, MAPS, cpu={}, reduce_window=1),
     form(tiling_mean, MAPS, cpu={}, reduce_window=1),
     form(gradients(tiling_mean), MAPS, cpu={}, reduce_window=1),
     form(dense, (5, 3), (3, 4), dot_general=1),
