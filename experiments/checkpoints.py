@@ -108,8 +108,7 @@ class Checkpoints:
         metrics = None if accuracy is None else {"accuracy": accuracy}
         try:
             self.manager.save(step, args=arguments, metrics=metrics, force=True)
-            if jax.process_index() == 0:
-                seal(self.path(step))
+            seal(self.path(step))
         except (OSError, ValueError, RuntimeError) as error:
             last = self.manager.latest_step()
             good = "none before it" if last is None else f"the last good one is {self.path(last)}"

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from experiments.options import TrainOptions, UserError, from_json
+from experiments.training.devices import primary
 
 # What a run that was killed while it made its folder may have left there.
 UNFINISHED = {"versions.json", "versions.json.tmp", "config.json.tmp"}
@@ -119,8 +120,7 @@ def save_parameters(folder: Path, params: Any, net_state: Any) -> None:
     with ocp.StandardCheckpointer() as checkpointer:
         whole = {**tree, "digest": np.frombuffer(bytes.fromhex(digest(tree)), np.uint8)}
         checkpointer.save(folder.resolve() / "parameters", whole, force=True)
-    if jax.process_index() == 0:
-        seal(folder / "parameters")
+    seal(folder / "parameters")
 
 
 def load_parameters(folder: Path) -> tuple[Any, Any]:
@@ -170,8 +170,9 @@ SEAL = "files.json"
 
 
 def seal(folder: Path) -> None:
-    """Write the digests of all files in the folder into it: the last file, and never half."""
-    write_json(folder / SEAL, _digests(folder))
+    """Write the digests of all files in the folder into it, once: the last file, and never half."""
+    if primary():
+        write_json(folder / SEAL, _digests(folder))
 
 
 def broken(folder: Path) -> str | None:

@@ -81,12 +81,11 @@ def _tap_on_the_map(x: Array, axis: int, start: int, stride: int, count: int, fi
     A padded copy of the map would be several times as large. At stride 1 it is not, and padding it
     once is faster than putting `fill` around every tap.
     """
-    last = min((x.shape[axis + 1] - 1 - start) // stride + 1, count)
+    last = min(max((x.shape[axis + 1] - 1 - start) // stride + 1, 0), count)
     first = min(max(-(start // stride), 0), last)
-    if first >= last:
-        nothing = lax.slice_in_dim(x, 0, 0, axis=axis + 1)
-        return _filled(nothing, axis, count, 0, fill)
     begin, end = start + first * stride, start + (last - 1) * stride + 1
+    if first == last:  # all of it is padding
+        begin = end = 0
     part = lax.slice_in_dim(x, begin, end, stride, axis + 1)
     return _filled(part, axis, first, count - last, fill)
 
