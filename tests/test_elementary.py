@@ -26,6 +26,7 @@ FUNCTIONS = [
     *((elementary.power, (p,), ANY) for p in (-2, 0, 1, 2, 3)),
     (elementary.normal_cdf, (), ANY),
     (elementary.normal_pdf, (), ANY),
+    (elementary.sigmoids, (), ANY),
 ]
 functions = pytest.mark.parametrize(
     ("rule", "settings", "x"), FUNCTIONS, ids=lambda value: getattr(value, "__name__", "")
@@ -49,7 +50,7 @@ def test_closed_and_of_the_inputs_dtype(rule, settings, x):
         assert open_primitives(bind(rule, settings), order, x) == set()
     for dtype in (jnp.float32, jnp.bfloat16, jnp.float16):
         y, pull = jax.vjp(bind(rule, settings), x.astype(dtype))
-        assert y.dtype == pull(y)[0].dtype == dtype
+        assert {leaf.dtype for leaf in jax.tree.leaves((y, pull(y)))} == {jnp.dtype(dtype)}
 
 
 def test_powers_of_zero():
@@ -77,6 +78,15 @@ def test_the_left_tail_is_precise():
     assert np.isclose(elementary.normal_cdf(jnp.float32(-10)), 7.61985302416e-24, rtol=1e-5, atol=0)
 
 
+def test_both_sigmoids_are_precise_far_out():
+    for x in (30.0, -30.0):
+        s, r = elementary.sigmoids(jnp.float32(x))
+        assert np.isclose(
+            [s, r], [1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))], rtol=1e-6, atol=0
+        ).all()
+    assert jax.tree.map(float, elementary.sigmoids(jnp.float32(-1e30))) == (0, 1)
+
+
 WRONG = {
     "log: δ x": (elementary.log, (), lambda x, d: (d * x,)),
     "reciprocal: the sign": (elementary.reciprocal, (), lambda y, d: (d * y * y,)),
@@ -84,6 +94,7 @@ WRONG = {
     "power: xᵖ": (elementary.power, (2.5,), lambda p, x, d: (d * p * x**p,)),
     "cdf: not normalised": (elementary.normal_cdf, (), lambda x, d: (d * jnp.exp(-x * x / 2),)),
     "pdf: x forgotten": (elementary.normal_pdf, (), lambda r, d: (-d * r[1],)),
+    "sigmoids: a sum": (elementary.sigmoids, (), lambda y, d: ((d[0] + d[1]) * y[0] * y[1],)),
     "exp: 1": (elementary.exp, (), lambda y, d: (d,)),
 }
 

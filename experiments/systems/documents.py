@@ -1,7 +1,8 @@
-"""Documents with a class each: docstrings of installed packages, or news and reviews by TFDS.
+"""Documents with a class each: paragraphs of docstrings, or news and reviews by TFDS.
 
-Docstrings are read from the source files, which are parsed and not run. They are split by file:
-what a test document stands beside in its file is not among the training documents. Of documents
+Docstrings of installed packages are read from the source files, which are parsed and not run; each
+of their paragraphs is a document. They are split by file: what a test document stands beside in its
+file is not among the training documents. Of documents
 that say nearly the same, in one package or in two, one counts, so that none is both learned from
 and asked for. Tests, and code that a package carries but others wrote, are left out. Names that
 would give the package away are masked.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,14 +24,14 @@ import numpy as np
 from experiments.data.loading import prepared
 from experiments.options import UserError
 from experiments.systems.duplicates import Distinct
-from experiments.systems.masking import Names, names_of, words_of
+from experiments.systems.masking import Names, names_of, tokens_of, words_of
 
 PACKAGES = ("numpy", "scipy", "matplotlib", "sklearn", "pandas", "jax")
 TFDS = {"ag_news_subset": ("title", "description"), "imdb_reviews": ("text",)}
 
 ORDER = 1998  # of the files, in which they are read
-OF_A_FILE = 10
-SHORTEST = 20  # words: less says little
+OF_A_FILE = 40
+SHORTEST = 10  # words: less says little
 PADDING, UNKNOWN = 0, 1
 TESTS = {"tests", "_tests", "test", "testing"}
 VENDORED = {
@@ -40,8 +42,11 @@ VENDORED = {
 }  # fmt: skip
 
 
+_EMPTY_LINE = re.compile(r"\n\s*\n")
+
+
 class Documents(NamedTuple):
-    """Words of each document, and its class."""
+    """Words and signs of each document, and its class."""
 
     words: list[list[str]]
     labels: np.ndarray
@@ -56,14 +61,14 @@ class Corpus(NamedTuple):
 
 
 class Collection(NamedTuple):
-    """For each package its files, for each of them its docstrings, no two nearly the same."""
+    """For each package its files, for each of them its paragraphs, no two nearly the same."""
 
     packages: tuple[str, ...]
     files: list[list[list[list[str]]]]
 
 
 def collect(packages: Sequence[str], enough: int) -> Collection:
-    """Docstrings of each package, file by file, until there are enough or no more.
+    """Paragraphs of each package, file by file, until there are enough or no more.
 
     Raises:
         UserError: a package is not installed.
@@ -75,19 +80,21 @@ def collect(packages: Sequence[str], enough: int) -> Collection:
         for path in _source_files(package):
             if sum(map(len, files)) >= enough:
                 break
-            files.append([words for words in _docstrings_of(path, names) if distinct.add(words)])
+            files.append(
+                [tokens for tokens in _paragraphs_of(path, names) if distinct.add(words_of(tokens))]
+            )
         collected.append(files)
     return Collection(tuple(packages), collected)
 
 
 def divide(collection: Collection, train: int, test: int, split: int) -> Corpus:
-    """`test` docstrings of each package to be judged by, at most `train` others to learn from.
+    """`test` paragraphs of each package to be judged by, at most `train` others to learn from.
 
-    No file is on both sides. One gives ten documents to the test at most, so that the test does
-    not depend on a few files.
+    No file is on both sides. One gives `OF_A_FILE` to the test at most, so that the test does not
+    depend on a few files.
 
     Raises:
-        UserError: a package has too few docstrings.
+        UserError: a package has too few paragraphs.
     """
     tests: list[tuple[list[str], int]] = []
     trains: list[tuple[list[str], int]] = []
@@ -100,7 +107,7 @@ def divide(collection: Collection, train: int, test: int, split: int) -> Corpus:
         if len(found) < test or not rest:
             have = sum(map(len, files))
             raise UserError(
-                f"{package} has {have} docstrings (of {SHORTEST} words at least, no two nearly "
+                f"{package} has {have} paragraphs (of {SHORTEST} words at least, no two nearly "
                 f"the same), too few for {test} test documents and others to learn from."
             )
         tests += ((words, label) for words in found[:test])
@@ -122,16 +129,17 @@ def _source_files(package: str) -> list[Path]:
     return [files[i] for i in np.random.default_rng(ORDER).permutation(len(files))]
 
 
-def _docstrings_of(path: Path, names: Names) -> Iterator[list[str]]:
+def _paragraphs_of(path: Path, names: Names) -> Iterator[list[str]]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError):  # templates that are no Python yet
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            words = words_of(ast.get_docstring(node) or "", names)
-            if len(words) >= SHORTEST:
-                yield words
+            for paragraph in _EMPTY_LINE.split(ast.get_docstring(node) or ""):
+                tokens = tokens_of(paragraph, names)
+                if len(words_of(tokens)) >= SHORTEST:
+                    yield tokens
 
 
 def _documents(pairs: Sequence[tuple[list[str], int]]) -> Documents:
@@ -155,7 +163,7 @@ def from_tfds(name: str, data_dir: Path | None, manual_dir: Path | None, length:
         pairs = []
         for example in builder.as_data_source(split):
             text = " ".join(_decoded(example[field]) for field in TFDS[name])
-            words = [sys.intern(word) for word in words_of(text)[:length]]
+            words = [sys.intern(word) for word in tokens_of(text)[:length]]
             pairs.append((words, int(example["label"])))
         return _documents(pairs)
 

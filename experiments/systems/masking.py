@@ -1,5 +1,6 @@
-"""Words of a text, and names of packages taken out of them, in whatever spelling they stand there.
+"""Words and signs of a text, and names of packages taken out of it, in whatever spelling.
 
+Signs count as words do, since what a text is can show in how it is set: Kim 2014 takes them so too.
 A name is found in three ways, so that a class cannot be read off it:
 
 1. the package's name anywhere in a word: jaxlib, numpydoc, matplotlibrc;
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 MASK = "package"
+NUMBER = "0"  # every number: a version would give its package away
 
 # An alias is here because it stands for the package itself, for a module of it under the name that
 # everybody imports it by, or for something that is named after it.
@@ -40,7 +42,9 @@ ALIASES = {
 }  # fmt: skip
 SPELLINGS = {"sklearn": (r"sci-?kits?[\s_.-]*learn",)}
 
-_WORD = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)*")
+_TOKEN = re.compile(
+    r"(?P<word>[A-Za-z]+(?:_[A-Za-z]+)*)|(?P<number>\d+)|(?P<sign>[^\w\s])(?P=sign)*"
+)
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _NOTHING = r"(?!)"
 
@@ -70,10 +74,22 @@ def names_of(packages: Sequence[str]) -> Names:
     )
 
 
-def words_of(text: str, names: Names | None = None) -> list[str]:
-    """Lower-case words; those that name a package become one and the same word."""
-    if names is None:
-        return _WORD.findall(text.lower())
-    words = _WORD.findall(names.spellings.sub(f" {MASK} ", text))
-    shown = {word: MASK if names.hide(word) else word.lower() for word in set(words)}
-    return [shown[word] for word in words]
+def tokens_of(text: str, names: Names | None = None) -> list[str]:
+    """Words in lower case, signs, and numbers, which are all the same.
+
+    Of a row of equal signs three count: the lines under headings are of all lengths. Words that
+    name a package become one and the same word.
+    """
+    if names is not None:
+        text = names.spellings.sub(f" {MASK} ", text)
+    tokens = [
+        NUMBER if match["number"] else match[0][:3] if match["sign"] else match[0]
+        for match in _TOKEN.finditer(text)
+    ]
+    hidden = {word for word in set(words_of(tokens)) if names is not None and names.hide(word)}
+    return [MASK if token in hidden else token.lower() for token in tokens]
+
+
+def words_of(tokens: Sequence[str]) -> list[str]:
+    """Those that are words."""
+    return [token for token in tokens if token[0].isalpha()]

@@ -2,7 +2,7 @@
 
 Each keeps its input. Far out every factor that decays is exactly 0 before it meets one that grows,
 so that values and gradients stay finite; halves are computed in float32. 1 − sigmoid(x) cancels for
-large x and is written sigmoid(−x): in float32 the error of a difference, times x and the square
+large x and is computed as sigmoid(−x): in float32 the error of a difference, times x and the square
 of a slope, would be seen from the second derivative on.
 """
 
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.activation import sigmoid_map, tanh_map
-from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal
+from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal, sigmoids
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
 _GELU_CUBIC = 0.044715
@@ -61,8 +61,8 @@ def _silu_fwd(x):
 
 def _silu_bwd(x, delta):
     wide = widen(x)
-    s = sigmoid_map(wide)
-    slope = s * (1 + wide * (1 - s))
+    s, r = sigmoids(wide)
+    slope = s * (1 + wide * r)
     return ((widen(delta) * slope).astype(x.dtype),)
 
 
@@ -86,7 +86,7 @@ def _mish_fwd(x):
 
 def _mish_bwd(x, delta):
     wide = widen(x)
-    s, r = sigmoid_map(wide), sigmoid_map(-wide)
+    s, r = sigmoids(wide)
     q = reciprocal(1 + r * r)
     root = 2 * r * q  # of 1 − t²; times x, no factor is above 1, so that nothing overflows
     slope = s * ((1 + r) * q + wide * (root * root))
@@ -130,9 +130,8 @@ def _gelu_cdf(x: Array, approximate: bool) -> tuple[Array, Array]:
     near = (x > -1e3) & (x < 1e3)
     x = jnp.where(near, x, jnp.where(x > 0, jnp.full_like(x, 1e3), jnp.full_like(x, -1e3)))
     slope = 2 * _GELU_SCALE * (1 + 3 * _GELU_CUBIC * (x * x))
-    cubic = _gelu_cubic(x)
-    cdf = sigmoid_map(cubic)
-    return cdf, cdf * sigmoid_map(-cubic) * slope
+    below, above = sigmoids(_gelu_cubic(x))
+    return below, below * above * slope
 
 
 def _gelu_cubic(x: Array) -> Array:

@@ -1,5 +1,6 @@
 """Plain twins of the elementary functions."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.stats import norm
@@ -16,6 +17,7 @@ TWINS = {
     elementary.exp: jnp.exp,
     elementary.log: jnp.log,
     elementary.reciprocal: jnp.reciprocal,
+    elementary.sigmoids: lambda x: (jax.nn.sigmoid(x), jax.nn.sigmoid(-x)),
     elementary.power: jnp.power,
     elementary.absolute_power: _absolute_power,
     elementary.ratio: jnp.divide,

@@ -12,7 +12,7 @@ from experiments import text
 from experiments.options import UserError
 from experiments.systems import documents
 from experiments.systems.duplicates import Distinct
-from experiments.systems.masking import ALIASES, MASK, names_of, words_of
+from experiments.systems.masking import ALIASES, MASK, names_of, tokens_of, words_of
 from experiments.systems.vectors import word_vectors
 
 NAMES = names_of(documents.PACKAGES)
@@ -33,7 +33,7 @@ NAMES = names_of(documents.PACKAGES)
     ],
 )  # fmt: skip
 def test_a_name_is_masked_in_whatever_spelling(spelling):
-    words = words_of(f"the {spelling} thing", NAMES)
+    words = words_of(tokens_of(f"the {spelling} thing", NAMES))
     left = [word for word in words if word not in ("the", "thing", MASK)]
     assert MASK in words
     assert set(left) <= {"s", "d", "tf"}, left  # of Matplotlib's, mplot3d, jax2tf
@@ -41,7 +41,14 @@ def test_a_name_is_masked_in_whatever_spelling(spelling):
 
 @pytest.mark.parametrize("word", ["spline", "nplus", "relaxed", "spd", "learn", "plot", "split"])
 def test_words_that_only_look_like_names_stay(word):
-    assert words_of(word, NAMES) == [word]
+    assert tokens_of(word, NAMES) == [word]
+
+
+def test_signs_and_numbers_count_as_words_do():
+    found = tokens_of("x : ndarray, shape (n, 128)\n-------\n>>> np.exp(x_1)  # 2.5", NAMES)
+    expected = "x : ndarray , shape ( n , 0 ) --- >>> package . exp ( x 0 ) # 0 . 0"
+    assert found == expected.split()
+    assert words_of(found) == ["x", "ndarray", "shape", "n", "package", "exp", "x"]
 
 
 def test_no_name_is_left_in_the_docstrings_themselves():
@@ -120,6 +127,14 @@ def test_documents_are_masked_distinct_and_split_by_file(animals):
     assert corpus.classes == animals
 
 
+def test_each_paragraph_is_a_document(monkeypatch, tmp_path):
+    first, second = sentence("x"), sentence("y")
+    package(tmp_path, "okapi", {"m.py": [f"{first}\n\n  {second}\n  {sentence('z')}\n\ntoo short"]})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ((texts,),) = [[f for f in files if f] for files in documents.collect(["okapi"], 9).files]
+    assert [" ".join(words) for words in texts] == [first, f"{second} {sentence('z')}"]
+
+
 def test_another_split_has_other_tests_and_the_same_one_the_same(animals):
     found = documents.collect(animals, enough=1000)
     first, again, other = (documents.divide(found, 50, 12, split).test.words for split in (3, 3, 4))
@@ -127,16 +142,17 @@ def test_another_split_has_other_tests_and_the_same_one_the_same(animals):
     assert sorted(first) != sorted(other)
 
 
-def test_a_file_gives_ten_documents_to_the_test_at_most(animals):
+def test_a_file_gives_only_some_documents_to_the_test(animals, monkeypatch):
+    monkeypatch.setattr(documents, "OF_A_FILE", 10)
     found = documents.collect(animals[:1], enough=1000)
     for split in range(4):
         words = documents.divide(found, 50, 20, split).test.words
-        assert sum("zelarge" in text[-1] for text in words) <= documents.OF_A_FILE
+        assert sum("zelarge" in text[-1] for text in words) <= 10
 
 
 def test_too_few_documents_are_told(animals):
     found = documents.collect(animals, enough=1000)
-    with pytest.raises(UserError, match=r"zebra has 28 docstrings .* too few for 28 test"):
+    with pytest.raises(UserError, match=r"zebra has 28 paragraphs .* too few for 28 test"):
         documents.divide(found, 1, 28, 0)
 
 
@@ -225,7 +241,7 @@ def test_sets_of_tfds_are_read_with_all_their_fields_and_no_more_words_than_aske
     write_news(tmp_path, {"train": examples, "test": examples[1:]})
     corpus = documents.from_tfds("ag_news_subset", tmp_path, None, length=6)
     assert corpus.train.words[0] == ["rates", "rise", "the", "bank", "said", "so"]
-    assert corpus.test.words == [["a", "goal", "in", "the", "last", "minute"]]
+    assert corpus.test.words == [["a", "goal", "!", "in", "the", "last"]]
     assert corpus.train.labels.tolist() == [2, 1]
     assert corpus.classes[1] == "Sports"
     short = documents.from_tfds("ag_news_subset", tmp_path, None, length=3)
