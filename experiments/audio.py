@@ -94,11 +94,12 @@ def draw(tones: Tones, path: Path) -> None:
 
     figure = Figure(figsize=(10, 4.2), layout="constrained", dpi=90)
     labels = np.asarray(tones.labels)
-    for axis, (label, name) in zip(figure.subplots(2, 4).flat, enumerate(TIMBRES), strict=True):
+    axes = figure.subplots(2, 4, sharex=True, sharey=True).flat
+    for axis, (label, name) in zip(axes, enumerate(TIMBRES), strict=True):
         example = int(np.argmax(labels == label))
         axis.plot(np.asarray(tones.spectra[example, :, 0]), color="#0072B2", lw=0.9)
         axis.set_title(name, fontsize=10)
-        axis.set(xlabel="frequency / bins", ylabel="log power")
+        axis.set(xlabel="frequency / bins", ylabel="log power, standardised")
         axis.label_outer()
     save_small(figure, path)
 

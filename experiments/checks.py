@@ -121,7 +121,7 @@ def _number(name: str, value: float, least: float, inclusive: bool, below: float
 def _together(options: TrainOptions, found: dict[str, Any]) -> None:
     """What only makes sense, or does not, beside something else."""
     milestones = found["milestones"]
-    if any(not 0 < m < 1 for m in milestones) or list(milestones) != sorted(milestones):
+    if any(not 0 < m < 1 for m in milestones) or list(milestones) != sorted(set(milestones)):
         shown = " ".join(map(str, milestones))
         raise UserError(f"--milestones must be rising numbers between 0 and 1, got {shown}.")
     if found["mixup"] > 0 and found["cutmix"] > 0:

@@ -84,7 +84,9 @@ def evaluate(options: EvaluateOptions) -> float:
     )
     with jax.enable_x64(stored.precision == "float64"):
         images = material.load(chosen, None)
-        recipe = dataclasses.replace(make_recipe(chosen, 1, 1), mesh=None)
+        # Pixels are scaled as they were in training, whatever set they are of.
+        trained = dataclasses.replace(chosen, dataset=stored.dataset)
+        recipe = dataclasses.replace(make_recipe(trained, 1, 1), mesh=None)
         params, net_state = jax.tree.map(jax.numpy.asarray, (params, net_state))
         state = training.TrainState(params, net_state, opt_state=None)
         (judge,) = material.compile_judges(recipe, state, [images.test])

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from experiments.checkpoints import Checkpoints
 from experiments.material import Judge
 from experiments.metrics import Events
 from experiments.options import TrainOptions
-from experiments.progress import Report
+from experiments.progress import Progress, Report
 from experiments.training import (
     Looped,
     Recipe,
@@ -35,7 +35,7 @@ from experiments.training import (
 from experiments.training.devices import any_of, everywhere, primary
 from experiments.training.diagnosis import first_bad, make_comparison
 from experiments.training.epoch import Advance
-from experiments.training.precision import all_finite
+from experiments.training.precision import LOWEST, all_finite
 from experiments.training.schedules import plateau_factor, rate_at
 
 
@@ -45,27 +45,6 @@ class DivergedError(RuntimeError):
 
 class StoppedError(RuntimeError):
     """Someone asked the run to stop; its state is saved."""
-
-
-@dataclass
-class Progress:
-    """How far a run is: steps done, records of whole epochs, sums over the current one."""
-
-    done: int = 0
-    records: list[dict[str, Any]] = field(default_factory=list)
-    loss: float = 0.0
-    correct: int = 0
-    seconds: float = 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it. NaN is left to Python's JSON, which knows it."""
-        return {**vars(self), "records": list(self.records)}
-
-    @property
-    def best(self) -> float:
-        """The best validation accuracy so far."""
-        seen = (record["validation_accuracy"] for record in self.records)
-        return max((accuracy for accuracy in seen if accuracy is not None), default=-math.inf)
 
 
 @dataclass
@@ -110,7 +89,8 @@ class Loop:
                 progress.correct += int(np.sum(metrics.correct))
                 ended = progress.done % self.epoch_steps == 0 or progress.done == self.steps
                 accuracy = None
-                if not (math.isfinite(progress.loss) and bool(finite(state))):
+                good = math.isfinite(progress.loss) and bool(finite(state))
+                if not good or _stuck(before, state):
                     self._fail(before, segment, progress, np.asarray(metrics.loss))
                 if ended:
                     state, accuracy = self._end_epoch(state, segment, progress, start, report)
@@ -219,7 +199,7 @@ class Loop:
             runs.append_metrics(self.folder, record)
         bad = first_bad(self._looped(), before, segment)
         found = losses[~np.isfinite(losses)]
-        what = f"The loss became {found[0]}" if found.size else "The state became infinite"
+        what = f"The loss became {found[0]}" if found.size else "Numbers became infinite"
         where = f"in epoch {segment.epoch}"
         if bad is not None:
             step = (bad.epoch - 1) * self.epoch_steps + bad.index + 1
@@ -228,6 +208,14 @@ class Loop:
             f"{what} {where}: try a lower --learning-rate than "
             f"{self.options.optimisation.learning_rate}."
         )
+
+
+def _stuck(before: TrainState, after: TrainState) -> bool:
+    """Whether a step was left out for its gradients although the loss was no longer scaled."""
+    if before.scale is None or after.scale is None:
+        return False
+    unscaled = float(before.scale.scale) == LOWEST == float(after.scale.scale)
+    return unscaled and int(after.scale.steps) == 0
 
 
 def longest_segment(options: TrainOptions, epoch_steps: int) -> int:

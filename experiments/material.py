@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
@@ -46,13 +46,6 @@ class Material:
         return self.train.images, count_of(self.validation), count_of(self.test)
 
 
-class Normalisation(NamedTuple):
-    """Mean and standard deviation per channel, for pixels in [0, 1]."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
 def count_of(pictures: data.Split | Stream) -> int:
     """How many images."""
     return pictures.images if isinstance(pictures, Stream) else len(pictures.labels)
@@ -75,21 +68,25 @@ def load(options: TrainOptions, mesh: Mesh | None) -> Material:
         return _streams(options, mesh) if not options.smoke else _small_streams(options, mesh)
     splits = [_fitted(split, options) for split in _splits(options)]
     train, validation, test = splits
-    side = min(train.images.shape[1:3])
+    _check_cutout(options, min(train.images.shape[1:3]))
+    pixels, labels = everywhere(mesh, (train.images, train.labels))
+    first = train.images[:WHITENED] if network.whitened else None
+    return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first)
+
+
+def _check_cutout(options: TrainOptions, side: int) -> None:
     if options.augmentation.cutout > side:
         raise UserError(
             f"--cutout must be at most the {side} pixels of the images' side, "
             f"got {options.augmentation.cutout}."
         )
-    pixels, labels = everywhere(mesh, (train.images, train.labels))
-    first = train.images[:WHITENED] if network.whitened else None
-    return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first)
 
 
 def _streams(options: TrainOptions, mesh: Mesh | None) -> Material:
     size = NETWORKS[options.model].size
     if size is None:
         size = data.DATASETS[options.dataset].shape[0]
+    _check_cutout(options, size)
     train, validation, test = open_streams(
         options.dataset,
         options.data_dir,
@@ -168,12 +165,6 @@ def smoke(options: TrainOptions) -> TrainOptions:
         validation=min(options.validation, 20),
         train_images=None,
     )
-
-
-def normalisation(options: TrainOptions) -> Normalisation:
-    """That of the data set."""
-    about = data.DATASETS[options.dataset]
-    return Normalisation(about.mean, about.std)
 
 
 Judge = Callable[[Any, Any], Scores]

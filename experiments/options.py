@@ -199,9 +199,10 @@ class TrainOptions:
     """Test-time augmentation: logits averaged over mirror images, and over shifts by a pixel."""
 
     validation: int = 400
-    """Training images held out, as many of each class, to see the accuracy on after each epoch."""
+    """Training images held out, as many of each class (of ImageNet by chance), to see the accuracy
+    on after each epoch."""
     train_images: int | None = None
-    """Train on so many images only, as many of each class."""
+    """Train on so many images only, as many of each class (of ImageNet by chance)."""
     progress: bool = True
     """Show the progress of each epoch."""
     smoke: bool = False
@@ -213,8 +214,8 @@ class TrainOptions:
     hardware: Hardware = field(default_factory=Hardware)
 
 
-# What may differ when a run goes on: nothing that changes what is computed. On other devices, or in
-# segments of other lengths, sums are rounded in another order.
+# What may differ when a run goes on: nothing that changes what is computed. On other devices sums
+# are rounded in another order.
 FREE = {
     "progress", "data_dir", "manual_dir", "run_dir", "keep", "checkpoint_seconds", "segment",
     "check_gradients", "resume", "checkpoint", "devices", "axes", "distributed", "coordinator",

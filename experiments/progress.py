@@ -1,15 +1,38 @@
-"""What a run shows while it trains: a bar on a terminal, lines elsewhere, or nothing."""
+"""How far a run is, and what it shows of that: a bar on a terminal, lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 # Between two lines within an epoch.
 SECONDS = 30.0
+
+
+@dataclass
+class Progress:
+    """How far a run is: steps done, records of whole epochs, sums over the current one."""
+
+    done: int = 0
+    records: list[dict[str, Any]] = field(default_factory=list)
+    loss: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it. NaN is left to Python's JSON, which knows it."""
+        return {**vars(self), "records": list(self.records)}
+
+    @property
+    def best(self) -> float:
+        """The best validation accuracy so far."""
+        seen = (record["validation_accuracy"] for record in self.records)
+        return max((accuracy for accuracy in seen if accuracy is not None), default=-math.inf)
 
 
 class Report(Protocol):
@@ -25,17 +48,15 @@ class Report(Protocol):
 
 
 @contextmanager
-def reporter(
-    steps: int, epoch_steps: int, enabled: bool, done: Sequence[dict[str, Any]] = ()
-) -> Iterator[Report]:
-    """The report of a run of so many steps; `done` are the records of the epochs before."""
+def reporter(steps: int, epoch_steps: int, enabled: bool, begun: Progress) -> Iterator[Report]:
+    """The report of a run of so many steps, some of which may be done."""
     if not enabled:
         yield _Nothing()
     elif sys.stdout.isatty():
-        with _bar(steps, epoch_steps, done) as report:
+        with _bar(steps, epoch_steps, begun) as report:
             yield report
     else:
-        yield _Lines(steps, epoch_steps, done)
+        yield _Lines(steps, epoch_steps, begun)
 
 
 class _Nothing:
@@ -49,17 +70,17 @@ class _Nothing:
 class _Lines:
     """A line for each epoch, and now and then one in between, with the time that is left."""
 
-    def __init__(self, steps: int, epoch_steps: int, done: Sequence[dict[str, Any]]):
+    def __init__(self, steps: int, epoch_steps: int, begun: Progress):
         self.steps, self.epoch_steps = steps, epoch_steps
         self.epochs = -(-steps // epoch_steps)
         # Of this run and of those that it goes on with, by the records: compilation is not in it.
-        self.seconds = sum(record["seconds"] for record in done)
-        self.done = done[-1]["step"] if done else 0
+        self.seconds = sum(record["seconds"] for record in begun.records)
+        self.part = begun.seconds  # of an epoch before it was broken off
         self.began = self.shown = time.monotonic()
 
     def epoch(self, record: dict[str, Any]) -> None:
-        self.seconds, self.done = self.seconds + record["seconds"], record["step"]
-        left = (self.steps - self.done) * self.seconds / self.done
+        self.seconds, self.part = self.seconds + record["seconds"], 0.0
+        left = (self.steps - record["step"]) * self.seconds / record["step"]
         print(
             f"epoch {record['epoch']:{len(str(self.epochs))}d}/{self.epochs}  {describe(record)}  "
             f"{record['seconds']:.2f} s{left_over(left)}",
@@ -72,7 +93,7 @@ class _Lines:
         if now - self.shown < SECONDS:
             return
         self.shown = now
-        left = (self.steps - done) * (self.seconds + now - self.began) / done
+        left = (self.steps - done) * (self.seconds + self.part + now - self.began) / done
         epoch, step = divmod(done, self.epoch_steps)
         print(
             f"epoch {epoch + 1}/{self.epochs}, step {step}/{self.epoch_steps}  loss {loss:.4f}"
@@ -118,20 +139,18 @@ class _Bar:
 
 
 @contextmanager
-def _bar(steps: int, epoch_steps: int, done: Sequence[dict[str, Any]]) -> Iterator[Report]:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _bar(steps: int, epoch_steps: int, begun: Progress) -> Iterator[Report]:
+    from rich import progress as rich
 
     epochs = -(-steps // epoch_steps)
     columns = (
-        TextColumn(f"epoch {{task.fields[epoch]}}/{epochs}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.description}"),
-        TextColumn("left"),
-        TimeRemainingColumn(compact=True),
+        rich.TextColumn(f"epoch {{task.fields[epoch]}}/{epochs}"),
+        rich.BarColumn(bar_width=None),
+        rich.TextColumn("{task.description}"),
+        rich.TextColumn("left"),
+        rich.TimeRemainingColumn(compact=True),
     )
-    begun = done[-1]["step"] if done else 0
-    with Progress(*columns, expand=True) as progress:
-        task = progress.add_task(
-            "first epoch", total=steps, completed=begun, epoch=min(len(done) + 1, epochs)
-        )
-        yield _Bar(progress, task, epochs, epoch_steps)
+    now = min(len(begun.records) + 1, epochs)
+    with rich.Progress(*columns, expand=True) as bar:
+        task = bar.add_task("first epoch", total=steps, completed=begun.done, epoch=now)
+        yield _Bar(bar, task, epochs, epoch_steps)

@@ -97,6 +97,15 @@ def rewrite_metrics(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
     write_whole(folder / "metrics.jsonl", "".join(map(metrics_line, records)).encode())
 
 
+def forget_comparisons(folder: Path, done: int) -> None:
+    """Take from gradients.jsonl what a resumed run will compare again, from this step on."""
+    path = folder / "gradients.jsonl"
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < done]
+        write_whole(path, "".join(kept).encode())
+
+
 def append_metrics(folder: Path, record: Mapping[str, Any]) -> None:
     """Add one line to metrics.jsonl, readable at once."""
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:

@@ -11,7 +11,7 @@ installed packages, which package it is being the class; names are masked in eve
 counts of near-duplicates, and each seed has a split of its own. Signs are read as words are. The
 embedding begins with vectors computed from the training documents. The bag of words is a logistic
 regression, trained with the same rules on the same documents: its input is the frequency of every
-word, weighted by how few documents hold it (tf-idf), which is more than it gets in most papers.
+word, weighted by how few documents hold it (tf-idf).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from jaxtyping import Float, Int
 import jaxcnn
 from experiments import runs
 from experiments.options import UserError
+from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.documents import (
     PACKAGES,
@@ -80,7 +81,8 @@ class Options(record.SystemOptions):
     packages: tuple[str, ...] = PACKAGES
     """Whose docstrings are read."""
     seeds: int = 1
-    """How often both are trained: with --seed, --seed + 1, …, each on a split of its own."""
+    """How often both are trained: with --seed, --seed + 1, …, each on a split of the docstrings of
+    its own."""
     train_per_class: int = 6000
     """Paragraphs of each package to learn from, at most."""
     test_per_class: int = 400
@@ -296,11 +298,8 @@ def draw(summary: dict[str, Any], path: Path) -> None:
     for (row, column), count in np.ndenumerate(counts):
         colour = "white" if count > counts.max() / 2 else "black"
         axis.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    axis.set_title(
-        sentence(summary).replace(", difference", "\ndifference"),
-        fontsize=10,
-    )
-    figure.savefig(path)
+    axis.set_title(sentence(summary).replace(", difference", "\ndifference"), fontsize=10)
+    save_small(figure, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -32,11 +32,11 @@ import tyro
 from experiments import material, runs, training
 from experiments.checkpoints import CheckpointError, Checkpoints
 from experiments.checks import check, check_used
-from experiments.loop import DivergedError, Loop, Progress, StoppedError, longest_segment
+from experiments.loop import DivergedError, Loop, StoppedError, longest_segment
 from experiments.metrics import Events
 from experiments.options import FREE, TrainOptions, UserError, flag, values
 from experiments.presets import PRESETS, listing
-from experiments.progress import reporter
+from experiments.progress import Progress, reporter
 from experiments.recipes import make_recipe
 from experiments.training import devices
 from experiments.training.evaluation import Scores
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name} cannot be read or written: {error.strerror or error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted; the last checkpoint is in the run folder.", file=sys.stderr)
+        print("Interrupted.", file=sys.stderr)
         return 130
     if devices.primary():
         print(f"test accuracy {result.test_accuracy:.4f}")
@@ -146,7 +146,13 @@ def train(options: TrainOptions) -> Result:
                 lambda: runs.create(folder, options) if devices.primary() else None,
                 "The first process could not make the run folder.",
             )
-        return _run(options, images, folder, mesh, seconds)
+        try:
+            return _run(options, images, folder, mesh, seconds)
+        except KeyboardInterrupt as error:
+            raise StoppedError(
+                "Interrupted; go on from the last checkpoint with: "
+                f"python -m experiments.train --resume {folder}"
+            ) from error
 
 
 def _run(
@@ -186,7 +192,7 @@ def _run(
             events,
         )  # fmt: skip
         shown = options.progress and devices.primary()
-        told = reporter(steps, epoch_steps, shown, progress.records)
+        told = reporter(steps, epoch_steps, shown, progress)
         with stopwatch(seconds, "training"), told as report:
             state = loop.run(state, progress, report)
         events.close()
@@ -228,6 +234,7 @@ def begin(
             raise UserError(str(error)) from error
     if devices.primary():
         runs.rewrite_metrics(folder, progress.records)
+        runs.forget_comparisons(folder, progress.done)
     return state
 
 

@@ -32,6 +32,7 @@ from jax import Array
 import jaxcnn
 from experiments import data, runs
 from experiments.options import UserError
+from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.fit import Settings, Task, Trained, fit, predict
 from experiments.systems.trunk import trunk
@@ -201,7 +202,7 @@ def draw(accuracies: dict[str, float], options: Options, path: Path) -> None:
     axis.set(xlim=(0, 112), xlabel="test accuracy of the new head / %")
     axis.set_title(f"{options.task}, {options.head_images} images of each new class", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    save_small(figure, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -133,12 +133,12 @@ def fit(images: np.ndarray, size: int | None, name: str = "the images") -> np.nd
     """Images of `size` × `size` pixels: zeros around smaller ones; 28×28 digits become 32×32.
 
     Raises:
-        UserError: the images are larger than that.
+        UserError: the images are larger than that, or so small that most would be zeros.
     """
     if size is None or images.shape[1] == size:
         return images
     edge, odd = divmod(size - images.shape[1], 2)
-    if edge < 0 or odd:
+    if edge < 0 or odd or size > 2 * images.shape[1]:
         have = " × ".join(map(str, images.shape[1:3]))
         raise UserError(f"The network takes {size} × {size} pixels, {name} has {have}.")
     return np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
@@ -175,7 +175,8 @@ def generated(name: str, train: int, test: int, shape: tuple[int, int, int]) -> 
         noisy = clean + rng.normal(0, 40, clean.shape)
         return Split(noisy.clip(0, 255).astype(np.uint8), labels)
 
-    return Dataset(split(train), split(test))
+    tested = split(test)  # first, so that it is the same beside however many training images
+    return Dataset(split(train), tested)
 
 
 def check(split: Split, *, name: str, count: int, where: str, expected: str | None = None) -> Split:

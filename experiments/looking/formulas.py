@@ -1,4 +1,4 @@
-"""The formula of a layer, from the docstring of the operation that it applies."""
+"""The formula of a layer out of training, from the docstring of the operation that it applies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import re
 
 import jaxcnn
-from jaxcnn.layers import Branches, Layer, Leaf
+from jaxcnn.layers import Branches, DropBlock, Dropout, Layer, Leaf, SpatialDropout
 
 
 def formula_of(layer: Layer) -> str:
@@ -15,6 +15,8 @@ def formula_of(layer: Layer) -> str:
         if layer.merge == "add":
             return "y = Σᵢ fᵢ(x)\n∂x = Σᵢ ∂xᵢ of the branches, each of which gets δ"
         return "y = [f₁(x), f₂(x), …]\n∂x = Σᵢ ∂xᵢ of the branches, among which δ is split"
+    if isinstance(layer, Dropout | SpatialDropout | DropBlock):
+        return "y = x, since nothing is dropped out of training\n∂x = δ"
     operation = _operation_of(layer)
     text = inspect.getdoc(operation) if operation is not None else None
     if not text:
@@ -26,15 +28,18 @@ def formula_of(layer: Layer) -> str:
 
 
 def _operation_of(layer: Layer):
-    """The public operation whose default rule is the layer's."""
+    """The public operation whose default rule is the layer's; of several the one of its name."""
     if not isinstance(layer, Leaf):
         return None
-    for operation in vars(jaxcnn).values():
-        if inspect.isfunction(operation):
-            parameter = inspect.signature(operation).parameters.get("rule")
-            if parameter is not None and parameter.default is layer.rule:
-                return operation
-    return None
+    rule, found = layer.rule_for(train=False), []
+    for operation in filter(inspect.isfunction, vars(jaxcnn).values()):
+        parameter = inspect.signature(operation).parameters.get("rule")
+        if parameter is not None and parameter.default is rule:
+            found.append(operation)
+    named = [
+        each for each in found if each.__name__.replace("_", "") == type(layer).__name__.lower()
+    ]
+    return next(iter(named or found), None)
 
 
 def kind_of(layer: Layer) -> str:

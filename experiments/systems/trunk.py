@@ -1,4 +1,4 @@
-"""The kind of trunk that the detector and the pose estimator share."""
+"""The kind of trunk that the detector, the pose estimator and the transfer share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def trunk(*widths: int) -> Serial:
     """conv 5×5 → conv 3×3 → …, each with batch norm and rectifier.
 
     The first convolution has stride 2, between the others lies a 2×2 maximum. With four widths an
-    element of the result sees 39×39 pixels, as much as the largest digit or figure.
+    element of the result sees 39×39 pixels, about as much as the largest digit or figure takes.
     """
     layers: list[Layer] = []
     for number, width in enumerate(widths):

@@ -14,7 +14,7 @@ TIMBRES = (
     "sine", "square", "sawtooth", "octaves", "tremolo", "vibrato", "clarinet", "bell",
 )  # fmt: skip
 SAMPLES = 1024
-BINS = SAMPLES // 4  # the lower half of the spectrum: nothing sounds above
+BINS = SAMPLES // 4  # the lower half of the spectrum: hardly anything sounds above
 PARTIALS = 8
 NOISE = (0.5, 2.0)
 

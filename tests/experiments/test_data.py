@@ -141,11 +141,21 @@ def test_generated_images_have_the_shape_asked_for_and_can_be_learned():
     flat = [split.images.reshape(len(split.labels), -1).astype(float) for split in (train, test)]
     distances = ((flat[1][:, None] - flat[0][None]) ** 2).sum(-1)
     assert (train.labels[distances.argmin(1)] == test.labels).all()
+    # The same test images beside however many training images.
+    _, again = data.generated("cifar10", 60, 20, (32, 32, 3))
+    np.testing.assert_array_equal(test.images, again.images)
 
 
 def test_images_that_are_too_large_for_a_network_are_refused():
     with pytest.raises(UserError, match="takes 28 × 28 pixels, cifar10 has 32 × 32"):
         data.fit(np.zeros((2, 32, 32, 3), np.uint8), 28, "cifar10")
+
+
+def test_images_that_would_be_mostly_zeros_are_refused():
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    assert data.fit(images, 64).shape == (2, 64, 64, 3)
+    with pytest.raises(UserError, match="takes 66 × 66 pixels, cifar10 has 32 × 32"):
+        data.fit(images, 66, "cifar10")
 
 
 def test_cache_returns_what_was_decoded_and_names_a_damaged_file(tmp_path, monkeypatch):

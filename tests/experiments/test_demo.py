@@ -56,6 +56,25 @@ def client(opened):
         yield Client(port)
 
 
+def test_the_command_serves_the_page_of_its_run(run, monkeypatch, capsys):
+    served = []
+
+    class Server(NamedTuple):
+        config: object
+
+        def run(self, sockets):
+            (listener,) = sockets
+            served.append(listener.getsockname())
+
+    # A real one would keep the streams that capsys closes.
+    monkeypatch.setattr("uvicorn.Config", lambda app, log_level: app)
+    monkeypatch.setattr("uvicorn.Server", Server)
+    assert demo.main([str(run), "--port", "0"]) == 0
+    ((host, port),) = served
+    assert host == "127.0.0.1"
+    assert f"http://localhost:{port}/" in capsys.readouterr().out
+
+
 def drawing():
     """A thick line down, left of the middle."""
     pixels = np.zeros((28, 28), int)

@@ -14,7 +14,22 @@ from experiments import data, inspect
 from experiments.looking import layers, pictures, report, units
 from experiments.looking.formulas import formula_of
 from experiments.looking.opened import Opened, read_image
-from jaxcnn.layers import Activation, Conv, Dense, Flatten, TableConv, residual, rows, serial
+from jaxcnn.layers import (
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    LayerNorm,
+    TableConv,
+    residual,
+    rows,
+    serial,
+)
 from jaxcnn.ops.activation import relu
 
 
@@ -83,10 +98,40 @@ def test_ascent_excites_its_own_unit_most(opened):
     assert np.array_equal(middle.argmax(0), np.arange(6))
 
 
+def test_ascent_excites_the_class_that_is_asked_for(opened):
+    found = units.maximised(opened, "output", (32, 32, 1), steps=8)
+    signal = found
+    for stage in units.up_to(opened, "output"):
+        signal = stage(signal)
+    assert np.array_equal(np.asarray(signal).argmax(-1), np.arange(10))
+
+
+@pytest.mark.full
+def test_a_run_is_inspected_as_it_lies_in_its_folder(run, tmp_path, capsys):
+    assert inspect.main([str(run), "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "report.html")
+    assert "<img" in (tmp_path / "report.html").read_text()
+
+
 def test_formulas_come_from_the_operations():
     text = formula_of(Conv(3, 3))
     assert text.startswith("y = x ⋆ k + b")
     assert "full(dilate(δ), rot180(k))" in text.splitlines()[1]
+
+
+def test_formulas_are_those_of_the_layer_and_out_of_training():
+    forward, backward = formula_of(BatchNorm()).splitlines()
+    assert "given μ and σ²" in forward
+    assert backward.startswith("∂x = γrδ")
+    for layer, operation in (
+        (LayerNorm(), jaxcnn.layer_norm),
+        (DepthwiseConv(3), jaxcnn.depthwise_conv),
+        (GlobalAvgPool(), jaxcnn.global_avg_pool),
+        (AvgPool(2), jaxcnn.avg_pool),
+    ):
+        first, *_ = str(operation.__doc__).splitlines()
+        assert formula_of(layer).splitlines()[0] == first.rstrip(".")
+    assert formula_of(Dropout(0.5)).endswith("∂x = δ")
 
 
 # The report ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from experiments import progress
+from experiments.progress import Progress
 from experiments.training import segments, usual_segment
 
 
@@ -25,7 +26,7 @@ def clock(monkeypatch):
 
 
 def test_a_line_for_each_epoch_says_how_much_time_is_left(capsys, clock):
-    with progress.reporter(300, 100, True, [record(1, 100, 90.0)]) as report:
+    with progress.reporter(300, 100, True, Progress(100, [record(1, 100, 90.0)])) as report:
         report.epoch(record(2, 200, 150.0, 0.8))
         report.epoch(record(3, 300, 1.0))
     assert capsys.readouterr().out.splitlines() == [
@@ -36,7 +37,7 @@ def test_a_line_for_each_epoch_says_how_much_time_is_left(capsys, clock):
 
 def test_long_epochs_are_told_of_now_and_then(capsys, clock):
     """100 steps took 80 s: 900 more take twelve minutes."""
-    with progress.reporter(1000, 500, True) as report:
+    with progress.reporter(1000, 500, True, Progress()) as report:
         for done, seconds in ((50, 29), (100, 80), (150, 100), (650, 520)):
             clock[0] = 100.0 + seconds
             report.within(done, 1.25)
@@ -44,6 +45,18 @@ def test_long_epochs_are_told_of_now_and_then(capsys, clock):
         "epoch 1/2, step 100/500  loss 1.2500, 12:00 left",
         "epoch 2/2, step 150/500  loss 1.2500, 4:40 left",
     ]
+
+
+def test_a_run_resumed_within_an_epoch_counts_what_that_epoch_took_before(capsys, clock):
+    """A second a step: 450 before, 50 now; the epoch's record holds all of its 150 s."""
+    begun = Progress(450, [record(1, 400, 400.0)], seconds=50.0)
+    with progress.reporter(1000, 400, True, begun) as report:
+        clock[0] += 50
+        report.within(500, 1.0)
+        report.epoch(record(2, 800, 400.0))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith(", 8:20 left")
+    assert second.endswith(", 3:20 left")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +74,7 @@ def test_a_terminal_shows_a_bar_that_moves_within_epochs(monkeypatch):
 
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("TERM", "xterm")
-    with progress.reporter(300, 100, True, [record(1, 100)]) as report:
+    with progress.reporter(300, 100, True, Progress(100, [record(1, 100)])) as report:
         (task,) = report.progress.tasks  # type: ignore[attr-defined]
         assert (task.completed, task.total, task.fields["epoch"]) == (100, 300, 2)
         report.within(150, 0.25)
@@ -74,7 +87,7 @@ def test_a_terminal_shows_a_bar_that_moves_within_epochs(monkeypatch):
 
 
 def test_nothing_is_shown_where_nothing_is_asked_for(capsys):
-    with progress.reporter(300, 100, False) as report:
+    with progress.reporter(300, 100, False, Progress()) as report:
         report.within(50, 1.0)
         report.epoch(record(1, 100))
     assert capsys.readouterr().out == ""

@@ -434,6 +434,50 @@ def test_the_first_number_gone_wrong_is_found_where_it_was_made(
     assert sentence in capsys.readouterr().err
 
 
+def test_a_loss_that_needs_no_scale_and_still_overflows_stops_the_run(
+    tmp_path, capsys, monkeypatch
+):
+    """In float16: after 12 steps the scale is 1, and leaving steps out helps no longer."""
+    parts = {"tiny": times(1e-4), "large": times(1e3), "larger": times(1e4)}
+
+    def build(classes):
+        return layers.serial(flatten=layers.Flatten(), below=layers.Dense(classes), **parts)
+
+    monkeypatch.setitem(NETWORKS, "mlp", Network(build, build, None))
+    arguments = [*SMALL, "--epochs", "8", "--model", "mlp", "--precision", "float16"]
+    assert train.main([*arguments, "--run-dir", str(tmp_path / "run")]) == 1
+    error = capsys.readouterr().err
+    assert "in step 13 the first δ that was not finite is that at the output of" in error
+
+
+def test_an_interruption_says_how_to_go_on_whenever_it_comes(tmp_path, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.material, "compile_judges", interrupt)  # before the first step
+        assert train.main([*SMALL, "--run-dir", str(tmp_path / "run")]) == 130
+    assert f"python -m experiments.train --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(train.training, "evaluated", interrupt)  # after the last one
+        assert train.main(["--resume", str(tmp_path / "run"), "--no-progress"]) == 130
+    assert f"python -m experiments.train --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert train.main(["--resume", str(tmp_path / "run"), "--no-progress"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(train.material, "load", interrupt)  # before there is a folder
+        assert train.main([*SMALL, "--run-dir", str(tmp_path / "other")]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_comparisons_that_will_be_made_again_are_forgotten(tmp_path):
+    """Those of steps after the checkpoint, and a line that was being written."""
+    path = tmp_path / "gradients.jsonl"
+    lines = [f'{{"step": {step}}}\n' for step in (0, 5, 10)]
+    path.write_text("".join(lines) + '{"ste')
+    runs.forget_comparisons(tmp_path, 10)
+    assert path.read_text() == "".join(lines[:2])
+
+
 def test_a_step_is_told_in_the_order_in_which_it_is_computed():
     """Not in that of the names: forward from `z` to `a`, back from `a` to `z`."""
     net = layers.serial(z=layers.Dense(2), m=layers.serial(b=layers.Dense(2)), a=layers.Dense(2))

@@ -250,6 +250,24 @@ def test_sets_of_tfds_are_read_with_all_their_fields_and_no_more_words_than_aske
     assert short.train.words[1][0] is short.test.words[0][0]
 
 
+def test_news_are_classified_by_the_command(capsys, tmp_path):
+    words = (("markets", "shares"), ("match", "goal"))
+    examples = [
+        {"title": title, "description": f"The {noun} of today, {n}", "label": label}
+        for n in range(30)
+        for label, (title, noun) in enumerate(words)
+    ]
+    write_news(tmp_path, {"train": examples, "test": examples[:20]})
+    arguments = ["--dataset", "ag_news_subset", "--data-dir", str(tmp_path), "--features", "4"]
+    arguments += ["--length", "8", "--batch-size", "10", "--epochs", "8", "--no-progress"]
+    arguments += ["--learning-rate", "0.03", "--dropout", "0", "--word-dropout", "0"]
+    assert text.main([*arguments, "--run-dir", str(tmp_path / "run")]) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["classes"] == ["World", "Sports", "Business", "Sci/Tech"]
+    assert summary["cnn_accuracy"]["mean"] > 0.9
+    assert summary["bag_of_words_accuracy"]["mean"] > 0.9
+
+
 def test_bags_of_a_large_test_set_never_stand_in_memory_together(monkeypatch):
     """25,000 reviews times 10,000 words are a gigabyte: bags are made batch by batch."""
     sizes = []

@@ -43,6 +43,22 @@ def test_output_is_a_line_per_epoch_and_ends_with_the_test_accuracy(small_run):
     assert lines[-1] == f"test accuracy {summary['test_accuracy']:.4f}"
 
 
+def test_test_images_are_looked_at_once_after_the_last_epoch(tmp_path, monkeypatch):
+    compile_judges, seen = train.material.compile_judges, []
+
+    def noted(name, judge):
+        return lambda *state: (seen.append(name), judge(*state))[1]
+
+    def counted(*arguments):
+        judges = compile_judges(*arguments)
+        return [noted(*pair) for pair in zip(("validation", "test"), judges, strict=True)]
+
+    monkeypatch.setattr(train.material, "compile_judges", counted)
+    model = ["--model", "logistic-regression", "--rotation", "0", "--zoom", "0"]
+    run_main([*SMALL, *model, "--run-dir", str(tmp_path / "run")])
+    assert seen == ["validation", "validation", "test"]
+
+
 def test_run_folder_holds_options_versions_metrics_summary_and_curves(small_run):
     folder, _ = small_run
     config = json.loads((folder / "config.json").read_text())
@@ -150,6 +166,18 @@ MISTAKES = {
     "milestones": (
         ["--milestones", "0.5", "0.2"],
         "--milestones must be rising numbers between 0 and 1, got 0.5 0.2.",
+    ),
+    "milestones twice": (
+        ["--schedule", "steps", "--milestones", "0.5", "0.5"],
+        "--milestones must be rising numbers between 0 and 1, got 0.5 0.5.",
+    ),
+    "cutout of a stream": (
+        ["--dataset", "imagenet2012", "--model", "alexnet", "--cutout", "300", "--smoke"],
+        "--cutout must be at most the 227 pixels of the images' side, got 300.",
+    ),
+    "mostly zeros": (
+        ["--dataset", "cifar10", "--model", "resnet18", "--smoke"],
+        "The network takes 224 × 224 pixels, cifar10 has 32 × 32.",
     ),
     "mixes": (["--mixup", "1", "--cutmix", "1"], "exclude each other: set one of them to 0."),
     "accumulate": (

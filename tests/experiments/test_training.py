@@ -73,7 +73,8 @@ def assert_trees_close(left, right, tolerance):
 
 def moved(state, recipe):
     """The largest change of the parameter that changed least: what 1e-9 is to be small against."""
-    start = training.initial_state(recipe, jax.random.key(0), (32, 32, 1)).params
+    shape = 32, 32, len(recipe.mean)
+    start = training.initial_state(recipe, jax.random.key(0), shape).params
     changes = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), state.params, start)
     return min(jax.tree.leaves(changes))
 
@@ -119,9 +120,11 @@ def test_three_roads_agree_for_fifty_steps_in_float64(net, channels):
             recipe = recipe_of(
                 rules, jnp.float64, net=net, mean=(0.5,) * channels, std=(0.25,) * channels
             )
-            ends.append(run_epoch(Looped, recipe, data, Segment(1, 0, 50))[0].params)
+            ends.append(run_epoch(Looped, recipe, data, Segment(1, 0, 50))[0])
+            assert moved(ends[-1], recipe) > 1e-4
     for other in ends[1:]:
-        assert_trees_close(ends[0], other, 1e-8)
+        assert_trees_close(ends[0].params, other.params, 1e-8)
+        assert_trees_close(ends[0].net_state, other.net_state, 1e-8)
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,13 @@ def test_every_number_is_that_of_the_rules_and_of_jax(name, tables):
             np.testing.assert_allclose(line.by_rules, line.by_hand, rtol=1e-13, atol=1e-15)
 
 
+def test_there_are_261_numbers_in_11_examples(tables):
+    """As experiments/README.md says."""
+    assert len(tables) == 11
+    found = [line for both in tables.values() for part in both for line in part]
+    assert sum(np.size(line.by_hand) for line in found) == 261
+
+
 # What the lectures print, and what can be counted on paper.
 PRINTED = {
     ("quiz1", "x"): 1208.38,
