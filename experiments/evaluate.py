@@ -2,8 +2,8 @@
 
 Command:  python -m experiments.evaluate runs/<run>           (--help lists the options)
 Result:   accuracy, confusion counts, pictures of the worst mistakes, in <run>/evaluation
-Time:     seconds; to be measured for each network
-Hardware: any
+Time:     4 s for LeNet-5 on the 1,000 test images of mnist5k
+Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Evaluates the parameters of a finished run, or one of its checkpoints, on the test images of its
 data set or of another one, and can write the parameters as safetensors.

@@ -5,7 +5,7 @@ Command:  python -m experiments.inspect RUN           (RUN: a folder of experime
           python -m experiments.inspect RUN IMAGE     (a picture of your own; --invert: ink on
           paper)
 Result:   RUN/inspect/report.html, which needs no network, and its pictures as PNG files
-Time:     25 s of processor time for LeNet-5
+Time:     17 s, 20 s of processor time, for LeNet-5
 Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Filters of the first layer; for an image and a class every layer's output and δ, as

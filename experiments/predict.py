@@ -2,8 +2,8 @@
 
 Command:  python -m experiments.predict IMAGE… --run runs/<run>
 Result:   a line per image: file, class, probability, and the next best
-Time:     seconds; to be measured
-Hardware: any
+Time:     3 s for LeNet-5
+Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Reads images of any size and format that Pillow knows. Digits are expected as in MNIST, light on
 dark; --invert is for ink on paper.
