@@ -6,8 +6,7 @@ Command:  python -m experiments.demo RUN       (RUN: a folder of experiments.tra
 Result:   a page: draw a digit, and at each stroke see the probabilities, the maps of each layer on
           the left, and on the right δ, flowing back from a class that one chooses
 Time:     2.5 ms a stroke on LeNet-5, 12 ms on the accurate MNIST network (medians of 200; the
-          longest 6 and 19 ms), without the browser; in Chromium 11 to 49 ms on LeNet-5 while other
-          work ran beside it
+          longest 6 and 19 ms), without the browser; in Chromium some 25 ms on LeNet-5
 Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 The page is served to this machine only. Every stroke is sent as 28×28 pixels, centred as MNIST's

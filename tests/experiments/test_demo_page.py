@@ -89,6 +89,9 @@ def test_drawn_digits_are_read(opened, tmp_path):
     assert page.locator(".class").count() == 10
     headings = page.locator(".layer h3").all_inner_texts()
     assert [text.split(":")[0] for text in headings][:3] == ["input", "c1", "c1_activation"]
+    image, *scales = page.locator(".scale").all_inner_texts()
+    assert image == "0 to 255"
+    assert all(re.fullmatch(r"up to ±[\d.e+-]+|all zero", text) for text in scales)
     path = tmp_path / "page.png"
     page.screenshot(path=str(path), full_page=True)
     assert path.stat().st_size > 20_000
