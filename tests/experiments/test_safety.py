@@ -399,6 +399,15 @@ def times(factor):
     return layers.Dense(10, use_bias=False, weight_init=draw)
 
 
+def make_mlp_of(parts, monkeypatch):
+    """Have `--model mlp` be one dense layer and these behind it."""
+
+    def build(classes):
+        return layers.serial(flatten=layers.Flatten(), below=layers.Dense(classes), **parts)
+
+    monkeypatch.setitem(NETWORKS, "mlp", Network(build, build, None))
+
+
 DIVERGING = {
     # Every activation is finite, and so is δ behind `large`: only before it δ overflows.
     "in δ": (
@@ -424,11 +433,7 @@ def test_the_first_number_gone_wrong_is_found_where_it_was_made(
     case, tmp_path, capsys, monkeypatch
 ):
     parts, sentence = DIVERGING[case]
-
-    def build(classes):
-        return layers.serial(flatten=layers.Flatten(), below=layers.Dense(classes), **parts)
-
-    monkeypatch.setitem(NETWORKS, "mlp", Network(build, build, None))
+    make_mlp_of(parts, monkeypatch)
     arguments = [*SMALL, "--model", "mlp", "--run-dir", str(tmp_path / "run")]
     assert train.main(arguments) == 1
     assert sentence in capsys.readouterr().err
@@ -438,12 +443,7 @@ def test_a_loss_that_needs_no_scale_and_still_overflows_stops_the_run(
     tmp_path, capsys, monkeypatch
 ):
     """In float16: after 12 steps the scale is 1, and leaving steps out helps no longer."""
-    parts = {"tiny": times(1e-4), "large": times(1e3), "larger": times(1e4)}
-
-    def build(classes):
-        return layers.serial(flatten=layers.Flatten(), below=layers.Dense(classes), **parts)
-
-    monkeypatch.setitem(NETWORKS, "mlp", Network(build, build, None))
+    make_mlp_of({"tiny": times(1e-4), "large": times(1e3), "larger": times(1e4)}, monkeypatch)
     arguments = [*SMALL, "--epochs", "8", "--model", "mlp", "--precision", "float16"]
     assert train.main([*arguments, "--run-dir", str(tmp_path / "run")]) == 1
     error = capsys.readouterr().err

@@ -147,7 +147,7 @@ def test_a_file_gives_only_some_documents_to_the_test(animals, monkeypatch):
     found = documents.collect(animals[:1], enough=1000)
     for split in range(4):
         words = documents.divide(found, 50, 20, split).test.words
-        assert sum("zelarge" in text[-1] for text in words) <= 10
+        assert sum("zelarge" in text[-1] for text in words) <= documents.OF_A_FILE
 
 
 def test_too_few_documents_are_told(animals):
