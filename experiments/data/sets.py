@@ -72,6 +72,7 @@ DATASETS = {
             "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker",
             "bag", "ankle boot",
         ),
+        checksums=("a313f83ee66b58dc", "27b655f5882a4f74"),
     ),
     "cifar10": Description(
         50_000,

@@ -17,6 +17,7 @@ from experiments.data import originals
 from experiments.options import UserError
 
 PREPARED = Path(os.environ.get("TFDS_DATA_DIR") or "/nonexistent")
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TRAIN, TEST = 30, 20
 
 
@@ -262,3 +263,14 @@ def test_cifar10_written_in_its_order_has_the_published_sums(tmp_path):
     dataset = data.Dataset(*splits)
     write_cifar(tmp_path / "cifar-10-batches-bin", dataset, as_bin, ".bin")
     assert_same(data.load("cifar10", tmp_path), dataset)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(
+    not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed"
+)
+def test_debians_fashion_mnist_is_the_published_one():
+    """Its files are packed anew: their content has the published sums."""
+    dataset = data.load("fashion_mnist", None, DEBIAN.parent)
+    for split, each in zip(dataset, (6000, 1000), strict=True):
+        assert np.bincount(split.labels).tolist() == [each] * 10
