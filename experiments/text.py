@@ -197,7 +197,7 @@ def work(options: Options) -> Path:
     confused = np.zeros((classes, classes), np.int64)
     for seed in range(options.seed, options.seed + options.seeds):
         seeded = replace(options, seed=seed)
-        texts = numbered(corpus_of(seed), options)
+        texts = numbered(corpus if seed == options.seed else corpus_of(seed), options)
         more = {"seed": seed} if options.seeds > 1 else {}
         net, trained = fit_cnn(texts, classes, seeded, record.reporter(folder, options, **more))
         predicted = predict(net, trained, texts.test).argmax(1)

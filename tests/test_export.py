@@ -130,7 +130,8 @@ def norm(x):
 
 
 MAPS, KERNEL = (2, 8, 8, 4), (3, 3, 4, 6)
-PATCHES = {"convolution": 2, "while": 1, "dot_general": 1, "dynamic_slice": 4}
+# A product for each row of a kernel of 3 × 3.
+PATCHES = {"convolution": 2, "while": 1, "dot_general": 3, "dynamic_slice": 2}
 # The same form everywhere, unless a platform has been measured to want another one: see
 # `jaxcnn.lowering.conv` for a CPU's.
 FORMS = [

@@ -9,12 +9,11 @@ import itertools
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import every, largest_divisor, pad
+from jaxcnn.lowering.places import every, pad, together
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
@@ -82,14 +81,12 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     """As many filters as channels: n h w c, n p q c → taps c, a few images at a time.
 
     Every tap goes over both maps once more, so they had better stay in the cache. The images taken
-    together are as far apart as possible, and some of each device if the batch is spread over all
-    there are: it stays where it is.
+    together are as far apart as possible, so that a batch spread over devices stays where it is.
     """
     n, x, delta = x.shape[0], widen(x), widen(delta)
     size = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
-    devices = math.gcd(n, jax.device_count())
-    images = min(n, devices * largest_divisor(n, BYTES // size))
-    if n % images or images == n:
+    images = together(n, BYTES // size)
+    if images == n:
         return _over_images(x, delta, geometry)
     x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
 

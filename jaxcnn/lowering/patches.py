@@ -13,13 +13,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import every, largest_divisor, pad
+from jaxcnn.lowering.places import every, outer_sum, pad, together
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
 
 # Bytes of patches at a time: a second-level cache and a bit.
-BYTES = 2 * 2**20
-IMAGES = 64
+BYTES = 3 * 2**19
+# Of the patches of a row of the kernel: a product of fewer would leave processors idle.
+MIN_COLUMNS = 16
 # With fewer products per element of a patch, writing the patches takes longer than it saves.
 MIN_CHANNELS, MIN_PATCH = 16, 16
 FEW_IMAGES = 2
@@ -47,44 +48,65 @@ def kernel_sum(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     n, c, d = x.shape[0], x.shape[-1], delta.shape[-1]
     images, rows = _block(n, c, geometry, x.dtype.itemsize)
     blocks = -(-geometry.output[0] // rows)
-    count = (rows, *geometry.output[1:])
     # Rows at the end that only fill up the last block: zeros in δ.
     surplus = blocks * rows - geometry.output[0]
-    step, dilation = geometry.stride[0], geometry.dilation
-    reach = (geometry.window[0] - 1) * dilation[0] + (rows - 1) * step + 1
+    step = rows * geometry.stride[0]
+    reach = (geometry.window[0] - 1) * geometry.dilation[0] + step - geometry.stride[0] + 1
     x = pad(x, _as_read(geometry, surplus), geometry.input_dilation)
     delta = pad(delta, ((0, surplus), *((0, 0),) * (geometry.axes - 1)))
     x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
 
     def add(i: Array, total: Array) -> Array:
-        batch, block = i // blocks, i % blocks
-        part = _rows(x, batch, block * (rows * step), reach)
-        patches = [
-            every(
-                part, [t * e for t, e in zip(place, dilation, strict=True)], geometry.stride, count
-            )
-            for place in itertools.product(*(range(k) for k in geometry.window))
-        ]
-        places = tuple(range(geometry.axes + 1))
-        return total + lax.dot_general(
-            jnp.concatenate(patches, -1),
-            _rows(delta, batch, block * rows, rows),
-            ((places, places), ((), ())),
-            precision=geometry.precision,
-            preferred_element_type=total.dtype,
-        )
+        batch, block = (i, 0) if blocks == 1 else (i // blocks, i % blocks)
+        outputs = _rows(delta, batch, block * rows, rows)
+        parts = _patches(_rows(x, batch, block * step, reach), rows, geometry)
+        factors = [(outputs, part) if turned else (part, outputs) for part in parts]
+        products = [outer_sum(*pair, precision=geometry.precision) for pair in factors]
+        return total + jnp.stack(products)
 
-    zero = jnp.zeros((geometry.taps * c, d), accumulator(x.dtype) or x.dtype)
+    columns = _columns(c, geometry)
+    turned = d < columns
+    shape = (d, columns) if turned else (columns, d)
+    zero = jnp.zeros((geometry.taps * c // columns, *shape), accumulator(x.dtype))
     x, delta, zero = vary_together(x, delta, zero)  # what a loop carries keeps its type
     total = lax.fori_loop(0, n // images * blocks, add, zero)
-    return total.reshape(*geometry.window, c, d)
+    return (total.swapaxes(1, 2) if turned else total).reshape(*geometry.window, c, d)
+
+
+def _columns(c: int, geometry: Geometry) -> int:
+    """Of the patches of one product: those of a row of the kernel, or of all if they are few."""
+    columns = math.prod(geometry.window[1:]) * c
+    return columns if columns >= MIN_COLUMNS else columns * geometry.window[0]
+
+
+def _patches(x: Array, rows: int, geometry: Geometry) -> list[Array]:
+    """The patches of so many rows of outputs, m p q (k c): of each row of the kernel by itself.
+
+    The map beside itself, shifted along the row, holds them all: row by row they are copied once.
+    Where they would have few channels the patches of all rows are one.
+    """
+    (down, *steps), (apart, *dilation) = geometry.stride, geometry.dilation
+    reach = (x.shape[1], *geometry.output[1:])
+    along = []
+    for place in itertools.product(*(range(k) for k in geometry.window[1:])):
+        start = [t * e for t, e in zip(place, dilation, strict=True)]
+        along.append(every(x, (0, *start), (1, *steps), reach))
+    wide = jnp.concatenate(along, -1)
+    starts = (t * apart for t in range(geometry.window[0]))
+    parts = [lax.slice_in_dim(wide, a, a + (rows - 1) * down + 1, down, 1) for a in starts]
+    return parts if wide.shape[-1] >= MIN_COLUMNS else [jnp.concatenate(parts, -1)]
 
 
 def _block(n: int, c: int, geometry: Geometry, itemsize: int) -> tuple[int, int]:
-    """How many images, a divisor of n, and how many rows of the output are taken together."""
-    row = math.prod(geometry.output[1:]) * geometry.taps * c * itemsize
-    images = largest_divisor(n, min(IMAGES, BYTES // row))
-    return images, max(1, min(geometry.output[0], BYTES // (row * images)))
+    """How many images, a divisor of n, and how many rows of the output are taken together.
+
+    Whole images, as few as fill the cache: a row of the map serves several rows of the output.
+    """
+    p, *space = geometry.output
+    row = math.prod(space) * _columns(c, geometry) * itemsize
+    images = together(n, BYTES // (row * p))
+    parts = -(-row * p * images // (BYTES * together(n, 1)))
+    return images, -(-p // min(p, parts))
 
 
 def _as_read(geometry: Geometry, surplus: int) -> list[tuple[int, int]]:
@@ -99,7 +121,9 @@ def _as_read(geometry: Geometry, surplus: int) -> list[tuple[int, int]]:
     ]  # fmt: skip
 
 
-def _rows(x: Array, batch: Array, start: Array, size: int) -> Array:
+def _rows(x: Array, batch: Array, start: Array | int, size: int) -> Array:
     """M n/m h w c → m size w c: some rows of the batch-th images."""
-    part = lax.dynamic_index_in_dim(x, batch, 1, keepdims=False)
-    return lax.dynamic_slice_in_dim(part, start, size, 1)
+    images, _, _, *rest = x.shape
+    starts = (0, batch, start, *(0,) * len(rest))
+    part = lax.dynamic_slice(x, starts, (images, 1, size, *rest), allow_negative_indices=False)
+    return part.squeeze(1)

@@ -1,8 +1,9 @@
 """What the forms of convolutions and poolings are made of: zeros around maps, every so-manieth
 
-place, and the choice between two forms.
+place, sums over places, images taken together, and the choice between two forms.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+from jaxcnn.geometry import Precision
+from jaxcnn.lowering.precision import accumulator
 
 
 def pad(
@@ -29,9 +33,34 @@ def every(x: Array, start: Sequence[int], stride: Sequence[int], count: Sequence
     return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *stride, 1))
 
 
+def outer_sum(a: Array, b: Array, *, kept: int = 0, precision: Precision = None) -> Array:
+    """Σ a bᵀ over all places, but for the first `kept` axes: … c, … d → c d.
+
+    XLA's CPU backend transposes a copy of a, which should be the one with fewer channels. It undoes
+    an exchange if the sum is turned back at once: that has to wait until all parts are added.
+    """
+    places, beside = tuple(range(kept, a.ndim - 1)), tuple(range(kept))
+    return lax.dot_general(
+        a,
+        b,
+        ((places, places), (beside, beside)),
+        precision=precision,
+        preferred_element_type=accumulator(a.dtype),
+    )
+
+
 def largest_divisor(n: int, most: int) -> int:
     """Of n, and not above `most`, but at least 1: how many images may be taken together."""
     return max((m for m in range(1, min(n, most) + 1) if n % m == 0), default=1)
+
+
+def together(n: int, most: int) -> int:
+    """How many of n images are taken together: a divisor, at most so many on each device.
+
+    They are some of each device's if the batch is spread over all there are: it stays where it is.
+    """
+    devices = math.gcd(n, jax.device_count())
+    return devices * largest_divisor(n // devices, most)
 
 
 @partial(jax.jit, static_argnames=("cpu", "default", "sliding", "geometry"))

@@ -10,7 +10,7 @@ import jax
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import largest_divisor, pad
+from jaxcnn.lowering.places import outer_sum, pad, together
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import accumulator
 
@@ -45,14 +45,11 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over examples and places of x δᵀ: n h w c, n p q d → 1 1 c d."""
     x = _chosen(pad(x, geometry.padding, geometry.input_dilation), geometry.stride)
     parts = _parts(x.shape, delta.shape[-1])
-    grads = lax.dot_general(
-        x.reshape(parts, -1, x.shape[-1]),
-        delta.reshape(parts, -1, delta.shape[-1]),
-        (((1,), (1,)), ((0,), (0,))),
-        precision=geometry.precision,
-        preferred_element_type=accumulator(x.dtype),
-    )
-    return grads.sum(0).astype(x.dtype).reshape(*geometry.window, x.shape[-1], delta.shape[-1])
+    x, delta = (a.reshape(parts, -1, a.shape[-1]) for a in (x, delta))
+    c, d = x.shape[-1], delta.shape[-1]
+    factors = (x, delta) if c <= d else (delta, x)
+    grad = outer_sum(*factors, kept=1, precision=geometry.precision).sum(0).astype(x.dtype)
+    return (grad if c <= d else grad.T).reshape(*geometry.window, c, d)
 
 
 def _parts(x: Sequence[int], d: int) -> int:
@@ -62,9 +59,8 @@ def _parts(x: Sequence[int], d: int) -> int:
     better share the sum. Devices keep their own images.
     """
     n, *space, c = x
-    devices = math.gcd(n, jax.device_count())
-    parts = devices * largest_divisor(n // devices, PARTS // devices)
-    return parts if n * math.prod(space) >= parts * PLACES * max(c, d) else devices
+    parts = together(n, PARTS // jax.device_count())
+    return parts if n * math.prod(space) >= parts * PLACES * max(c, d) else together(n, 1)
 
 
 def _chosen(x: Array, stride: Sequence[int]) -> Array:

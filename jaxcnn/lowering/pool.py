@@ -17,7 +17,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import by_batch
-from jaxcnn.lowering.windows import UNPADDED, blocks, fill_remainder, tap, unblock
+from jaxcnn.lowering.windows import UNPADDED, blocks, fill_remainder, reduced, tap, unblock
 
 # Fewer than a vector register holds.
 FEW_CHANNELS = 8
@@ -51,15 +51,8 @@ def _max_by_axis(x: Array, geometry: Geometry) -> Array:
 
 
 def _max(x: Array, geometry: Geometry) -> Array:
-    return lax.reduce_window(
-        x,
-        -jnp.inf,
-        lax.max,
-        window_dimensions=(1, *geometry.window, 1),
-        window_strides=(1, *geometry.stride, 1),
-        padding=((0, 0), *geometry.padding, (0, 0)),
-        window_dilation=(1, *geometry.dilation, 1),
-    )
+    sliding = geometry.window, geometry.stride, geometry.dilation, geometry.padding
+    return reduced(lax.max, -jnp.inf, x, *sliding)
 
 
 @by_batch

@@ -3,6 +3,7 @@
 One axis after the other, so that a program grows with kh + kw and not with kh · kw.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax.numpy as jnp
@@ -13,6 +14,28 @@ from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch, whole_channels
 
 UNPADDED = (0, 0, 0)  # an axis that is not padded
+
+
+def reduced(
+    combine: Callable[[Array, Array], Array],
+    start: float,
+    x: Array,
+    window: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    padding: Sequence[tuple[int, int]] | None = None,
+) -> Array:
+    """Every window over all axes of space combined, by XLA in one go; `start` in the padding."""
+    padding = padding or ((0, 0),) * len(window)
+    return lax.reduce_window(
+        x,
+        start,
+        combine,
+        window_dimensions=(1, *window, 1),
+        window_strides=(1, *stride, 1),
+        padding=((0, 0), *padding, (0, 0)),
+        window_dilation=(1, *dilation, 1),
+    )
 
 
 def windows(x: Array, geometry: Geometry) -> Array:
