@@ -64,16 +64,22 @@ def _normalise_bwd(sharing, residuals, deltas):
     delta, delta_mean, delta_variance = deltas
     r = power(variance + sharing.epsilon, -0.5)
     centred, delta = sharing.split(x) - mean, sharing.split(delta)
-    g = delta if scale is None else delta * sharing.along(scale, delta)
+    # Where γ is the same for all that share their statistics it waits for the sums over them, which
+    # are then those of ∂β and ∂γ too: two passes over the map instead of four.
+    parts = delta, delta * centred
+    if sharing.same_for_all(scale if bias is None else bias, delta):
+        parts = tuple(sharing.sum(part) for part in parts)
+    weighted = [p if scale is None else p * sharing.along(scale, p) for p in parts]
+    mean_of_g, projection = (sharing.share(sharing.sum(w), delta) for w in weighted)
     # What elements that share their statistics have in common is put together first.
-    shift = sharing.share(delta_mean, g) - r * sharing.mean(g)
-    projection = r * sharing.mean(g * centred)  # mean(g x̂)
-    slope = 2 * sharing.share(delta_variance, g) - r * (r * projection)
+    shift = sharing.share(delta_mean, delta) - r * mean_of_g
+    slope = 2 * sharing.share(delta_variance, delta) - r * (r * (r * projection))
+    g = delta if scale is None else delta * sharing.along(scale, delta)
     delta_x = r * g + shift + centred * slope
     return (
         delta_x.reshape(x.shape).astype(x.dtype),
-        sharing.parameter_grad(delta * (centred * r), scale),
-        sharing.parameter_grad(delta, bias),
+        sharing.parameter_grad(parts[1] * r, scale),
+        sharing.parameter_grad(parts[0], bias),
     )
 
 

@@ -36,9 +36,13 @@ class Sharing:
             return wide
         return wide.reshape(*x.shape[:-1], self.groups, x.shape[-1] // self.groups)
 
+    def sum(self, x: Array) -> Array:
+        """The sum over such elements; the axes stay, with one element each."""
+        return x.sum(self.axes, keepdims=True)
+
     def mean(self, x: Array) -> Array:
         """The mean over the elements that share it; the axes stay, with one element each."""
-        return self.share(x.sum(self.axes, keepdims=True), x)
+        return self.share(self.sum(x), x)
 
     def near_mean(self, x: Array) -> Array:
         """Something near the mean of those elements: the mean of a few, where examples share one.
@@ -63,13 +67,22 @@ class Sharing:
         """γ or β at every element of x, which is split."""
         return jnp.broadcast_to(self.split(parameter), x.shape)
 
+    def same_for_all(self, parameter: Array | None, x: Array) -> bool:
+        """Whether γ and β are one number for all elements of x, split, that share statistics."""
+        return max(self.axes) < self._first_axis(parameter, x)
+
     def parameter_grad(self, delta: Array, parameter: Array | None) -> Array | None:
         """Σδ over the elements that share an element of the parameter: the transpose of `along`."""
         if parameter is None:
             return None
-        kept = parameter.ndim if self.groups is None else parameter.ndim + 1
-        total = delta.sum(range(delta.ndim - kept))
+        total = delta.sum(range(self._first_axis(parameter, delta)))
         return total.reshape(parameter.shape).astype(parameter.dtype)
+
+    def _first_axis(self, parameter: Array | None, x: Array) -> int:
+        """Of those axes of x, split, along which the parameter runs."""
+        if parameter is None:
+            return x.ndim
+        return x.ndim - parameter.ndim - (self.groups is not None)
 
 
 def check_parameter(op: str, name: str, value: Any, x: Array, shape: Sequence[int]) -> Array | None:
