@@ -1,9 +1,9 @@
 """Question: does a convolution along the frequencies hear a timbre at any pitch?
 
 Command:  python -m experiments.audio
-Result:   test accuracy 91.7 %, logistic regression 26.9 % (n = 1, seed 0)
-Time:     68 s of processor time
-Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
+Result:   test accuracy 91.9 %, logistic regression 26.9 % (n = 1, seed 0)
+Time:     32 s
+Hardware: 2 cores of an AMD EPYC (AVX-512), float32, jax 0.10.2
 
 Quan, "Model variations" (convnets on spectrograms), in one dimension. Tones of eight timbres, made
 of partials, at any pitch within two octaves and in loud noise, become logarithmic power spectra of
