@@ -109,6 +109,7 @@ def test_three_roads_end_at_the_same_parameters_in_float64(model, resident):
 
 
 @pytest.mark.full
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize(("net", "channels"), [(models.lenet5(), 1), (models.resnet(20), 3)])
 def test_three_roads_agree_for_fifty_steps_in_float64(net, channels):
     rng = np.random.default_rng(0)
