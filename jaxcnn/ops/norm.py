@@ -47,8 +47,7 @@ def normalise_map(
     left = sharing.mean(centred)
     variance = jnp.maximum(sharing.mean(centred * centred) - left * left, 0)
     r: Array = power(variance + sharing.epsilon, -0.5)
-    y = (centred - left) * r
-    y = y if scale is None else y * sharing.along(scale, y)
+    y = sharing.weighted((centred - left) * r, scale)
     y = y if bias is None else y + sharing.along(bias, y)
     return y.reshape(x.shape).astype(x.dtype), near + left, variance
 
@@ -64,22 +63,24 @@ def _normalise_bwd(sharing, residuals, deltas):
     delta, delta_mean, delta_variance = deltas
     r = power(variance + sharing.epsilon, -0.5)
     centred, delta = sharing.split(x) - mean, sharing.split(delta)
-    # Where γ is the same for all that share their statistics it waits for the sums over them, which
-    # are then those of ∂β and ∂γ too: two passes over the map instead of four.
-    parts = delta, delta * centred
+    g = sharing.weighted(delta, scale)
     if sharing.same_for_all(scale if bias is None else bias, delta):
-        parts = tuple(sharing.sum(part) for part in parts)
-    weighted = [p if scale is None else p * sharing.along(scale, p) for p in parts]
-    mean_of_g, projection = (sharing.share(sharing.sum(w), delta) for w in weighted)
+        # γ can wait for the sums over all that share their statistics, which are then those of ∂β
+        # and ∂γ too: two passes over the map instead of four.
+        of_bias, of_scale = sharing.sum(delta), sharing.sum(delta * centred)
+        of_mean, of_projection = (sharing.weighted(a, scale) for a in (of_bias, of_scale))
+    else:
+        of_bias, of_scale = delta, delta * centred
+        of_mean, of_projection = sharing.sum(g), sharing.sum(g * centred)
     # What elements that share their statistics have in common is put together first.
-    shift = sharing.share(delta_mean, delta) - r * mean_of_g
-    slope = 2 * sharing.share(delta_variance, delta) - r * (r * (r * projection))
-    g = delta if scale is None else delta * sharing.along(scale, delta)
+    shift = sharing.share(delta_mean, g) - r * sharing.share(of_mean, g)
+    projection = r * sharing.share(of_projection, g)  # mean(g x̂)
+    slope = 2 * sharing.share(delta_variance, g) - r * (r * projection)
     delta_x = r * g + shift + centred * slope
     return (
         delta_x.reshape(x.shape).astype(x.dtype),
-        sharing.parameter_grad(parts[1] * r, scale),
-        sharing.parameter_grad(parts[0], bias),
+        sharing.parameter_grad(of_scale * r, scale),
+        sharing.parameter_grad(of_bias, bias),
     )
 
 

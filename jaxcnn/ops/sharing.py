@@ -67,6 +67,10 @@ class Sharing:
         """γ or β at every element of x, which is split."""
         return jnp.broadcast_to(self.split(parameter), x.shape)
 
+    def weighted(self, x: Array, scale: Array | None) -> Array:
+        """γ•x, or x where there is no γ."""
+        return x if scale is None else x * self.along(scale, x)
+
     def same_for_all(self, parameter: Array | None, x: Array) -> bool:
         """Whether γ and β are one number for all elements of x, split, that share statistics."""
         return max(self.axes) < self._first_axis(parameter, x)
