@@ -1,9 +1,9 @@
 """Question: can one network say which digit is in a cluttered scene, and where?
 
 Command:  python -m experiments.detect              (--dataset mnist for all of MNIST, by TFDS)
-Result:   class accuracy 97.2 %, mean IoU 0.842 on 1,000 unseen digits (n = 1, seed 0)
-Time:     2:54
-Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
+Result:   class accuracy 96.7 %, mean IoU 0.842 on 1,000 unseen digits (n = 1, seed 0)
+Time:     2:09
+Hardware: 2 cores of an AMD EPYC (AVX-512), float32, jax 0.10.2
 
 Quan, "Finding Bounding Boxes": one trunk, two heads. One head gives the class and is trained by the
 cross-entropy, the other the four corners of the box, eight numbers, by the smooth L1 loss; the loss
