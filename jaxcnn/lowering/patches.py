@@ -94,7 +94,8 @@ def _patches(x: Array, rows: int, geometry: Geometry) -> list[Array]:
     wide = jnp.concatenate(along, -1)
     starts = (t * apart for t in range(geometry.window[0]))
     parts = [lax.slice_in_dim(wide, a, a + (rows - 1) * down + 1, down, 1) for a in starts]
-    return parts if wide.shape[-1] >= MIN_COLUMNS else [jnp.concatenate(parts, -1)]
+    split = wide.shape[-1] == _columns(x.shape[-1], geometry)
+    return parts if split else [jnp.concatenate(parts, -1)]
 
 
 def _block(n: int, c: int, geometry: Geometry, itemsize: int) -> tuple[int, int]:

@@ -5,9 +5,9 @@ that share a mean μ and a variance σ², and in the shape of γ and β; all hav
 
     ∂β = Σδ,   ∂γ = Σδx̂,   g = γ•δ,   ∂x = r·(g − mean(g) − x̂·mean(g x̂)),
 
-means over the elements that share their statistics. γ stays inside the means: only where it is
-constant over them, as in batch and instance norm, could it be taken out. Statistics are formed in
-float32 at least. Batch norm, which returns them, is in `jaxcnn.ops.batch_norm`.
+means over the elements that share their statistics. γ stays inside the means; only where it is
+constant over them, as in batch and instance norm, is it taken out of their sums. Statistics are
+formed in float32 at least. Batch norm, which returns them, is in `jaxcnn.ops.batch_norm`.
 """
 
 from collections.abc import Callable, Sequence
