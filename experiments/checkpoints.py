@@ -24,6 +24,8 @@ from experiments.runs import broken, digest, seal
 from experiments.training import TrainState
 
 FOLDER = "checkpoints"
+# The accuracy of a checkpoint that has none: orbax then knows each one's, and the worst is no best.
+UNJUDGED = -1.0
 # Beside the checkpoints kept there is one more while it is written, and small files.
 SPARE = 16 * 2**20
 
@@ -46,12 +48,11 @@ class Checkpoints:
         policies = [
             ocp.checkpoint_managers.LatestN(keep),
             ocp.checkpoint_managers.BestN(
-                get_metric_fn=lambda metrics: metrics["accuracy"],
-                n=1,
-                keep_checkpoints_without_metrics=False,
+                get_metric_fn=_accuracy, n=1, keep_checkpoints_without_metrics=False
             ),
         ]
         settings = ocp.CheckpointManagerOptions(
+            best_fn=_accuracy,  # without it no accuracy is written, nor known after resuming
             preservation_policy=ocp.checkpoint_managers.AnyPreservationPolicy(policies),
             enable_async_checkpointing=False,
             cleanup_tmp_directories=not read_only,
@@ -80,11 +81,15 @@ class Checkpoints:
             ) from error
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
         needed = (self.keep + 3) * size + SPARE
+        # Of a run that goes on, checkpoints are there already, and make room for the next.
+        stored = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
         free = shutil.disk_usage(self.folder).free
+        needed = max(needed - stored, 2 * size + SPARE)
         if free < needed:
             raise UserError(
                 f"The disk of {self.folder} has {free / 2**20:,.0f} MiB free, the checkpoints of "
-                f"this run take up to {needed / 2**20:,.0f} MiB: choose another --run-dir."
+                f"this run take up to {needed / 2**20:,.0f} MiB more: make room, or choose another "
+                "--run-dir."
             )
 
     def save(
@@ -105,7 +110,7 @@ class Checkpoints:
         arguments = ocp.args.Composite(
             state=ocp.args.StandardSave(leaves), progress=ocp.args.JsonSave(about)
         )
-        metrics = None if accuracy is None else {"accuracy": accuracy}
+        metrics = {"accuracy": UNJUDGED if accuracy is None else accuracy}
         try:
             self.manager.save(step, args=arguments, metrics=metrics, force=True)
             seal(self.path(step))
@@ -216,7 +221,10 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step of the best checkpoint by validation accuracy, if any has one."""
-        return self.manager.best_step() if self.manager.all_steps() else None
+        step = self.manager.best_step() if self.manager.all_steps() else None
+        if step is None or self.manager.metrics(step) in (None, {"accuracy": UNJUDGED}):
+            return None
+        return step
 
     def path(self, step: int) -> Path:
         """The folder of the checkpoint of this step."""
@@ -225,6 +233,10 @@ class Checkpoints:
     def close(self) -> None:
         """Let go of the threads and files behind it."""
         self.manager.close()
+
+
+def _accuracy(metrics: Any) -> float:
+    return metrics["accuracy"]
 
 
 def named_leaves(state: Any) -> dict[str, jax.Array]:

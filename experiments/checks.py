@@ -48,8 +48,8 @@ _LEAST = {
 }
 
 
+FILES = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
 # name: (the option beside which it counts, and the values of that one)
-_FILES = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
 _COUNTS_BESIDE = {
     "momentum": (
         "optimiser",
@@ -61,8 +61,8 @@ _COUNTS_BESIDE = {
     "decay": ("schedule", ("steps", "exponential", "plateau")),
     "patience": ("schedule", ("plateau",)),
     "average_decay": ("average", ("ema",)),
-    "data_dir": ("dataset", _FILES),
-    "manual_dir": ("dataset", _FILES),
+    "data_dir": ("dataset", FILES),
+    "manual_dir": ("dataset", FILES),
 }
 # name: the option that must not be zero for it to count
 _COUNTS_WITH = {"warmup_from": "warmup", "shift_mode": "shift"}
@@ -84,8 +84,9 @@ def check_used(options: TrainOptions, default: TrainOptions) -> None:
     for name, other in _COUNTS_WITH.items():
         if name in given and found[other] == 0:
             raise UserError(f"{flag(name)} needs {flag(other)} beside it.")
-    if options.smoke and "train_images" in given:
-        raise UserError("--train-images is not for --smoke, which has images of its own.")
+    for name in ("train_images", "data_dir", "manual_dir"):
+        if options.smoke and name in given:
+            raise UserError(f"{flag(name)} is not for --smoke, which has images of its own.")
 
 
 def check(options: TrainOptions) -> None:
@@ -136,6 +137,16 @@ def _together(options: TrainOptions, found: dict[str, Any]) -> None:
             "--schedule plateau watches the validation accuracy: --validation must be at least 1, "
             "got 0."
         )
+    if found["schedule"] == "plateau" and options.optimisation.optimiser == "airbench-muon":
+        raise UserError(
+            "--schedule plateau scales what the optimiser returns, and --optimiser airbench-muon "
+            "returns lengths of its own: choose another of them."
+        )
+    if found["schedule"] == "steps" and milestones and 0 < milestones[0] <= found["warmup"]:
+        raise UserError(
+            f"--milestones must come after the warm-up, which ends at {found['warmup']}, "
+            f"got {milestones[0]}."
+        )
     if found["schedule"] == "onecycle" and found["warmup"] > 0:
         raise UserError("--schedule onecycle has a warm-up of its own: leave --warmup at 0.")
     if found["coordinator"] is not None and None in (found["processes"], found["process"]):
@@ -144,7 +155,9 @@ def _together(options: TrainOptions, found: dict[str, Any]) -> None:
         for name in ("processes", "process"):
             if found[name] is not None:
                 raise UserError(f"{flag(name)} needs --coordinator beside it.")
-    if found["process"] is not None and found["process"] >= (found["processes"] or 1):
+    if found["process"] is not None and found["processes"] is None:
+        raise UserError("--process needs --processes beside it.")
+    if found["process"] is not None and found["process"] >= found["processes"]:
         raise UserError(
             f"--process must be less than --processes, {found['processes']}, "
             f"got {found['process']}."

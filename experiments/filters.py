@@ -28,6 +28,7 @@ from jax import Array
 from jaxtyping import Float
 
 import jaxcnn
+from experiments.data.picture import open_picture
 from experiments.options import UserError
 
 # The letter of Gormley's slides, 7×7, and the kernel that he slides over it first.
@@ -97,23 +98,18 @@ def read(path: Path | None, size: int) -> Float[np.ndarray, "h w 3"]:
         UserError: the file is not there or no picture, or the size is too small.
     """
     from matplotlib import cbook
-    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if size < 3:
         raise UserError(f"--size must be at least 3, the size of the kernels, got {size}.")
     source = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False) if path is None else path
-    try:
-        with Image.open(source) as image:
-            image = ImageOps.exif_transpose(image).convert("RGB")
-            image.thumbnail((size, size))
-            if min(image.size) < 3:
-                raise UserError(
-                    f"IMAGE must have at least 3 × 3 pixels, {path} has "
-                    f"{image.width} × {image.height} after its reduction to --size {size}."
-                )
-            return np.asarray(image, np.float32) / 255
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UserError(f"IMAGE must be a picture, {path} cannot be read: {error}.") from error
+    image = open_picture(Path(source), grey=False)
+    image.thumbnail((size, size))
+    if min(image.size) < 3:
+        raise UserError(
+            f"IMAGE must have at least 3 × 3 pixels, {path} has "
+            f"{image.width} × {image.height} after its reduction to --size {size}."
+        )
+    return np.asarray(image, np.float32) / 255
 
 
 def correlate(
@@ -179,7 +175,8 @@ def draw(picture: Float[np.ndarray, "h w 3"], path: Path, dpi: int = 110) -> Non
         title = f"{name}, {BLURS} times" if name == "blur" else name
         axis.set_title(f"{title}\n{rows}", fontsize=9, family="monospace")
     try:
-        figure.savefig(path)
+        # With its format said, matplotlib adds no ending to a name that has none.
+        figure.savefig(path, format=path.suffix[1:] or "png")
     except OSError as error:
         raise UserError(f"--output {path} cannot be written: {error.strerror}.") from error
     except ValueError as error:

@@ -25,6 +25,7 @@ import jax
 import numpy as np
 import tyro
 
+from experiments import data
 from experiments.looking.opened import Opened, open_run, read_image
 from experiments.looking.page import page
 from experiments.looking.report import Chosen, Judged, report
@@ -40,7 +41,7 @@ class Options:
     image: Annotated[Path | None, tyro.conf.Positional] = None
     """A picture; otherwise a test image."""
     index: int | None = None
-    """Which test image; otherwise the first of class --label, or of all."""
+    """Which test image; otherwise the least certain one of class --label, or of all."""
     invert: bool = False
     """Turn light and dark of the picture around: for ink on paper."""
     label: int | None = None
@@ -69,21 +70,22 @@ def inspect(options: Options) -> Path:
     classes = opened.about.classes
     if options.label is not None and not 0 <= options.label < classes:
         raise UserError(f"--label must be from 0 to {classes - 1}, got {options.label}.")
-    about = opened.about
     if options.index is not None and options.image is not None:
         raise UserError(f"--index chooses a test image, got it beside the picture {options.image}.")
-    if options.index is not None and not 0 <= options.index < about.test:
-        raise UserError(f"--index must be from 0 to {about.test - 1}, got {options.index}.")
     if options.invert and options.image is None:
         raise UserError("--invert is for a picture of your own, got no IMAGE.")
-    judged = judge(opened)
+    split = opened.test_images()
+    last = len(split.labels) - 1
+    if options.index is not None and not 0 <= options.index <= last:
+        raise UserError(f"--index must be from 0 to {last}, got {options.index}.")
+    judged = judge(opened, split)
     chosen = choose(options, opened, judged)
     sections = report(opened, judged, chosen)
 
     folder = options.output or options.run / "inspect"
     accuracy = float(np.mean(judged.probabilities.argmax(1) == judged.split.labels))
     introduction = (
-        f"{opened.model} on {opened.dataset}, run {opened.folder.name}; "
+        f"{opened.options.model} on {opened.options.dataset}, run {opened.folder.name}; "
         f"test accuracy {100 * accuracy:.2f} %. Signed values are orange where positive and violet "
         "where negative."
     )
@@ -100,9 +102,8 @@ def inspect(options: Options) -> Path:
     return path
 
 
-def judge(opened: Opened) -> Judged:
+def judge(opened: Opened, split: data.Split) -> Judged:
     """Every test image's probabilities."""
-    split = opened.test_images()
 
     @jax.jit
     def run(images):
@@ -123,11 +124,21 @@ def choose(options: Options, opened: Opened, judged: Judged) -> Chosen:
             pixels, likeliest if options.label is None else options.label, str(options.image)
         )
     labels = judged.split.labels
-    index = options.index
-    if index is None:
-        index = 0 if options.label is None else int(np.argmax(labels == options.label))
+    index = unsure(judged, options.label) if options.index is None else options.index
     label = int(labels[index]) if options.label is None else options.label
     return Chosen(judged.split.images[index], label, f"test image {index}")
+
+
+def unsure(judged: Judged, label: int | None) -> int:
+    """The test image, of this class if there is one, whose class gets nearest to one half.
+
+    δ = y − [k = t] of an image that is read without doubt is next to nothing: it shows little but
+    rounding.
+    """
+    probability = judged.probabilities[np.arange(len(judged.split.labels)), judged.split.labels]
+    doubt = np.abs(probability - 0.5)
+    among = np.ones(len(doubt), bool) if label is None else judged.split.labels == label
+    return int(np.argmin(np.where(among, doubt, np.inf)))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from experiments import runs
 from experiments.checkpoints import Checkpoints
 from experiments.material import Judge
 from experiments.metrics import Events
-from experiments.options import TrainOptions
+from experiments.options import TrainOptions, command_to_go_on
 from experiments.progress import Progress, Report
 from experiments.training import (
     Looped,
@@ -110,7 +110,7 @@ class Loop:
                 if stopping and progress.done < self.steps:
                     raise StoppedError(
                         f"Stopped after step {progress.done} of {self.steps}, which is saved; go "
-                        f"on with: python -m experiments.train --resume {self.folder}"
+                        f"on with: {command_to_go_on(self.folder, self.options)}"
                     )
         return state
 

@@ -111,15 +111,21 @@ def _small_streams(options: TrainOptions, mesh: Mesh | None) -> Material:
     return material
 
 
-def _splits(options: TrainOptions) -> tuple[data.Split, data.Split, data.Split]:
-    """Training, validation and test images in their own size."""
+def all_images(options: TrainOptions) -> data.Dataset:
+    """The data set of the options, in its own size; generated images for a smoke run.
+
+    Raises:
+        UserError: the data cannot be had.
+    """
     if options.smoke:
         shape = data.DATASETS[options.dataset].shape
-        everything = data.generated(
-            options.dataset, SMOKE_TRAIN + options.validation, SMOKE_TEST, shape
-        )
-    else:
-        everything = data.load(options.dataset, options.data_dir, options.manual_dir)
+        return data.generated(options.dataset, SMOKE_TRAIN + options.validation, SMOKE_TEST, shape)
+    return data.load(options.dataset, options.data_dir, options.manual_dir)
+
+
+def _splits(options: TrainOptions) -> tuple[data.Split, data.Split, data.Split]:
+    """Training, validation and test images in their own size."""
+    everything = all_images(options)
     available = len(everything.train.labels)
     if options.validation >= available:
         raise UserError(

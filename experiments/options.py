@@ -237,6 +237,14 @@ def values(options: Any) -> dict[str, Any]:
     return found
 
 
+def command_to_go_on(folder: Path, options: TrainOptions) -> str:
+    """What to type to resume a run."""
+    command = f"python -m experiments.train --resume {folder}"
+    if options.hardware.coordinator is not None:  # the stored options are those of the first
+        return f"{command} --process N, in each process with its own N"
+    return command
+
+
 def binding(options: Any) -> dict[str, Any]:
     """The options that a run's numbers follow from, as JSON has them."""
     found = {name: value for name, value in values(options).items() if name not in FREE}

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -45,6 +45,7 @@ from experiments.systems.documents import (
     divide,
     from_tfds,
     ids_of,
+    versions_of,
     vocabulary,
 )
 from experiments.systems.fit import Report, Settings, Task, Trained, fit, predict
@@ -210,6 +211,9 @@ def work(options: Options) -> Path:
         if seed == options.seed:
             runs.save_parameters(folder, trained.params, trained.net_state)
     summary = summarise(found, confused, corpus.classes)
+    summary["bag_of_words"] = {**asdict(BAG), "word_dropout": BAG_WORD_DROPOUT}
+    if options.dataset == "docstrings":  # other versions say other things
+        summary["versions"] = versions_of(options.packages)
     runs.write_json(folder / "summary.json", summary)
     draw(summary, folder / "text.png")
     print(f"test accuracy: {sentence(summary)}")

@@ -30,11 +30,11 @@ import numpy as np
 import tyro
 
 from experiments import material, runs, training
-from experiments.checkpoints import CheckpointError, Checkpoints
+from experiments.checkpoints import CheckpointError, Checkpoints, one_line
 from experiments.checks import check, check_used
 from experiments.loop import DivergedError, Loop, StoppedError, longest_segment
 from experiments.metrics import Events
-from experiments.options import FREE, TrainOptions, UserError, flag, values
+from experiments.options import FREE, TrainOptions, UserError, command_to_go_on, flag, values
 from experiments.presets import PRESETS, listing
 from experiments.progress import Progress, reporter
 from experiments.recipes import make_recipe
@@ -86,7 +86,7 @@ def parse(arguments: list[str]) -> TrainOptions:
         UserError: there is no such preset, or no such run, or it cannot go on with other options;
             or an option makes no sense, or none beside the others.
     """
-    preset = TrainOptions()
+    name, preset = "", None
     if arguments and not arguments[0].startswith("-"):
         name = arguments.pop(0)
         if name not in PRESETS:
@@ -95,7 +95,10 @@ def parse(arguments: list[str]) -> TrainOptions:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--resume", type=Path)
     folder = first.parse_known_args(arguments)[0].resume
+    if folder is not None and preset is not None:
+        raise UserError(f"--resume goes on with the options of its run, got the preset {name} too.")
     stored = None if folder is None else runs.stored_options(folder)
+    preset = preset or TrainOptions()
     default = preset if stored is None else stored
     options = tyro.cli(
         TrainOptions,
@@ -151,7 +154,7 @@ def train(options: TrainOptions) -> Result:
         except KeyboardInterrupt as error:
             raise StoppedError(
                 "Interrupted; go on from the last checkpoint with: "
-                f"python -m experiments.train --resume {folder}"
+                f"{command_to_go_on(folder, options)}"
             ) from error
 
 
@@ -265,7 +268,13 @@ def finish(
     """Write what is known only at the end."""
     from experiments import plots
 
-    runs.save_parameters(folder, *ended)
+    try:
+        runs.save_parameters(folder, *ended)
+    except (OSError, ValueError, RuntimeError) as error:  # orbax makes either of a full disk
+        raise CheckpointError(
+            f"The parameters in {folder} cannot be written ({one_line(error)}); end the run from "
+            f"its last checkpoint with: {command_to_go_on(folder, options)}"
+        ) from error
     if devices.primary():
         title = f"{options.model} on {options.dataset}, rules: {options.rules}, seed {options.seed}"
         plots.save_curves(folder / "curves.png", progress.records, found.accuracy, title)

@@ -25,7 +25,8 @@ def open_picture(path: Path, *, grey: bool, invert: bool = False) -> Image.Image
         with Image.open(path) as opened:
             upright = ImageOps.exif_transpose(opened)
             picture = upright.convert("L" if grey else "RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    # Pillow raises these two for damaged chunks of a PNG and for damaged notes of a camera.
+    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} is no image that can be read.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -12,21 +12,19 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, PyTree, UInt8
 
-from experiments import data, runs
+from experiments import data, material, runs
 from experiments.data.picture import open_picture
 from experiments.networks import NETWORKS, make
-from experiments.options import UserError
+from experiments.options import TrainOptions, UserError
 from jaxcnn.layers import Serial
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A network with what it learned, and its data set."""
+    """A network with what it learned, and the options of its run, which say its data set."""
 
     folder: Path
-    model: str
-    dataset: str
-    data_dir: Path | None
+    options: TrainOptions
     net: Serial
     params: PyTree
     state: PyTree
@@ -36,7 +34,7 @@ class Opened:
     @property
     def about(self) -> data.Description:
         """Of the data set."""
-        return data.DATASETS[self.dataset]
+        return data.DATASETS[self.options.dataset]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -46,7 +44,7 @@ class Opened:
 
     def fit(self, images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n p q c"]:
         """Images of the data set in the size that the network takes."""
-        return data.fit(images, self.size, self.dataset)
+        return data.fit(images, self.size, self.options.dataset)
 
     def normalise(self, images: Any) -> Float[Array, "n h w c"]:
         """(pixel / 255 − mean) / std, as in training."""
@@ -58,7 +56,7 @@ class Opened:
 
     def test_images(self) -> data.Split:
         """The test set of the run, in the size that the network takes."""
-        split = data.load(self.dataset, self.data_dir).test
+        split = material.all_images(self.options).test
         return data.Split(self.fit(split.images), split.labels)
 
 
@@ -82,9 +80,7 @@ def open_run(folder: Path) -> Opened:
     params, state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (params, state))
     return Opened(
         folder=folder,
-        model=options.model,
-        dataset=options.dataset,
-        data_dir=options.data_dir,
+        options=options,
         net=make(options.model, about.classes, small=options.smoke),
         params=params,
         state=state,

@@ -247,11 +247,11 @@ def _receptive_fields(opened: Opened, chosen: Chosen) -> list[Section]:
             continue
         middle = (signal.shape[1] // 2, signal.shape[2] // 2)
         field = receptive_field(opened, stage.name, opened.shape, middle)
-        if field != before:  # an activation sees what the layer below it sees
+        if field is not None and field != before:  # an activation sees what is seen below it
             top, left, bottom, right = before = field
             images.append(pictures.framed(image, field))
             titles.append(f"{stage.name}: {bottom - top} × {right - left}")
-    if not images:  # a network without maps
+    if not images:  # a network without maps, or one of dead ones
         return []
     drawn = pictures.tiles(np.stack(images), titles, signed=False)
     section = Section(

@@ -12,12 +12,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import UInt8
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -47,11 +48,13 @@ def check_digits(opened: Opened) -> None:
         UserError: it is such a run.
     """
     if opened.about.names:
-        raise UserError(f"RUN must be of a network for digits, got one for {opened.dataset}.")
+        raise UserError(
+            f"RUN must be of a network for digits, got one for {opened.options.dataset}."
+        )
     if opened.about.shape != (SIDE, SIDE, 1):
         raise UserError(
             f"RUN must be of a network for grey images of {SIDE} × {SIDE} pixels, "
-            f"{opened.dataset} has {' × '.join(map(str, opened.about.shape))}."
+            f"{opened.options.dataset} has {' × '.join(map(str, opened.about.shape))}."
         )
 
 
@@ -74,6 +77,8 @@ def application(opened: Opened) -> Starlette:
             pixels, label = parse(await _body(request), opened.about.classes)
         except BadRequestError as error:
             return JSONResponse({"error": str(error)}, error.status)
+        except ClientDisconnect:  # nobody is there to be answered
+            return Response(status_code=400)
         return JSONResponse(await run_in_threadpool(answer, pixels, label))
 
     return Starlette(
@@ -94,7 +99,7 @@ async def _body(request: Request) -> bytes:
 
 
 def parse(body: bytes, classes: int) -> tuple[UInt8[np.ndarray, "28 28"], int | None]:
-    """The drawing and the class that δ is to come from; None: the likeliest.
+    """The drawing and the class that δ is to come from; None: the second likeliest.
 
     Raises:
         BadRequestError: it is not what the page sends.
@@ -151,8 +156,10 @@ def answers(opened: Opened) -> Callable[[np.ndarray, int | None], dict[str, Any]
     def compute(pixels, label):
         x = opened.normalise(pixels)
         logits = opened.net.apply(opened.params, opened.state, x)[0]
-        likeliest = jnp.argmax(logits, -1).astype(jnp.int32)
-        label = jnp.where(label < 0, likeliest, label)
+        # δ = y − [k = t] of a class that the network is sure of is next to nothing, and what
+        # float32 leaves of it is mostly rounding.
+        runner_up = lax.top_k(logits, 2)[1][:, 1]
+        label = jnp.where(label < 0, runner_up, label)
         return look(opened, x, label), label
 
     def answer(drawing: np.ndarray, label: int | None) -> dict[str, Any]:

@@ -132,11 +132,12 @@ def maximised(
 
 def receptive_field(
     opened: Opened, name: str, shape: tuple[int, int, int], place: tuple[int, int]
-) -> tuple[int, int, int, int]:
+) -> tuple[int, int, int, int] | None:
     """(top, left, bottom, right) of the pixels on which a unit at that place of a map depends.
 
-    Found by differentiating: the pixels in which any map's derivative is not zero, for any of many
-    random images, since a rectifier or a maximum hides some for each of them.
+    None if it depends on none, in a network whose rectifiers have died. Found by differentiating:
+    the pixels in which any map's derivative is not zero, for any of many random images, since a
+    rectifier or a maximum hides some for each of them.
     """
     stages = up_to(opened, name)
 
@@ -150,5 +151,7 @@ def receptive_field(
     draws = jax.random.normal(jax.random.key(0), (64, *shape), dtype)
     found = np.asarray(jax.jit(jax.vmap(jax.grad(response)))(draws))
     touched = np.abs(found).max((0, 3)) > 0
+    if not touched.any():
+        return None
     (rows,), (columns,) = (np.nonzero(touched.any(axis)) for axis in (1, 0))
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

@@ -16,6 +16,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from experiments.data.loading import prepared
 from experiments.options import UserError
+from experiments.runs import package_version
 from experiments.systems.duplicates import Distinct
 from experiments.systems.masking import Names, names_of, tokens_of, words_of
 
@@ -115,10 +117,22 @@ def divide(collection: Collection, train: int, test: int, split: int) -> Corpus:
     return Corpus(_documents(trains), _documents(tests), collection.packages)
 
 
+def versions_of(packages: Sequence[str]) -> dict[str, str | None]:
+    """Of the installed packages; None where no distribution says that it holds the package."""
+    distributions = metadata.packages_distributions()
+    return {
+        package: package_version(distributions.get(package, [package])[0]) for package in packages
+    }
+
+
 def _source_files(package: str) -> list[Path]:
     """In a fixed, shuffled order; tests and other people's code are left out."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # a name with dots whose first part is no package
+        spec = None
+    # A module of one file lies beside everything else that is installed.
+    if spec is None or spec.origin is None or not spec.submodule_search_locations:
         raise UserError(f"--packages must be installed packages, {package} is not.")
     root = Path(spec.origin).parent
     files = [

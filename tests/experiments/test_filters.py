@@ -59,14 +59,27 @@ def test_the_default_picture_is_drawn(capsys, tmp_path):
     assert spread[len(spread) // 2 :].max() > 50
 
 
+def test_a_name_without_an_ending_is_kept(capsys, tmp_path):
+    assert filters.main(["--output", str(tmp_path / "plain"), "--size", "9", "--dpi", "20"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "plain")
+    assert (tmp_path / "plain").read_bytes().startswith(b"\x89PNG")
+
+
 def test_mistakes_are_told_in_one_sentence(capsys, tmp_path):
     text = tmp_path / "text.png"
     text.write_text("no picture")
     thin = tmp_path / "thin.png"
     Image.new("L", (40, 2)).save(thin)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
+    damaged = tmp_path / "damaged.png"
+    Image.fromarray(noise).save(damaged)
+    content = damaged.read_bytes()
+    second = content.index(b"IDAT", content.index(b"IDAT") + 4)
+    damaged.write_bytes(content[:second] + b"\0\1\2\3" + content[second + 4 :])
     for arguments, sentence in (
-        ([str(text)], "IMAGE must be a picture"),
-        ([str(tmp_path / "missing.png")], "IMAGE must be a picture"),
+        ([str(text)], "text.png is no image that can be read."),
+        ([str(damaged)], "damaged.png is no image that can be read."),
+        ([str(tmp_path / "missing.png")], "missing.png cannot be read: No such file"),
         ([str(thin)], "IMAGE must have at least 3 × 3 pixels"),
         (["--size", "2"], "--size must be at least 3"),
         (["--size", "9", "--output", str(tmp_path / "a.text")], "has an ending that is no"),

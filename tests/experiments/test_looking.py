@@ -1,5 +1,6 @@
 """`inspect`: what its report shows is what the network computes; mistakes are told."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from PIL import Image
 
 import jaxcnn
-from experiments import data, inspect
+from experiments import data, inspect, material
 from experiments.looking import layers, pictures, report, units
 from experiments.looking.formulas import formula_of
 from experiments.looking.opened import Opened, read_image
+from experiments.options import TrainOptions
 from jaxcnn.layers import (
     Activation,
     AvgPool,
@@ -63,15 +65,48 @@ def test_outputs_and_deltas_are_those_of_the_network_and_of_jax_grad(opened, ima
 def test_a_network_without_maps_has_no_receptive_fields_to_draw():
     net = jaxcnn.models.logistic_regression(10)
     params, state = net.init(jax.random.key(0), (32, 32, 1), dtype=jnp.float32)
-    flat = Opened(Path(), "logistic-regression", "mnist5k", None, net, params, state)
+    flat = Opened(Path(), TrainOptions(model="logistic-regression"), net, params, state)
     pixels = np.zeros((32, 32, 1), np.uint8)
     assert report._receptive_fields(flat, report.Chosen(pixels, 0, "nothing")) == []
+
+
+def test_a_dead_network_has_no_receptive_fields_to_draw(opened):
+    dead = jax.tree.map(lambda leaf: -jnp.abs(leaf) - 100, opened.params)
+    died = dataclasses.replace(opened, params=dead | {"c1": opened.params["c1"]})
+    assert units.receptive_field(died, "s4", (32, 32, 1), (2, 2)) is None
+    pixels = np.zeros((32, 32, 1), np.uint8)
+    (section,) = report._receptive_fields(died, report.Chosen(pixels, 0, "nothing"))
+    assert section.pictures
+
+
+def test_the_test_images_are_those_of_the_run(opened, monkeypatch):
+    asked = []
+    monkeypatch.setattr(data, "load", lambda *args: asked.append(args) or data.generated(
+        "mnist5k", 4, 4, (28, 28, 1)))  # fmt: skip
+    folders = {"data_dir": Path("here"), "manual_dir": Path("there")}
+    options = dataclasses.replace(opened.options, **folders)
+    assert dataclasses.replace(opened, options=options).test_images().images.shape == (4, 32, 32, 1)
+    assert asked == [("mnist5k", Path("here"), Path("there"))]
+    smoke = dataclasses.replace(opened, options=dataclasses.replace(options, smoke=True))
+    assert len(smoke.test_images().labels) == material.SMOKE_TEST
+    assert len(asked) == 1
+
+
+def test_the_image_looked_at_is_one_of_which_the_network_is_not_sure():
+    labels = np.array([0, 1, 1, 0])
+    right = np.array([0.9, 0.2, 0.55, 0.45])
+    probabilities = np.where(np.arange(2) == labels[:, None], right[:, None], 1 - right[:, None])
+    judged = report.Judged(data.Split(np.zeros((4, 1, 1, 1), np.uint8), labels), probabilities)
+    assert [inspect.unsure(judged, label) for label in (0, 1)] == [3, 2]
+    assert inspect.unsure(judged, None) in (2, 3)
 
 
 def test_receptive_fields_are_as_large_as_the_summary_says(opened):
     expected = {row.name: row.receptive_field for row in rows(opened.net, (32, 32, 1))}
     for name in ("c1", "s4"):
-        top, left, bottom, right = units.receptive_field(opened, name, (32, 32, 1), (2, 2))
+        field = units.receptive_field(opened, name, (32, 32, 1), (2, 2))
+        assert field is not None
+        top, left, bottom, right = field
         assert (bottom - top, right - left) == expected[name]
         step = {"c1": 1, "s4": 4}[name]
         assert (top, left) == (2 * step, 2 * step)
@@ -148,7 +183,7 @@ def small_run(folder):
         output=Dense(10),
     )
     params, state = net.init(jax.random.key(0), (28, 28, 1), dtype=jnp.float32)
-    return Opened(folder, "small", "mnist5k", None, net, params, state, None)
+    return Opened(folder, TrainOptions(), net, params, state, None)
 
 
 @pytest.fixture

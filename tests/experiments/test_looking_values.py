@@ -11,6 +11,7 @@ import jaxcnn
 from experiments import data
 from experiments.looking import layers, pictures, report, units
 from experiments.looking.opened import Opened
+from experiments.options import TrainOptions
 from jaxcnn.layers import (
     Activation,
     AvgPool,
@@ -34,7 +35,7 @@ def draw(net, shape, seed=0):
     """A network of float64 that was never trained, and an image for it."""
     params, state = net.init(jax.random.key(seed), shape, dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(seed + 1), (1, *shape), jnp.float64)
-    return Opened(Path(), "tiny", "mnist5k", None, net, params, state, None), x
+    return Opened(Path(), TrainOptions(), net, params, state, None), x
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +255,7 @@ def test_the_confusion_matrix_is_what_numpy_counts(monkeypatch):
     chances = rng.dirichlet(np.ones(10), 300)
     shown = []
     monkeypatch.setattr(pictures, "confusion", lambda counts, names: shown.append(counts) or b"")
-    opened = Opened(Path(), "lenet5", "mnist5k", None, serial(Flatten()), {}, {})
+    opened = Opened(Path(), TrainOptions(), serial(Flatten()), {}, {})
     images = np.zeros((300, 1, 1, 1), np.uint8)
     section = report._confusion(opened, report.Judged(data.Split(images, labels), chances))
     expected, _, _ = np.histogram2d(labels, chances.argmax(1), bins=[range(11), range(11)])

@@ -189,6 +189,15 @@ def test_detect(capsys, tmp_path, monkeypatch, digits):
     assert summary["mean_iou"] > 0.05
 
 
+def test_the_detectors_loss_is_the_sum_of_its_heads():
+    outputs = {"label": jnp.zeros((2, 10)), "corners": jnp.zeros((2, 8))}
+    targets = {"label": jnp.array([3, 4], jnp.int32), "corners": jnp.full((2, 8), 0.5)}
+    # ln 10 of ten classes that are equally likely, and 0.5²/2 of what is off by one half.
+    of_corners = jaxcnn.smooth_l1(outputs["corners"], targets["corners"])
+    assert of_corners > 0
+    np.testing.assert_allclose(detect.loss(outputs, targets), np.log(10) + of_corners, rtol=1e-6)
+
+
 @pytest.mark.full
 def test_pose(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(pose, "TEST_FIGURES", 30)
@@ -206,6 +215,8 @@ def test_text(capsys, tmp_path):
     assert np.sum(summary["confusion"]) == 20
     assert summary["bag_of_words_accuracy"]["mean"] > 0.6
     assert summary["cnn_accuracy"]["std"] is None
+    assert summary["bag_of_words"]["learning_rate"] == text.BAG.learning_rate
+    assert set(summary["versions"]) == {"optax", "mlxtend"}
 
 
 def test_accuracies_of_several_seeds_are_summarised():
@@ -316,6 +327,9 @@ def test_learned_features_and_convolutions_are_worth_it(capsys, tmp_path):
         (pose, ["--figures", "9"], "--batch-size must be at most the 9 training examples"),
         (text, ["--packages", "numpy"], "--packages must be two at least, got numpy."),
         (text, ["--packages", "nothing", "numpy"], "must be installed packages, nothing is not"),
+        (text, ["--packages", "no.thing", "numpy"], "must be installed packages, no.thing is not"),
+        (text, ["--packages", "six", "numpy"], "must be installed packages, six is not"),
+        (text, ["--packages", "sys", "numpy"], "must be installed packages, sys is not"),
         (text, ["--dataset", "imdb_reviews", "--data-dir", "none"], "imdb_reviews"),
         (text, ["--length", "0"], "--length must be at least 1, got 0."),
         (text, ["--dropout", "1"], "--dropout must be from 0 to less than 1, got 1.0."),

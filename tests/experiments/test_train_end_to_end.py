@@ -214,6 +214,26 @@ MISTAKES = {
         "--data-dir is for --dataset mnist, fashion_mnist, cifar10 and imagenet2012 only.",
     ),
     "smoke": (["--smoke", "--train-images", "30"], "--smoke, which has images of its own."),
+    "smoke folder": (
+        ["--smoke", "--dataset", "mnist", "--data-dir", "/data"],
+        "--data-dir is not for --smoke, which has images of its own.",
+    ),
+    "plateau of lengths": (
+        ["airbench94-muon", "--schedule", "plateau", "--validation", "100", "--warmup", "0"],
+        "--optimiser airbench-muon returns lengths of its own: choose another of them.",
+    ),
+    "milestones in the warm-up": (
+        ["--schedule", "steps", "--warmup", "0.6", "--milestones", "0.5", "0.75"],
+        "--milestones must come after the warm-up, which ends at 0.6, got 0.5.",
+    ),
+    "process alone": (
+        ["--distributed", "--process", "1"],
+        "--process needs --processes beside it.",
+    ),
+    "preset to go on": (
+        ["resnet20", "--resume", "a"],
+        "--resume goes on with the options of its run, got the preset resnet20 too.",
+    ),
     "checks": (
         ["--check-gradients", "1", "--rules", "autodiff"],
         "compares the rules with autodiff: choose other --rules.",
