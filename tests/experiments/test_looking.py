@@ -141,7 +141,6 @@ def test_ascent_excites_the_class_that_is_asked_for(opened):
     assert np.array_equal(np.asarray(signal).argmax(-1), np.arange(10))
 
 
-@pytest.mark.full
 def test_a_run_is_inspected_as_it_lies_in_its_folder(run, tmp_path, capsys):
     assert inspect.main([str(run), "--output", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "report.html")

@@ -42,7 +42,6 @@ def test_a_saved_run_is_evaluated_to_the_accuracy_it_reported(run, capsys):
     assert (run / "evaluation" / "confusion.png").exists()
 
 
-@pytest.mark.full
 def test_checkpoints_can_be_evaluated(run, tmp_path, capsys):
     out = ["--output", str(tmp_path / "out")]
     assert evaluate.main([str(run), "--checkpoint", "last", *out]) == 0
