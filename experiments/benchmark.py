@@ -128,6 +128,14 @@ def run(options: Options) -> Results:
         raise UserError(f"--threads must be from 1 to {available}, got {threads}.")
     if options.pairs < 1:
         raise UserError(f"--pairs must be at least 1, got {options.pairs}.")
+    if options.check and (options.quick or options.pairs < bars.PAIRS):
+        raise UserError(f"--check needs --pairs of at least {bars.PAIRS}, and not --quick.")
+    for name, value in bars.HOLD.items():
+        if options.check and getattr(options, name) != value:
+            raise UserError(
+                f"--check needs --{name} {value}, for which the bars were set, "
+                f"got {getattr(options, name)}."
+            )
     if not 0 < options.sample_ms < 1e5:
         raise UserError(f"--sample-ms must be a positive number, got {options.sample_ms}.")
     everyone = peers.processes(options.peers)

@@ -10,7 +10,8 @@ the program that it becomes part of, so `jit` tells it, by a context that JAX's 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, update_wrapper, wraps
+from functools import cache, cached_property, update_wrapper, wraps
+from types import MethodType
 from typing import Any
 
 import jax
@@ -66,19 +67,45 @@ def _knows(platform: str) -> bool:
 class Jitted:
     """A jitted function whose trace knows the compiler options; what `jit` returns."""
 
-    def __init__(self, f: Callable[..., Any], options: dict[str, Any], settings: dict[str, Any]):
-        informed = bool(options.keys() & _YNN.keys())
-
-        @wraps(f)
-        def told(*args: Any, **kwargs: Any) -> Any:
-            with fast_convolutions(informed):
-                return f(*args, **kwargs)
-
-        self._plain = jax.jit(f, **settings)
-        self._jitted = jax.jit(told, compiler_options=options, **settings)
-        self.trace, self.lower = self._jitted.trace, self._jitted.lower
+    def __init__(
+        self, f: Callable[..., Any], options: dict[str, Any] | None, settings: dict[str, Any]
+    ):
+        self._f, self._options, self._settings = f, options, settings
+        self._plain: Any = jax.jit(f, **settings)
         self.eval_shape = self._plain.eval_shape
         update_wrapper(self, f, updated=())
+
+    @cached_property
+    def _jitted(self) -> Any:
+        """Made when first needed: to ask for the recommended options starts JAX's backend."""
+        options = recommended() if self._options is None else self._options
+        informed = bool(options.keys() & _YNN.keys())
+
+        @wraps(self._f)
+        def told(*args: Any, **kwargs: Any) -> Any:
+            with fast_convolutions(informed):
+                return self._f(*args, **kwargs)
+
+        return jax.jit(told, compiler_options=options, **self._settings)
+
+    @property
+    def trace(self) -> Any:
+        """As that of what `jax.jit` returns."""
+        return self._jitted.trace
+
+    @property
+    def lower(self) -> Any:
+        """As that of what `jax.jit` returns."""
+        return self._jitted.lower
+
+    def clear_cache(self) -> None:
+        """Forget what was compiled."""
+        self._jitted.clear_cache()
+        self._plain.clear_cache()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """A method, where the function is one of a class."""
+        return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """f(*args, **kwargs), compiled. Within another traced function it becomes part of that."""
@@ -114,8 +141,7 @@ def jit(
         raise TypeError(
             f"jit: compiler_options must be a dict of options by name, got {compiler_options!r}"
         )
-    options = recommended() if compiler_options is None else compiler_options
-    return Jitted(f, options, settings)
+    return Jitted(f, compiler_options, settings)
 
 
 recommended = compiler_options  # the name inside `jit`, where an argument hides it

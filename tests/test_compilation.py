@@ -1,5 +1,10 @@
 """The recommended compiler options: probed, told to the rules, and right."""
 
+import os
+import subprocess
+import sys
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +72,36 @@ def test_a_gradient_of_a_jitted_function_and_a_gradient_jitted_are_the_same():
     arguments = [random_like(shape, seed) for seed, shape in enumerate(SHAPES)]
     inside = jax.grad(jaxcnn.jit(loss))(*arguments)
     np.testing.assert_allclose(inside, jaxcnn.jit(jax.grad(loss))(*arguments), 1e-5, 1e-5)
+
+
+def test_it_makes_methods_as_jit_does():
+    class Scaled:
+        factor = 3
+
+        @partial(jaxcnn.jit, static_argnums=0)
+        def times(self, x):
+            return self.factor * x
+
+    assert Scaled().times(jnp.ones(2)).tolist() == [3, 3]
+    assert Scaled.times(Scaled(), jnp.ones(2)).tolist() == [3, 3]
+    Scaled.times.clear_cache()
+
+
+def test_a_decorator_does_not_start_the_backend():
+    """What is decided about devices after an import must still count."""
+    program = """
+import jax, jaxcnn
+
+@jaxcnn.jit
+def f(x):
+    return x + 1
+
+jax.config.update("jax_num_cpu_devices", 3)
+assert jax.device_count() == 3
+assert f(1) == 2
+"""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
 
 
 def test_it_lowers_donates_and_takes_static_arguments_as_jit_does():

@@ -1,5 +1,6 @@
 """Every way to compute a convolution and its gradients gives what XLA's convolution gives."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 
 from jaxcnn.geometry import Geometry, parse_geometry
 from jaxcnn.gradcheck import relative_error
-from jaxcnn.lowering import banded, depthwise, grouped, patches, phases, plain, pointwise, slices
+from jaxcnn.lowering import (
+    banded,
+    conv,
+    depthwise,
+    grouped,
+    patches,
+    phases,
+    plain,
+    pointwise,
+    slices,
+)
 
 
 def by_slices(x, kernel, *, sliding):
@@ -68,6 +79,9 @@ def problems(draw, kind):
     if kind == "banded":
         dilation, input_dilation = (*dilation[:-1], 1), (*input_dilation[:-1], 1)
     groups = draw(st.integers(2, 4)) if kind in ("depthwise", "grouped") else 1
+    channels = few
+    if kind == "chosen":  # by the numbers of channels, too
+        groups, channels = draw(st.sampled_from((1, 1, 2))), st.sampled_from((1, 3, 8, 16, 33))
     size = each(st.integers(1, 9 if axes < 3 else 5))
     padding = each(st.tuples(st.integers(-1, 3), st.integers(-1, 3)))
     try:
@@ -79,7 +93,7 @@ def problems(draw, kind):
         assume(False)
         raise
     assume(all(h + low > 0 and h + high > 0 for h, (low, high) in zip(size, padding, strict=True)))
-    n, c, d = draw(st.integers(1, 6)), draw(few), draw(few)
+    n, c, d = draw(st.integers(1, 6)), draw(channels), draw(channels)
     numbers = np.random.default_rng(draw(st.integers(0, 99)))
     x = numbers.standard_normal((n, *size, c * groups))
     kernel = numbers.standard_normal((*window, c, d * groups))
@@ -134,6 +148,37 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
             assert relative_error(*jax.jit(both)(x, delta))[0] < TOLERANCE
 
     holds()
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request):
+    """With many channels and few, told that convolutions are fast or not."""
+    seen = set()
+
+    @at_most(request, 20, 200)
+    @given(problems("chosen"))
+    def holds(problem):
+        x, kernel, delta, geometry = problem
+        geometry = replace(geometry, fast_convolutions=fast)
+        sliding = sliding_of(geometry)
+        form = conv.correlation_form(kernel.shape, sliding)
+        gradient = conv.kernel_grad_form(len(x), x.shape[-1], delta.shape[-1], geometry)
+        seen.update((form.__module__, gradient.__module__))
+
+        def chosen(x, kernel, delta):
+            return form(x, kernel, sliding=sliding), gradient(x, delta, geometry=geometry)
+
+        def plainly(x, kernel, delta):
+            return (
+                plain.correlate(x, kernel, sliding=sliding),
+                plain.kernel_grad(x, delta, geometry=geometry),
+            )
+
+        found, expected = jax.jit(lambda *a: (chosen(*a), plainly(*a)))(x, kernel, delta)
+        assert relative_error(found, expected)[0] < TOLERANCE
+
+    holds()
+    assert len(seen) > 2
 
 
 @pytest.mark.sampled(5)

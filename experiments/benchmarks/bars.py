@@ -11,8 +11,10 @@ from fnmatch import fnmatchcase
 from experiments.benchmarks.results import Results, RowResult, geometric_mean
 
 DEFAULT, OPTIONS, TORCH = "autodiff", "autodiff-options", "torch"
-PLATFORM = "cpu"
-"""Where the bars hold: they were set for two processors of a CPU."""
+HOLD = {"platform": "cpu", "precision": "float32"}
+"""The settings for which the bars were set; a run with others is only reported."""
+PAIRS = 25
+"""A run with fewer is no evidence: rows that say so have fewer, being slow."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,9 @@ def bar_of(row: RowResult, ours: str, theirs: str, bars: Sequence[Bar] = BARS) -
 
 
 def verdicts(results: Results, bars: Sequence[Bar] = BARS) -> list[Verdict]:
-    """Every bar that the results speak of."""
+    """Every bar that the results speak of; none for other settings than those of the bars."""
+    if any(results.options.get(name, value) != value for name, value in HOLD.items()):
+        return []
     return [
         *_rows(results, bars),
         *_means(results, bars),

@@ -19,6 +19,7 @@ from experiments.benchmarks.program import (
     MOMENTUM,
     Program,
     cotangent,
+    gradient_norms,
     images_and_labels,
     norm,
     operation_arrays,
@@ -195,6 +196,8 @@ def stepping(
     program = jitted()
     facts = {**facts, "memory": _memory(program.lower(shapes, batch).compile())}
     state, value = program(state, batch)
+    # After the first step the momentum is the gradient.
+    fingerprint = [norm(value), *gradient_norms(jax.tree.leaves(state[2]))]
 
     def call():
         nonlocal state
@@ -204,7 +207,7 @@ def stepping(
     return Program(
         call=call,
         wait=jax.block_until_ready,
-        fingerprint=[norm(value)],
+        fingerprint=fingerprint,
         facts=facts,
         compile=partial(_compile_seconds, jitted, shapes, batch) if row.compile else None,
     )

@@ -1,7 +1,7 @@
 """What a peer makes of a row, and the numbers that every peer starts from."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,12 @@ def images_and_labels(row: NetworkRow) -> tuple[np.ndarray, np.ndarray]:
     leading = (row.steps,) if row.steps else ()
     images = generator.standard_normal((*leading, *row.images), np.float32)
     return images, generator.integers(0, CLASSES, (*leading, row.images[0]), np.int32)
+
+
+def gradient_norms(gradients: Iterable[Any]) -> list[float]:
+    """√Σ‖g‖² and Σ‖g‖ over the parameters: the second counts the small ones, too."""
+    norms = [norm(gradient) for gradient in gradients]
+    return [math.hypot(*norms), sum(norms)]
 
 
 def norm(array: Any) -> float:

@@ -117,10 +117,25 @@ def _untuned() -> Iterator[OperationRow]:
         group="max_pool",
     )
     # One image: a call is short, what it costs besides the arithmetic counts.
-    yield from convolution("batch1", (1, 32, 32, 16), (3, 3), 16, padding=1)
-    yield from convolution("batch1", (1, 56, 56, 64), (3, 3), 64, padding=1)
-    yield from convolution("batch1", (1, 28, 28, 64), (3, 3), 64, op="depthwise_conv", padding=1)
-    yield from expand("batch1", "max_pool", [(1, 56, 56, 64)], {"window": 2}, label="max_pool")
+    for x in ((1, 32, 32, 16), (1, 56, 56, 64)):
+        yield from convolution("batch1", x, (3, 3), x[-1], group="conv3x3-untuned", padding=1)
+    yield from convolution(
+        "batch1",
+        (1, 28, 28, 64),
+        (3, 3),
+        64,
+        op="depthwise_conv",
+        group="depthwise3x3",
+        padding=1,
+    )
+    yield from expand(
+        "batch1",
+        "max_pool",
+        [(1, 56, 56, 64)],
+        {"window": 2},
+        label="max_pool",
+        group="max_pool",
+    )
 
 
 def _pools() -> Iterator[OperationRow]:

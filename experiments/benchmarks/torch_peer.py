@@ -16,6 +16,7 @@ from experiments.benchmarks.program import (
     MOMENTUM,
     Program,
     cotangent,
+    gradient_norms,
     images_and_labels,
     norm,
     operation_arrays,
@@ -148,8 +149,12 @@ def _network(row: NetworkRow, dtype: str) -> Program:
         optimiser.step()
         return loss
 
-    loss = step()
-    return program(step, [] if row.network in networks.RANDOM else [loss])
+    made = program(step, [step()])
+    momenta = [optimiser.state[p]["momentum_buffer"] for p in module.parameters()]
+    made.fingerprint += gradient_norms(m.double().cpu().numpy() for m in momenta)
+    if row.network in networks.RANDOM:
+        made.fingerprint = []
+    return made
 
 
 # Settings of jaxcnn as arguments of PyTorch -------------------------------------------------------

@@ -140,9 +140,11 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
             return depthwise.correlate
         return grouped.correlate if groups <= grouped.MAX_GROUPS else plain.correlate
     if phases.applies(sliding):
-        if sliding.fast_convolutions and d >= 16 and phases.number(sliding) <= 8:
+        count = phases.number(sliding)
+        if sliding.fast_convolutions and d >= 16 and count <= 8:
             return phases.correlate
-        if sliding.fast_convolutions or d < 32:
+        # XLA's own default is the faster for many channels, as long as the zeros are not too many.
+        if sliding.fast_convolutions or d < 32 or count > 16:
             return phases.correlate_together
     if len(window) == 3:
         return _by_slices

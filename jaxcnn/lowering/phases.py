@@ -73,20 +73,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
 
 def correlate_together(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """One convolution, with a kernel as wide as all phases reach and the phases as channels."""
-    count, phases = _count(x, kernel, sliding), _phases(kernel, sliding)
-    reach = [
-        (min(p.start for p in axis if p.taps), max(p.end for p in axis if p.taps))
-        for axis in phases
-    ]
-    kernels = []
-    for phase in itertools.product(*phases):
-        config = [
-            (p.start - start, end - p.end, p.dilation - 1) if p.taps else (0, end - start, 0)
-            for p, (start, end) in zip(phase, reach, strict=True)
-        ]
-        taps = _taps(kernel, phase)
-        kernels.append(lax.pad(taps, jnp.zeros((), kernel.dtype), [*config, *[(0, 0, 0)] * 2]))
-    joined = jnp.concatenate(kernels, -1)
+    count, reach = _count(x, kernel, sliding), _reach(kernel, sliding)
     together = replace(
         _undilated(sliding),
         padding=tuple(
@@ -94,9 +81,41 @@ def correlate_together(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
             for (start, end), m, h in zip(reach, count, x.shape[1:-1], strict=True)
         ),
     )
-    y = plain.correlate(x, joined, sliding=together)
-    y = y.reshape(*y.shape[:-1], len(kernels), kernel.shape[-1])
-    return _interleaved(y, x, kernel, sliding)
+    y = plain.correlate(x, _joined(kernel, reach, sliding), sliding=together)
+    parts = y.reshape(*y.shape[:-1], number(sliding), kernel.shape[-1])
+    return _interleaved(parts, x, kernel, sliding)
+
+
+def _reach(kernel: Array, sliding: Sliding) -> list[tuple[int, int]]:
+    """Of every axis, from which element of x to before which the phases of place 0 read."""
+    return [
+        (-(low // s), (s - 1 - low + (k - 1) * e) // s + 1)
+        for k, s, e, (low, _) in zip(
+            kernel.shape[:-2], sliding.input_dilation, sliding.dilation, sliding.padding,
+            strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _joined(kernel: Array, reach: Sequence[tuple[int, int]], sliding: Sliding) -> Array:
+    """The kernels of all phases: kh kw c d → qh qw c (s s d).
+
+    Phase r reads element q with tap u = q·s + low − r of the dilated kernel, if it has one. With
+    zeros around it, the taps of an element are s neighbours, those of the last phase first.
+    """
+    axes, *_, c, d = len(reach), *kernel.shape
+    strides, config, split = sliding.input_dilation, [], []
+    for k, s, e, (low, _), (start, end) in zip(
+        kernel.shape[:-2], strides, sliding.dilation, sliding.padding, reach, strict=True
+    ):
+        before = s - 1 - low - start * s
+        whole = (end - start) * s
+        config.append((before, whole - before - (k - 1) * e - 1, e - 1))
+        split += [end - start, s]
+    filled = lax.pad(kernel, jnp.zeros((), kernel.dtype), [*config, (0, 0, 0), (0, 0, 0)])
+    order = [*range(0, 2 * axes, 2), 2 * axes, *range(1, 2 * axes, 2), 2 * axes + 1]
+    phases = jnp.flip(filled.reshape(*split, c, d), range(1, 2 * axes, 2)).transpose(order)
+    return phases.reshape(*split[::2], c, number(sliding) * d)
 
 
 def _phases(kernel: Array, sliding: Sliding) -> list[list[Phase]]:

@@ -3,10 +3,11 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from experiments import benchmark
-from experiments.benchmarks import bars, measure, peers, report, rows
+from experiments.benchmarks import bars, measure, peers, program, report, rows
 from experiments.benchmarks.results import Results, RowResult, read, spread
 from experiments.benchmarks.row import OperationRow
 from experiments.options import UserError
@@ -228,6 +229,31 @@ def test_a_quick_run_has_one_row_of_each_group_and_part():
     chosen = rows.select(["conv*"], quick=True)
     assert len({(row.group, row.part) for row in chosen}) == len(chosen)
     assert {row.group for row in chosen} == {row.group for row in rows.select(["conv*"])}
+
+
+def test_bars_are_for_their_settings_only(capsys):
+    short = row("max_pool", jaxcnn=1, autodiff=1)
+    assert broken(short)
+    others = replace(results_of(short), options={"platform": "gpu"})
+    assert bars.verdicts(others) == []
+    for arguments, sentence in (
+        (["--quick"], "--check needs --pairs of at least 25, and not --quick."),
+        (["--pairs", "3"], "--check needs --pairs of at least 25"),
+        (["--precision", "bfloat16"], "--check needs --precision float32, for which"),
+        (["--platform", "gpu"], "--check needs --platform cpu, for which the bars were set"),
+    ):
+        assert benchmark.main(["--check", "--rows", "smoke/conv/*", *arguments]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_one_image_is_held_to_the_bars_of_its_kind():
+    groups = {found.group for found in rows.select(["batch1/*"])}
+    assert groups == {"conv3x3-untuned", "depthwise3x3", "max_pool"}
+
+
+def test_norms_of_gradients_tell_a_small_one_that_is_missing():
+    gradients = [np.full(100, 1.0), np.full(4, 0.01)]
+    assert program.gradient_norms(gradients) == pytest.approx([10.00002, 10.02])
 
 
 def test_fingerprints_tell_computations_apart():
