@@ -81,8 +81,10 @@ class Checkpoints:
             ) from error
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
         needed = (self.keep + 3) * size + SPARE
-        # Of a run that goes on, checkpoints are there already, and make room for the next.
-        stored = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        # Of a run that goes on, checkpoints are there already, and make room for the next; orbax is
+        # just removing the unfinished ones.
+        whole = [file for step in self.manager.all_steps() for file in self.path(step).rglob("*")]
+        stored = sum(file.stat().st_size for file in whole if file.is_file())
         free = shutil.disk_usage(self.folder).free
         needed = max(needed - stored, 2 * size + SPARE)
         if free < needed:
