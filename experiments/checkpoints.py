@@ -223,8 +223,8 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step of the best checkpoint by validation accuracy, if any has one."""
-        step = self.manager.best_step() if self.manager.all_steps() else None
-        if step is None or self.manager.metrics(step) in (None, {"accuracy": UNJUDGED}):
+        step = self.manager.best_step()
+        if step is None or _accuracy(self.manager.metrics(step)) == UNJUDGED:
             return None
         return step
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.options import TrainOptions, UserError, flag, values
@@ -68,6 +69,18 @@ _COUNTS_BESIDE = {
 _COUNTS_WITH = {"warmup_from": "warmup", "shift_mode": "shift"}
 
 
+def check_beside(name: str, other: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Refuse an option that counts only where another one has one of these values.
+
+    Raises:
+        UserError: it has not.
+    """
+    if value not in allowed:
+        *most, last = map(str, allowed)
+        shown = f"{', '.join(most)} and {last}" if most else last
+        raise UserError(f"{flag(name)} is for {flag(other)} {shown} only.")
+
+
 def check_used(options: TrainOptions, default: TrainOptions) -> None:
     """Refuse an option that differs from the preset's, or the run's, and would not be looked at.
 
@@ -77,10 +90,8 @@ def check_used(options: TrainOptions, default: TrainOptions) -> None:
     found, before = values(options), values(default)
     given = {name for name in found if found[name] != before[name]}
     for name, (other, allowed) in _COUNTS_BESIDE.items():
-        if name in given and found[other] not in allowed:
-            *most, last = map(str, allowed)
-            shown = f"{', '.join(most)} and {last}" if most else last
-            raise UserError(f"{flag(name)} is for {flag(other)} {shown} only.")
+        if name in given:
+            check_beside(name, other, found[other], allowed)
     for name, other in _COUNTS_WITH.items():
         if name in given and found[other] == 0:
             raise UserError(f"{flag(name)} needs {flag(other)} beside it.")

@@ -24,7 +24,7 @@ import tyro
 
 from experiments import data, material, plots, runs, training
 from experiments.checkpoints import Checkpoints
-from experiments.checks import FILES
+from experiments.checks import FILES, check_beside
 from experiments.options import TrainOptions, UserError
 from experiments.recipes import make_recipe
 
@@ -71,8 +71,8 @@ def evaluate(options: EvaluateOptions) -> float:
         UserError: there is no such run, checkpoint or data.
     """
     stored = runs.stored_options(options.run)
-    if options.data_dir is not None and (options.dataset or stored.dataset) not in FILES:
-        raise UserError(f"--data-dir is for --dataset {', '.join(FILES)} only.")
+    if options.data_dir is not None:
+        check_beside("data_dir", "dataset", options.dataset or stored.dataset, FILES)
     params, net_state = load(options.run, stored, options.checkpoint)
     if options.safetensors is not None:
         write_safetensors(options.safetensors, params, net_state, stored)
