@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from generated.forms import problems
+from generated.running import at_most
+from hypothesis import given
 
 import jaxcnn
 from jaxcnn.geometry import parse_geometry
-from jaxcnn.gradcheck import check_gradients, open_primitives
+from jaxcnn.gradcheck import check_gradients, open_primitives, relative_error
 from jaxcnn.lowering import conv, fft
 
 # (input, window, groups, settings): odd sizes, remainders, paddings that differ or cut off.
@@ -56,6 +59,25 @@ def test_each_map_is_the_direct_one(case):
         expected = getattr(conv, name)(*pairs[name], geometry)
         assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10, err_msg=name)
+
+
+def test_generated_problems_have_the_results_of_the_direct_maps(request):
+    @at_most(request, 5, 100)
+    @given(problems("transforms"))
+    def holds(problem):
+        x, kernel, delta, geometry = problem
+
+        def both(x, kernel, delta):
+            pairs = {"correlate": (x, kernel), "input_grad": (delta, kernel)}
+            pairs["kernel_grad"] = (x, delta)
+            return [
+                [getattr(module, name)(*pairs[name], geometry) for name in NAMES]
+                for module in (fft, conv)
+            ]
+
+        assert relative_error(*jax.jit(both)(x, kernel, delta))[0] < 1e-10
+
+    holds()
 
 
 def test_the_three_are_partial_gradients_of_one_form():

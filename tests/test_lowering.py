@@ -6,10 +6,12 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from generated.forms import problems, sliding_of
+from generated.running import at_most
+from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcnn.geometry import Geometry, parse_geometry
+from jaxcnn.geometry import parse_geometry
 from jaxcnn.gradcheck import relative_error
 from jaxcnn.lowering import (
     banded,
@@ -24,18 +26,12 @@ from jaxcnn.lowering import (
 )
 
 
-def by_slices(x, kernel, *, sliding):
-    def flat(x, kernel, sliding):
-        return plain.correlate(x, kernel, sliding=sliding)
-
-    return slices.correlate(x, kernel, sliding=sliding, flat=flat)
+def part(x, kernel, sliding):
+    return plain.correlate(x, kernel, sliding=sliding)
 
 
-def kernel_grad_by_slices(x, delta, *, geometry):
-    def flat(x, delta, geometry):
-        return plain.kernel_grad(x, delta, geometry=geometry)
-
-    return slices.kernel_grad(x, delta, geometry=geometry, flat=flat)
+def part_of_kernel_grad(x, delta, geometry):
+    return plain.kernel_grad(x, delta, geometry=geometry)
 
 
 TOLERANCE = 1e-10
@@ -45,72 +41,20 @@ CORRELATIONS = {
     "pointwise": pointwise.correlate,
     "banded": banded.correlate,
     "depthwise": depthwise.correlate,
-    "grouped": grouped.correlate,
+    "depthwise phases": partial(phases.correlate, alone=depthwise.correlate),
+    "grouped": partial(grouped.correlate, alone=part),
     "phases": phases.correlate,
     "phases together": phases.correlate_together,
-    "slices": by_slices,
+    "slices": partial(slices.correlate, flat=part),
 }
 KERNEL_GRADS = {
     "pointwise": pointwise.kernel_grad,
     "banded": banded.kernel_grad,
     "depthwise": depthwise.kernel_grad,
-    "grouped": grouped.kernel_grad,
+    "grouped": partial(grouped.kernel_grad, alone=part_of_kernel_grad),
     "patches": patches.kernel_grad,
-    "slices": kernel_grad_by_slices,
+    "slices": partial(slices.kernel_grad, flat=part_of_kernel_grad),
 }
-
-
-@st.composite
-def problems(draw, kind):
-    """Arguments that the form takes: maps, kernel, geometry."""
-    axes = 3 if kind == "slices" else draw(st.integers(1, 3))
-    few = st.integers(1, 3)
-
-    def each(choice):
-        return tuple(draw(choice) for _ in range(axes))
-
-    window = (1,) * axes if kind == "pointwise" else each(st.integers(1, 4))
-    stride, input_dilation = each(few), each(few)
-    if kind == "pointwise" and draw(st.booleans()):
-        input_dilation = (1,) * axes
-    elif kind.startswith(("pointwise", "phases")):
-        stride = (1,) * axes
-    dilation = each(few)
-    if kind == "banded":
-        dilation, input_dilation = (*dilation[:-1], 1), (*input_dilation[:-1], 1)
-    groups = draw(st.integers(2, 4)) if kind in ("depthwise", "grouped") else 1
-    channels = few
-    if kind == "chosen":  # by the numbers of channels, too
-        groups, channels = draw(st.sampled_from((1, 1, 2))), st.sampled_from((1, 3, 8, 16, 33))
-    size = each(st.integers(1, 9 if axes < 3 else 5))
-    padding = each(st.tuples(st.integers(-1, 3), st.integers(-1, 3)))
-    try:
-        geometry = parse_geometry(
-            "conv", size, window, stride=stride, padding=padding,
-            dilation=dilation, input_dilation=input_dilation, groups=groups,
-        )  # fmt: skip
-    except ValueError:
-        assume(False)
-        raise
-    assume(all(h + low > 0 and h + high > 0 for h, (low, high) in zip(size, padding, strict=True)))
-    n, c, d = draw(st.integers(1, 6)), draw(channels), draw(channels)
-    numbers = np.random.default_rng(draw(st.integers(0, 99)))
-    x = numbers.standard_normal((n, *size, c * groups))
-    kernel = numbers.standard_normal((*window, c, d * groups))
-    delta = numbers.standard_normal((n, *geometry.output, d * groups))
-    return x, kernel, delta, geometry
-
-
-def sliding_of(geometry: Geometry):
-    names = (
-        "stride", "padding", "dilation", "input_dilation", "groups", "precision",
-        "fast_convolutions",
-    )  # fmt: skip
-    return plain.Sliding(**{name: getattr(geometry, name) for name in names})
-
-
-def at_most(request, everyday, full):
-    return settings(max_examples=full if request.config.getoption("full") else everyday)
 
 
 @pytest.mark.parametrize("kind", CORRELATIONS)
@@ -186,7 +130,7 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
 @pytest.mark.parametrize("kind", [*CORRELATIONS, "patches"])
 def test_a_form_in_a_half_is_rounded_once(kind, dtype):
     """Long sums of numbers of one sign, where every rounding on the way would show."""
-    groups = 4 if kind in ("depthwise", "grouped") else 1
+    groups = 4 if kind.startswith(("depthwise", "grouped")) else 1
     size, window = (12, 13), (1, 1) if kind == "pointwise" else (5, 5)
     numbers = np.random.default_rng(0)
 

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 import jaxcnn as jc
-from jaxcnn.geometry import parse_pool_geometry
-from jaxcnn.lowering import pool
 
 
 def gradient(x, delta=None, **settings):
@@ -93,29 +91,3 @@ def test_a_pass_without_a_gradient_computes_no_switches():
     text = str(jax.make_jaxpr(lambda x: jc.max_pool(x, 2))(jnp.ones((1, 4, 4, 1))))
     assert "reduce_window_max" in text
     assert "u8" not in text
-
-
-@pytest.mark.parametrize(
-    ("spatial", "settings"),
-    [
-        ((7, 6), {"window": 2}),
-        ((9, 8), {"window": 3, "stride": 2, "padding": 1}),
-        ((5, 6), {"window": (3, 2), "stride": (1, 3), "padding": ((1, 1), (0, 1))}),
-        ((11,), {"window": 3, "stride": 2, "dilation": 3, "padding": 3}),
-        ((4, 5, 6), {"window": 2, "stride": 3, "padding": 1}),
-        ((8, 7), {"window": 3, "stride": 2, "ceil_mode": True}),
-        # Both ends of a window at either side of a map of one element: most taps see padding only.
-        ((1, 2), {"window": 2, "stride": 4, "dilation": 3, "padding": (3, 2)}),
-    ],
-)
-def test_the_forms_of_a_maximum_are_equal(spatial, settings):
-    """A CPU's, one axis after the other, and XLA's own reduction over windows."""
-    rng = np.random.default_rng(4)
-    x = rng.standard_normal((2, *spatial, 3))
-    x[rng.random(x.shape) < 0.1] = np.nan
-    x[rng.random(x.shape) < 0.2] = -np.inf
-    named = {"window": 2, "stride": None, "padding": "VALID", "dilation": 1, "ceil_mode": False}
-    geometry = parse_pool_geometry("max_pool", spatial, **(named | settings))
-    by_axis = pool._max_by_axis(jnp.asarray(x), geometry)
-    assert np.array_equal(by_axis, pool._max(jnp.asarray(x), geometry), equal_nan=True)
-    assert np.array_equal(by_axis, jc.max_pool(x, **settings), equal_nan=True)

@@ -107,7 +107,7 @@ def convolution(
     outputs = c if op == "conv_transpose" else channels
     details = "".join(
         f"-{short}{settings[name]}"
-        for name, short in (("stride", "s"), ("groups", "g"))
+        for name, short in (("stride", "s"), ("dilation", "d"), ("groups", "g"))
         if name in settings
     )
     label = f"{'x'.join(map(str, x))}-to-{channels}-{'x'.join(map(str, window))}{details}"

@@ -69,6 +69,9 @@ def _convolutions() -> Iterator[OperationRow]:
     yield from convolution("conv1d", (32, 1024, 16), (9,), 16, padding=4)
     yield from convolution("conv3d", (8, 16, 16, 16, 16), (3, 3, 3), 32, padding=1)
     yield from convolution("grouped", (64, 16, 16, 64), (3, 3), 64, padding=1, groups=4)
+    yield from convolution("grouped", (32, 28, 28, 128), (3, 3), 128, padding=1, groups=32)
+    yield from convolution("grouped", (64, 16, 16, 64), (3, 3), 128, padding=1, stride=2, groups=2)
+    yield from convolution("grouped", (64, 14, 14, 96), (1, 1), 96, groups=3)
 
 
 def _untuned() -> Iterator[OperationRow]:
@@ -97,6 +100,20 @@ def _untuned() -> Iterator[OperationRow]:
             op="depthwise_conv",
             group=f"depthwise{width}x{width}",
             padding=width // 2,
+        )
+    for x, channels, settings in (
+        ((64, 32, 32, 32), 32, {"padding": 1, "stride": 2}),
+        ((64, 14, 14, 64), 64, {"padding": 2, "dilation": 2}),
+        ((64, 14, 14, 64), 128, {"padding": 1}),
+    ):
+        yield from convolution(
+            "depthwise3x3-untuned",
+            x,
+            (3, 3),
+            channels,
+            op="depthwise_conv",
+            group="depthwise3x3",
+            **settings,
         )
     yield from convolution(
         "transposed-untuned",
@@ -150,6 +167,11 @@ def _pools() -> Iterator[OperationRow]:
         label = f"{'x'.join(map(str, x))}-{settings['window']}x{settings['window']}"
         yield from expand("max_pool", "max_pool", [x], settings, label=label)
     yield from expand("max_pool-few", "max_pool", [(128, 28, 28, 6)], two)
+    # Windows that overlap all along, as in spatial pyramids.
+    for k in (5, 13):
+        near = {"window": k, "stride": 1, "padding": k // 2}
+        label = f"16x20x20x64-{k}x{k}-s1"
+        yield from expand("max_pool-wide", "max_pool", [(16, 20, 20, 64)], near, label=label)
     yield from expand("avg_pool", "avg_pool", [(128, 16, 16, 64)], two)
     yield from expand("avg_pool", "avg_pool", [(64, 31, 31, 64)], three, label="64x31x31x64-3x3-s2")
     yield from expand("global_avg_pool", "global_avg_pool", [(128, 8, 8, 128)])

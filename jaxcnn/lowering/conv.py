@@ -137,14 +137,13 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
         return plain.correlate if own else pointwise.correlate
     if groups > 1:
         if depthwise.pays(math.prod(window), inputs, d // groups, groups):
-            return depthwise.correlate
-        return grouped.correlate if groups <= grouped.MAX_GROUPS else plain.correlate
+            by_phases = phases.applies(sliding) and phases.number(sliding) <= phases.FEW
+            return _depthwise_by_phases if by_phases else depthwise.correlate
+        return _by_groups if groups <= grouped.MAX_GROUPS else plain.correlate
     if phases.applies(sliding):
-        count = phases.number(sliding)
-        if sliding.fast_convolutions and d >= 16 and count <= 8:
+        if phases.pay_apart(d, sliding):
             return phases.correlate
-        # XLA's own default is the faster for many channels, as long as the zeros are not too many.
-        if sliding.fast_convolutions or d < 32 or count > 16:
+        if phases.pay_together(d, sliding):
             return phases.correlate_together
     if len(window) == 3:
         return _by_slices
@@ -153,11 +152,20 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
     return plain.correlate
 
 
-def _by_slices(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
-    def flat(x: Array, kernel: Array, sliding: Sliding) -> Array:
-        return correlation_form(kernel.shape, sliding)(x, kernel, sliding=sliding)
+def _depthwise_by_phases(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    return phases.correlate(x, kernel, sliding=sliding, alone=depthwise.correlate)
 
-    return slices.correlate(x, kernel, sliding=sliding, flat=flat)
+
+def _part(x: Array, kernel: Array, sliding: Sliding) -> Array:
+    return correlation_form(kernel.shape, sliding)(x, kernel, sliding=sliding)
+
+
+def _by_slices(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    return slices.correlate(x, kernel, sliding=sliding, flat=_part)
+
+
+def _by_groups(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    return grouped.correlate(x, kernel, sliding=sliding, alone=_part)
 
 
 def _kernel_gradient(x: Array, delta: Array, *, geometry: Geometry) -> Array:
@@ -177,7 +185,7 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
     if groups > 1:
         if depthwise.pays(geometry.taps, c // groups, d // groups, groups):
             return depthwise.kernel_grad
-        return grouped.kernel_grad if groups <= grouped.MAX_GROUPS else plain.kernel_grad
+        return _kernel_grad_by_groups if groups <= grouped.MAX_GROUPS else plain.kernel_grad
     if geometry.axes == 3:
         return _kernel_grad_by_slices
     if banded.pays_for_kernel_grad(c, geometry):
@@ -185,12 +193,17 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
     return patches.kernel_grad if patches.pays(geometry, n, c, d) else plain.kernel_grad
 
 
-def _kernel_grad_by_slices(x: Array, delta: Array, *, geometry: Geometry) -> Array:
-    def flat(x: Array, delta: Array, geometry: Geometry) -> Array:
-        form = kernel_grad_form(x.shape[0], x.shape[-1], delta.shape[-1], geometry)
-        return form(x, delta, geometry=geometry)
+def _part_of_kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
+    form = kernel_grad_form(x.shape[0], x.shape[-1], delta.shape[-1], geometry)
+    return form(x, delta, geometry=geometry)
 
-    return slices.kernel_grad(x, delta, geometry=geometry, flat=flat)
+
+def _kernel_grad_by_slices(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    return slices.kernel_grad(x, delta, geometry=geometry, flat=_part_of_kernel_grad)
+
+
+def _kernel_grad_by_groups(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    return grouped.kernel_grad(x, delta, geometry=geometry, alone=_part_of_kernel_grad)
 
 
 def _rot180(kernel: Array, axes: int) -> Array:

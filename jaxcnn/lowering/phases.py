@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,6 +24,13 @@ from jax import Array, lax
 
 from jaxcnn.lowering import plain
 from jaxcnn.lowering.plain import Sliding
+
+# A convolution for each phase pays if it has channels enough to fill the vector registers, and for
+# few phases: the results of many, interleaved, are copied number by number.
+FEW, CHANNELS = 8, 16
+# Where convolutions are slow, XLA multiplies by zeros the faster if there are so many channels; if
+# there are more phases than this, hardly anything but zeros is left.
+MANY_CHANNELS, ZEROS = 32, 16
 
 
 class Phase(NamedTuple):
@@ -42,7 +49,17 @@ class Phase(NamedTuple):
 
 def applies(sliding: Sliding) -> bool:
     """Whether there are zeros to be left out, and every place is wanted."""
-    return max(sliding.input_dilation) > 1 and set(sliding.stride) == {1} and sliding.groups == 1
+    return max(sliding.input_dilation) > 1 and set(sliding.stride) == {1}
+
+
+def pay_apart(channels: int, sliding: Sliding) -> bool:
+    """Whether every phase had better be a convolution by itself, of so many output channels."""
+    return sliding.fast_convolutions and channels >= CHANNELS and number(sliding) <= FEW
+
+
+def pay_together(channels: int, sliding: Sliding) -> bool:
+    """Whether one convolution of all phases takes less time than the products with zeros."""
+    return sliding.fast_convolutions or channels < MANY_CHANNELS or number(sliding) > ZEROS
 
 
 def number(sliding: Sliding) -> int:
@@ -50,8 +67,14 @@ def number(sliding: Sliding) -> int:
     return math.prod(sliding.input_dilation)
 
 
-def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
-    """A convolution per phase, whose results are interleaved."""
+def correlate(
+    x: Array,
+    kernel: Array,
+    *,
+    sliding: Sliding,
+    alone: Callable[..., Array] = plain.correlate,
+) -> Array:
+    """A convolution per phase, each by `alone`; the results are interleaved."""
     count = _count(x, kernel, sliding)
     parts = []
     for phase in itertools.product(*_phases(kernel, sliding)):
@@ -59,7 +82,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
             shape = (x.shape[0], *count, kernel.shape[-1])
             parts.append(jnp.broadcast_to(jnp.zeros((), x.dtype), shape))
             continue
-        alone = replace(
+        by_itself = replace(
             _undilated(sliding),
             padding=tuple(
                 (-axis.start, m - 1 + axis.end - h)
@@ -67,7 +90,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
             ),
             dilation=tuple(axis.dilation for axis in phase),
         )
-        parts.append(plain.correlate(x, _taps(kernel, phase), sliding=alone))
+        parts.append(alone(x, _taps(kernel, phase), sliding=by_itself))
     return _interleaved(jnp.stack(parts, -2), x, kernel, sliding)
 
 

@@ -1,7 +1,8 @@
 """Maps over pooling windows: maxima with their positions, and the adjoints.
 
-A window's taps are visited in row-major order as strided slices of the whole map, which XLA fuses
-into one pass; for the gradient of a maximum this makes the difference to select-and-scatter.
+A tap is a strided slice of the whole map, and XLA fuses the comparisons of slices into one pass:
+for the gradient of a maximum that makes the difference to select-and-scatter. Maxima are found one
+axis after the other; what switches name is looked up tap by tap, in row-major order.
 """
 
 import functools

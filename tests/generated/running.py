@@ -4,10 +4,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import SearchStrategy
 
 from experiments.case import Case
+
+
+def at_most(request: pytest.FixtureRequest, everyday: int, full: int) -> settings:
+    """So many examples every day, and so many with --full."""
+    return settings(max_examples=full if request.config.getoption("full") else everyday)
 
 
 def for_all(
