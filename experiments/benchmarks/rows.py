@@ -91,28 +91,20 @@ def _untuned() -> Iterator[OperationRow]:
     yield from convolution("conv7x7-untuned", (16, 57, 33, 3), (7, 7), 48, padding=3, stride=2)
     yield from convolution("conv1x1-untuned", (100, 13, 13, 48), (1, 1), 96, group="conv1x1")
     yield from convolution("conv1x1-untuned", (32, 9, 31, 96), (1, 1), 24, group="conv1x1")
-    for width, x in ((3, (100, 13, 21, 48)), (5, (64, 19, 19, 24))):
+    for width, x, channels, settings in (
+        (3, (100, 13, 21, 48), 48, {"padding": 1}),
+        (5, (64, 19, 19, 24), 24, {"padding": 2}),
+        (3, (64, 32, 32, 32), 32, {"padding": 1, "stride": 2}),
+        (3, (64, 14, 14, 64), 64, {"padding": 2, "dilation": 2}),
+        (3, (64, 14, 14, 64), 128, {"padding": 1}),
+    ):
         yield from convolution(
             f"depthwise{width}x{width}-untuned",
             x,
             (width, width),
-            x[-1],
-            op="depthwise_conv",
-            group=f"depthwise{width}x{width}",
-            padding=width // 2,
-        )
-    for x, channels, settings in (
-        ((64, 32, 32, 32), 32, {"padding": 1, "stride": 2}),
-        ((64, 14, 14, 64), 64, {"padding": 2, "dilation": 2}),
-        ((64, 14, 14, 64), 128, {"padding": 1}),
-    ):
-        yield from convolution(
-            "depthwise3x3-untuned",
-            x,
-            (3, 3),
             channels,
             op="depthwise_conv",
-            group="depthwise3x3",
+            group=f"depthwise{width}x{width}",
             **settings,
         )
     yield from convolution(
