@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from generated.forms import problems, sliding_of
+from generated.forms import problems
 from generated.running import at_most
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +63,7 @@ def test_a_form_of_the_correlation_gives_what_the_convolution_gives(kind, reques
     @given(problems(kind))
     def holds(problem):
         x, kernel, _, geometry = problem
-        sliding = sliding_of(geometry)
+        sliding = plain.Sliding.of(geometry)
 
         def both(x, kernel):
             forms = CORRELATIONS[kind], plain.correlate
@@ -104,7 +104,7 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
     def holds(problem):
         x, kernel, delta, geometry = problem
         geometry = replace(geometry, fast_convolutions=fast)
-        sliding = sliding_of(geometry)
+        sliding = plain.Sliding.of(geometry)
         form = conv.correlation_form(kernel.shape, sliding)
         gradient = conv.kernel_grad_form(len(x), x.shape[-1], delta.shape[-1], geometry)
         seen.update((form.__module__, gradient.__module__))
@@ -144,7 +144,7 @@ def test_a_form_in_a_half_is_rounded_once(kind, dtype):
     delta = draw(2, *geometry.output, 3 * groups)
     found, exact = [], []
     for forms, other, settings_ in (
-        (CORRELATIONS, kernel, {"sliding": sliding_of(geometry)}),
+        (CORRELATIONS, kernel, {"sliding": plain.Sliding.of(geometry)}),
         (KERNEL_GRADS, delta, {"geometry": geometry}),
     ):
         if kind in forms:

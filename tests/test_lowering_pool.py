@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generated.forms import poolings
+from generated.forms import poolings, with_ties
 from generated.running import at_most
 from hypothesis import example, given
 
@@ -16,10 +16,7 @@ from jaxcnn.lowering import pool, sums
 def problem(size, **settings):
     """Maps with ties, infinities and no numbers; the geometry."""
     named = {"stride": None, "padding": "VALID", "dilation": 1, "ceil_mode": False}
-    numbers = np.random.default_rng(4)
-    x = numbers.integers(-3, 4, (2, *size, 3)).astype(float)
-    x[numbers.random(x.shape) < 0.1] = np.nan
-    x[numbers.random(x.shape) < 0.2] = -np.inf
+    x = with_ties(np.random.default_rng(4), (2, *size, 3))
     return x, parse_pool_geometry("max_pool", size, **(named | settings))
 
 

@@ -50,15 +50,7 @@ def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """x ⋆ k: n h w c, kh kw c/g d → n p q d."""
     if geometry.method == "fft":
         return fft.correlate(x, kernel, geometry)
-    sliding = Sliding(
-        stride=geometry.stride,
-        padding=geometry.padding,
-        dilation=geometry.dilation,
-        input_dilation=geometry.input_dilation,
-        groups=geometry.groups,
-        precision=geometry.precision,
-        fast_convolutions=geometry.fast_convolutions,
-    )
+    sliding = Sliding.of(geometry)
 
     def forward(x: Array, kernel: Array) -> Array:
         return _correlation(x, kernel, sliding)

@@ -6,17 +6,13 @@ apart it also leaves the batch an axis of its own, so that a batch spread over d
 gathered.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.plain import Sliding
-
-Correlation = Callable[[Array, Array, Sliding], Array]
-KernelGrad = Callable[[Array, Array, Geometry], Array]
+from jaxcnn.lowering.plain import Correlation, KernelGrad, Sliding
 
 # Beyond so many groups it is one convolution again: the program would be long.
 MAX_GROUPS = 64

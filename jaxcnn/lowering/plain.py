@@ -4,6 +4,7 @@ That is batch, space, channels for the maps, and space, channels in, channels ou
 all layouts XLA's CPU backend knows it best, and GPU libraries know it too.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,24 @@ class Sliding:
     groups: int
     precision: Any
     fast_convolutions: bool
+
+    @classmethod
+    def of(cls, geometry: Geometry) -> "Sliding":
+        """As the kernel of that geometry does, forwards."""
+        return cls(
+            stride=geometry.stride,
+            padding=geometry.padding,
+            dilation=geometry.dilation,
+            input_dilation=geometry.input_dilation,
+            groups=geometry.groups,
+            precision=geometry.precision,
+            fast_convolutions=geometry.fast_convolutions,
+        )
+
+
+# What a form leaves to another one: of each group, of each slice of a volume.
+Correlation = Callable[[Array, Array, Sliding], Array]
+KernelGrad = Callable[[Array, Array, Geometry], Array]
 
 
 def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:

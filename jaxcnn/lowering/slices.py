@@ -7,7 +7,6 @@ along the first axis are examples:
     x'[(n p), h, w, (a c)] = x[n, p·s + a·e, h, w, c],    k'[…, (a c), d] = k[a, …, c, d]
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,10 +15,8 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.places import pad
-from jaxcnn.lowering.plain import Sliding
+from jaxcnn.lowering.plain import Correlation, KernelGrad, Sliding
 
-Correlation = Callable[[Array, Array, Sliding], Array]
-KernelGrad = Callable[[Array, Array, Geometry], Array]
 Static = TypeVar("Static", Sliding, Geometry)
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from generated.geometry import Draw
 from jaxcnn.geometry import Geometry, parse_geometry, parse_pool_geometry
-from jaxcnn.lowering.plain import Sliding
 
 Problem = tuple[np.ndarray, np.ndarray, np.ndarray, Geometry]
 
@@ -56,18 +55,17 @@ def problems(draw: Draw, kind: str) -> Problem:
     return x, kernel, delta, geometry
 
 
-def sliding_of(geometry: Geometry) -> Sliding:
-    """How the kernel of that geometry slides."""
-    names = (
-        "stride", "padding", "dilation", "input_dilation", "groups", "precision",
-        "fast_convolutions",
-    )  # fmt: skip
-    return Sliding(**{name: getattr(geometry, name) for name in names})
+def with_ties(numbers: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Few values, so that maxima tie, some of them infinite and some no numbers."""
+    x = numbers.integers(-3, 4, shape).astype(float)
+    x[numbers.random(shape) < 0.1] = np.nan
+    x[numbers.random(shape) < 0.2] = -np.inf
+    return x
 
 
 @st.composite
 def poolings(draw: Draw) -> tuple[np.ndarray, Geometry]:
-    """Maps of few values, so that maxima tie, some infinite or no numbers; windows on them."""
+    """Maps with ties, infinities and no numbers; windows on them."""
     axes = draw(st.integers(1, 3))
 
     def each(low: int, high: int) -> tuple[Any, ...]:
@@ -84,8 +82,5 @@ def poolings(draw: Draw) -> tuple[np.ndarray, Geometry]:
         assume(False)
         raise
     numbers = np.random.default_rng(draw(st.integers(0, 99)))
-    x = numbers.integers(-3, 4, (draw(st.integers(1, 3)), *size, draw(st.sampled_from((1, 3, 9)))))
-    x = x.astype(float)
-    for value, share in ((np.nan, 0.05), (-np.inf, 0.2)):
-        x[numbers.random(x.shape) < share] = value
-    return x, geometry
+    shape = (draw(st.integers(1, 3)), *size, draw(st.sampled_from((1, 3, 9))))
+    return with_ties(numbers, shape), geometry
