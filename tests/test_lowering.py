@@ -18,6 +18,7 @@ from jaxcnn.lowering import (
     conv,
     depthwise,
     grouped,
+    parts,
     patches,
     phases,
     plain,
@@ -52,6 +53,7 @@ KERNEL_GRADS = {
     "banded": banded.kernel_grad,
     "depthwise": depthwise.kernel_grad,
     "grouped": partial(grouped.kernel_grad, alone=part_of_kernel_grad),
+    "parts": parts.kernel_grad,
     "patches": patches.kernel_grad,
     "slices": partial(slices.kernel_grad, flat=part_of_kernel_grad),
 }
@@ -88,6 +90,9 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(depthwise, "BYTES", size)
             patch.setattr(patches, "BYTES", size)  # blocks of one row, of some, of all
+            patch.setattr(parts, "BYTES", 4 * size)  # one image at a time, some, all
+            patch.setattr(parts, "MIN_IMAGES", 1)
+            patch.setattr(parts, "MIN_PLACES", 1)
             patch.setattr(pointwise, "PLACES", size)  # a sum in parts, or in one
             assert relative_error(*jax.jit(both)(x, delta))[0] < TOLERANCE
 
@@ -127,9 +132,11 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
 
 @pytest.mark.sampled(5)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("kind", [*CORRELATIONS, "patches"])
-def test_a_form_in_a_half_is_rounded_once(kind, dtype):
+@pytest.mark.parametrize("kind", [*CORRELATIONS, "parts", "patches"])
+def test_a_form_in_a_half_is_rounded_once(kind, dtype, monkeypatch):
     """Long sums of numbers of one sign, where every rounding on the way would show."""
+    for name in ("BYTES", "MIN_IMAGES", "MIN_PLACES"):
+        monkeypatch.setattr(parts, name, 1)
     groups = 4 if kind.startswith(("depthwise", "grouped")) else 1
     size, window = (12, 13), (1, 1) if kind == "pointwise" else (5, 5)
     numbers = np.random.default_rng(0)

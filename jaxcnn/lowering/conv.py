@@ -10,6 +10,7 @@ a CPU it depends on the shapes, and there are other forms beside it:
   phases      zeros between the elements (strides, transposed): without multiplying by them
   slices      three axes of space: two, with the depth of the window as channels
   patches     kernel gradients where convolutions are slow: patches of some rows, times δ
+  parts       other kernel gradients: some images at a time
 
 Fourier transforms (`fft`) take their place, everywhere, if `method` says so.
 
@@ -33,6 +34,7 @@ from jaxcnn.lowering import (
     depthwise,
     fft,
     grouped,
+    parts,
     patches,
     phases,
     plain,
@@ -182,7 +184,9 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
         return _kernel_grad_by_slices
     if banded.pays_for_kernel_grad(c, geometry):
         return banded.kernel_grad
-    return patches.kernel_grad if patches.pays(geometry, n, c, d) else plain.kernel_grad
+    if patches.pays(geometry, n, c, d):
+        return patches.kernel_grad
+    return parts.kernel_grad if parts.pays(n, c, geometry) else plain.kernel_grad
 
 
 def _part_of_kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:

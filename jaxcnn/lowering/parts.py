@@ -1,0 +1,57 @@
+"""The kernel gradient as a sum over parts of the batch, each of some images.
+
+As a convolution it has the images as channels, so the map is transposed: numbers that were side by
+side come to lie far apart. Of a few images at a time that happens in the cache. And XLA's CPU
+backend does not compute a map again while it transposes it: what a loop reads has to be there. Into
+a single transposition it puts all that the map is made of, normalisation, activation and the sums
+of the residual blocks before it, number by number.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxcnn.geometry import Geometry
+from jaxcnn.lowering import plain
+from jaxcnn.lowering.precision import accumulator, widen
+from jaxcnn.lowering.sharding import vary_together
+
+# Of the map, transposed at a time: a second-level cache. What is no larger is taken as it is.
+BYTES = 2**20
+# Fewer images are too few channels of the convolution, and sums over fewer places too short.
+MIN_IMAGES, MIN_PLACES = 16, 2**12
+# For larger windows the products take so long that the transposition does not matter.
+MAX_TAPS = 25
+
+
+def pays(images: int, channels: int, geometry: Geometry) -> bool:
+    """Whether the map is large, and divides into parts of images enough."""
+    return geometry.taps <= MAX_TAPS and _images(images, channels, geometry) < images
+
+
+def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    """w = Σ over parts of x ⋆ dilate(δ): n h w c, n p q d → kh kw c d."""
+    n, c, d = x.shape[0], x.shape[-1], delta.shape[-1]
+    images = _images(n, c, geometry)
+    # As far apart as possible, so that a batch spread over devices stays where it is.
+    x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
+
+    def add(i: Array, total: Array) -> Array:
+        part = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, delta))
+        return total + plain.kernel_grad(*map(widen, part), geometry=geometry)
+
+    zero = jnp.zeros((*geometry.window, c, d), accumulator(x.dtype))
+    x, delta, zero = vary_together(x, delta, zero)
+    return lax.fori_loop(0, n // images, add, zero).astype(x.dtype)
+
+
+def _images(n: int, c: int, geometry: Geometry) -> int:
+    """How many images are taken together, the same number of every device's; all if all fit."""
+    size = 4 * math.prod(geometry.input) * c
+    devices = math.gcd(n, jax.device_count())
+    own = n // devices
+    least = max(MIN_IMAGES, MIN_PLACES // math.prod(geometry.output), BYTES // size)
+    parts = (m for m in range(least, own // 2 + 1) if own % m == 0)
+    return devices * next(parts, own)
