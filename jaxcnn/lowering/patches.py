@@ -21,8 +21,10 @@ from jaxcnn.lowering.sharding import vary_together
 BYTES = 3 * 2**19
 # Of the patches of a row of the kernel: a product of fewer would leave processors idle.
 MIN_COLUMNS = 16
-# With fewer products per element of a patch, writing the patches takes longer than it saves.
-MIN_CHANNELS, MIN_PATCH = 16, 16
+# With so many filters, a vector register, a convolution is as fast as writing the patches.
+REGISTER = 16
+# Smaller patches than this are not worth their writing either.
+MIN_PATCH = 16
 FEW_IMAGES = 2
 
 
@@ -31,11 +33,8 @@ def pays(geometry: Geometry, images: int, inputs: int, outputs: int) -> bool:
 
     They never are fast for one image or two: these are the channels of that convolution.
     """
-    return (
-        (images <= FEW_IMAGES or not geometry.fast_convolutions)
-        and outputs >= MIN_CHANNELS
-        and geometry.taps * inputs >= MIN_PATCH
-    )
+    slow = not geometry.fast_convolutions and outputs > REGISTER
+    return (images <= FEW_IMAGES or slow) and geometry.taps * inputs >= MIN_PATCH
 
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
