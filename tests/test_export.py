@@ -129,7 +129,7 @@ def norm(x):
     return jaxcnn.batch_norm(x)[0]
 
 
-MAPS, KERNEL = (2, 8, 8, 4), (3, 3, 4, 6)
+MAPS, KERNEL = (4, 8, 8, 4), (3, 3, 4, 6)
 # A product for each row of a kernel of 3 × 3.
 PATCHES = {"convolution": 2, "while": 1, "dot_general": 3, "dynamic_slice": 2}
 # The same form everywhere, unless a platform has been measured to want another one: see
@@ -151,8 +151,9 @@ FORMS = [
     ),
     form(gradients(grouped), MAPS, (1, 1, 2, 6), cpu={"dot_general": 6}, convolution=3),
     form(gradients(pointwise), MAPS, (1, 1, 4, 6), cpu={"dot_general": 3}, convolution=3),
-    # A loop over the rows, each of which is a product of matrices.
-    form(gradients(conv), (2, 8, 8, 16), (3, 3, 16, 32), cpu=PATCHES, convolution=3),
+    # A loop over the rows, each of which is a product of matrices; of few images always.
+    form(gradients(conv), (2, 8, 8, 8), (3, 3, 8, 6), cpu=PATCHES, convolution=3),
+    form(gradients(conv), (4, 8, 8, 16), (3, 3, 16, 32), cpu=PATCHES, convolution=3),
     form(transposed, MAPS, (3, 3, 6, 4), convolution=1),
     form(gradients(transposed), MAPS, (3, 3, 6, 4), convolution=3),
     # A maximum alone is one reduction, or elementwise where a convolution gains nothing by it;
