@@ -75,6 +75,7 @@ def expand(
     parts: Sequence[str] = ("forward", "all"),
     label: str | None = None,
     classes: int = 0,
+    pairs: int | None = None,
 ) -> Iterator[OperationRow]:
     """One operation at one set of arguments: a row for each part."""
     for part in parts:
@@ -87,6 +88,7 @@ def expand(
             shapes=tuple(shapes),
             settings=settings or {},
             classes=classes,
+            pairs=pairs,
         )
 
 
@@ -98,6 +100,7 @@ def convolution(
     *,
     op: str = "conv",
     group: str | None = None,
+    pairs: int | None = None,
     **settings: Any,
 ) -> Iterator[OperationRow]:
     """A convolution of maps x to so many channels; all four parts."""
@@ -112,7 +115,7 @@ def convolution(
     )
     label = f"{'x'.join(map(str, x))}-to-{channels}-{'x'.join(map(str, window))}{details}"
     shapes = (x, (*window, inputs, outputs))
-    return expand(family, op, shapes, settings, group=group, parts=PARTS, label=label)
+    return expand(family, op, shapes, settings, group=group, parts=PARTS, label=label, pairs=pairs)
 
 
 def training(name: str, network: str, images: Shape, *, group: str, **more: Any) -> NetworkRow:
