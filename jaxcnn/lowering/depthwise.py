@@ -13,10 +13,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import every, pad, together
+from jaxcnn.lowering.places import every, pad, sum_over_parts, together
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.sharding import vary_together
 
 # Beyond so many products per element the program would be long, and a convolution loses less.
 MAX_TAPS = 128
@@ -80,22 +79,19 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     """As many filters as channels: n h w c, n p q c → taps c, a few images at a time.
 
-    Every tap goes over both maps once more, so they had better stay in the cache. The images taken
-    together are as far apart as possible, so that a batch spread over devices stays where it is.
+    Every tap goes over both maps once more, so they had better stay in the cache.
     """
     n, x, delta = x.shape[0], widen(x), widen(delta)
     size = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
     images = together(n, BYTES // size)
     if images == n:
         return _over_images(x, delta, geometry)
-    x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
 
-    def add(i: Array, total: Array) -> Array:
-        some, of_delta = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, delta))
-        return total + _over_images(some, of_delta, geometry)
+    def of_part(x: Array, delta: Array) -> Array:
+        return _over_images(x, delta, geometry)
 
-    x, delta, zero = vary_together(x, delta, jnp.zeros((geometry.taps, x.shape[-1]), x.dtype))
-    return lax.fori_loop(0, n // images, add, zero)
+    zero = jnp.zeros((geometry.taps, x.shape[-1]), x.dtype)
+    return sum_over_parts(of_part, zero, x, delta, images=images)
 
 
 def _over_images(x: Array, delta: Array, geometry: Geometry) -> Array:

@@ -11,12 +11,12 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import plain
+from jaxcnn.lowering.places import sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
-from jaxcnn.lowering.sharding import vary_together
 
 # Of the map, transposed at a time: a second-level cache. What is no larger is taken as it is.
 BYTES = 2**20
@@ -35,16 +35,12 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over parts of x ⋆ dilate(δ): n h w c, n p q d → kh kw c d."""
     n, c, d = x.shape[0], x.shape[-1], delta.shape[-1]
     images = _images(n, c, geometry)
-    # As far apart as possible, so that a batch spread over devices stays where it is.
-    x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
 
-    def add(i: Array, total: Array) -> Array:
-        part = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, delta))
-        return total + plain.kernel_grad(*map(widen, part), geometry=geometry)
+    def of_part(x: Array, delta: Array) -> Array:
+        return plain.kernel_grad(widen(x), widen(delta), geometry=geometry)
 
     zero = jnp.zeros((*geometry.window, c, d), accumulator(x.dtype))
-    x, delta, zero = vary_together(x, delta, zero)
-    return lax.fori_loop(0, n // images, add, zero).astype(x.dtype)
+    return sum_over_parts(of_part, zero, x, delta, images=images).astype(x.dtype)
 
 
 def _images(n: int, c: int, geometry: Geometry) -> int:

@@ -14,6 +14,7 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Precision
 from jaxcnn.lowering.precision import accumulator
+from jaxcnn.lowering.sharding import vary_together
 
 
 def pad(
@@ -61,6 +62,24 @@ def together(n: int, most: int) -> int:
     """
     devices = math.gcd(n, jax.device_count())
     return devices * largest_divisor(n // devices, most)
+
+
+def sum_over_parts(
+    form: Callable[[Array, Array], Array], zero: Array, x: Array, delta: Array, *, images: int
+) -> Array:
+    """Σ form(some images of x, those of δ), so many at a time, each as far apart as possible.
+
+    So a batch that is spread over devices stays where it is.
+    """
+    count = x.shape[0] // images
+    x, delta = (a.reshape(images, count, *a.shape[1:]) for a in (x, delta))
+    x, delta, zero = vary_together(x, delta, zero)  # what a loop carries keeps its type
+
+    def add(i: Array, total: Array) -> Array:
+        part = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, delta))
+        return total + form(*part)
+
+    return lax.fori_loop(0, count, add, zero)
 
 
 @partial(jax.jit, static_argnames=("cpu", "default", "sliding", "geometry"))
