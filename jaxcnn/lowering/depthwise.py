@@ -7,6 +7,7 @@ here mixes channels or, but for the kernel gradient, examples; so sharded maps s
 
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -86,11 +87,8 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     images = together(n, BYTES // size)
     if images == n:
         return _over_images(x, delta, geometry)
-
-    def of_part(x: Array, delta: Array) -> Array:
-        return _over_images(x, delta, geometry)
-
     zero = jnp.zeros((geometry.taps, x.shape[-1]), x.dtype)
+    of_part = partial(_over_images, geometry=geometry)
     return sum_over_parts(of_part, zero, x, delta, images=images)
 
 

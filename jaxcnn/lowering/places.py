@@ -1,6 +1,7 @@
-"""What the forms of convolutions and poolings are made of: zeros around maps, every so-manieth
+"""What the forms of convolutions and poolings are made of.
 
-place, sums over places, images taken together, and the choice between two forms.
+Zeros around maps, every so-manieth place, sums over places and over parts of the batch, images
+taken together, and the choice between two forms.
 """
 
 import math
