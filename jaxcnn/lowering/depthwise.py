@@ -7,11 +7,13 @@ here mixes channels or, but for the kernel gradient, examples; so sharded maps s
 
 import itertools
 import math
-from functools import partial
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.places import every, pad, sum_over_parts, together
@@ -22,10 +24,11 @@ from jaxcnn.lowering.precision import widen
 MAX_TAPS = 128
 # With several filters per channel, fewer groups than this leave the vector registers half empty.
 SIDE_BY_SIDE = 8
-# The kernel gradient adds so many rows element by element before it sums over what is left; fewer
-# where there are more taps, or the program would be long.
-ROWS, PRODUCTS = 16, 200
-# Bytes of both maps at a time. Less than that, and the loop costs more than the cache saves.
+# The kernel gradient adds so many rows element by element, or all of twice as many; fewer where
+# there are more taps, or the program would be long.
+ROWS, PRODUCTS = 8, 200
+# Bytes of the sums over rows, and of maps copied for them, at a time: what is larger the system
+# hands out anew in every call.
 BYTES = 4 * 2**20
 
 
@@ -78,13 +81,18 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 
 
 def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
-    """As many filters as channels: n h w c, n p q c → taps c, a few images at a time.
-
-    Every tap goes over both maps once more, so they had better stay in the cache.
-    """
+    """As many filters as channels: n h w c, n p q c → taps c, a few images at a time."""
     n, x, delta = x.shape[0], widen(x), widen(delta)
-    size = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
-    images = together(n, BYTES // size)
+    # A map with zeros between its elements is written out, and so is one under a large window:
+    # there would be too many rows at its edges. Any other is read where it lies.
+    if math.prod(geometry.input_dilation) > 1 or geometry.taps * ROWS > PRODUCTS:
+        x, none = pad(x, geometry.padding, geometry.input_dilation), (1,) * geometry.axes
+        around = ((0, 0),) * geometry.axes
+        geometry = replace(geometry, input=x.shape[1:-1], padding=around, input_dilation=none)
+    per_image = sum(rows.count for rows in _rows(geometry)) * math.prod(delta.shape[2:])
+    sums = geometry.taps * per_image * x.dtype.itemsize
+    maps = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
+    images = n if n * sums <= BYTES else together(n, BYTES // max(maps, sums))
     if images == n:
         return _over_images(x, delta, geometry)
     zero = jnp.zeros((geometry.taps, x.shape[-1]), x.dtype)
@@ -92,55 +100,107 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     return sum_over_parts(of_part, zero, x, delta, images=images)
 
 
-def _over_images(x: Array, delta: Array, geometry: Geometry) -> Array:
-    """The same of all these images at once.
+class _Rows(NamedTuple):
+    """Rows of δ that are added element by element: these, those so many rows further, ….
 
-    Rows of the same residue modulo `ROWS` are added element by element, since XLA's sums over all
-    but the last axis are several times slower than its elementwise loops; the last rows are filled
-    up with zeros. What is left, a sixteenth, is halved along the other axes and summed.
+    That is the sum of as many rows as `first` has, `count` times.
     """
-    stride, dilation = geometry.stride, geometry.dilation
-    rows = min(ROWS, geometry.output[0], max(4, PRODUCTS // geometry.taps))
-    blocks = -(-geometry.output[0] // rows)
-    count = (blocks * rows, *geometry.output[1:])
-    wide = pad(delta, [(0, more - p) for more, p in zip(count, geometry.output, strict=True)])
-    # Just as much of the padded map as the windows read.
-    reach = [
-        (k - 1) * d + (p - 1) * s + 1
-        for k, d, p, s in zip(geometry.window, dilation, count, stride, strict=True)
-    ]
-    padding = [
-        (low, size - low - h)
-        for (low, _), size, h in zip(geometry.padding, reach, geometry.dilated_input, strict=True)
-    ]
-    maps = pad(x, padding, geometry.input_dilation)
-    count, steps = (blocks, *geometry.output[1:]), (rows * stride[0], *stride[1:])
+
+    first: Sequence[int]
+    step: int = 1
+    count: int = 1
+
+
+def _rows(geometry: Geometry) -> list[_Rows]:
+    """All rows of δ: at once if they are few, or else so many at a time.
+
+    Rows for which some tap lies beyond the map, and those left over, are taken one by one.
+    """
+    most = max(ROWS // 2, min(ROWS, PRODUCTS // geometry.taps))
+    size, p, stride = geometry.input[0], geometry.output[0], geometry.stride[0]
+    if p <= 2 * most:
+        return [_Rows(range(p))]
+    low, reach = geometry.padding[0][0], (geometry.window[0] - 1) * geometry.dilation[0]
+    start = max(0, -(-low // stride))
+    inside = max(0, min(p, (size - 1 + low - reach) // stride + 1) - start)
+    rows = min(range(most // 2, most + 1), key=lambda rows: (inside % rows, -rows))
+    stop = start + inside - inside % rows
+    blocks = [_Rows(range(start, start + rows), rows, inside // rows)] if stop > start else []
+    others = [*range(start), *range(stop, p)]
+    few = (others[i : i + 2 * most] for i in range(0, len(others), 2 * most))
+    return [*blocks, *(_Rows(rows) for rows in few)]
+
+
+def _over_images(x: Array, delta: Array, geometry: Geometry) -> Array:
+    """The same of all these images at once."""
+    sums = [_over_rows(x, delta, geometry, rows) for rows in _rows(geometry)]
+    return sum(sums[1:], sums[0])
+
+
+def _over_rows(x: Array, delta: Array, geometry: Geometry, rows: _Rows) -> Array:
+    """The part of these rows of δ, for all taps in one pass over the maps.
+
+    Rows are added element by element, since XLA's sums over all but the last axis are several times
+    slower than its elementwise loops: they get what is left, a few rows per map and tap. The taps
+    lie side by side within it, so both maps are in the cache while it takes one after the other.
+    """
+    stride, *strides = geometry.stride
+    others = geometry.output[1:]
     sums = []
     for place in itertools.product(*(range(k) for k in geometry.window)):
-        start = [t * d for t, d in zip(place, dilation, strict=True)]
-        products = [
-            every(maps, [start[0] + row * stride[0], *start[1:]], steps, count)
-            * every(
-                wide, [row] + [0] * (geometry.axes - 1), [rows] + [1] * (geometry.axes - 1), count
-            )
-            for row in range(rows)
-        ]
-        sums.append(sum(products[1:], products[0]))
-    total = jnp.stack(sums)  # taps n blocks q c
-    for axis in range(3, total.ndim - 1):
-        total = _halve(total, axis)
-    return total.sum(range(1, total.ndim - 1))
-
-
-def _halve(x: Array, axis: int) -> Array:
-    """The sum along an axis, kept with one element: the second half is added to the first."""
-    while (size := x.shape[axis]) > 1:
-        top = (size + 1) // 2
-        low, high = (
-            lax.slice_in_dim(x, 0, top, axis=axis),
-            lax.slice_in_dim(x, top, size, axis=axis),
+        above, *first = (
+            t * d - low
+            for t, d, (low, _) in zip(place, geometry.dilation, geometry.padding, strict=True)
         )
-        config = [(0, 0, 0)] * x.ndim
-        config[axis] = (0, 2 * top - size, 0)
-        x = low + lax.pad(high, jnp.zeros((), x.dtype), config)
-    return x
+        # Along the other axes, the places of δ whose tap reads the map itself.
+        spans = [
+            _inside(*axis) for axis in zip(first, strides, geometry.input[1:], others, strict=True)
+        ]
+        lows = [start for start, _ in spans]
+        counts = [rows.count, *(stop - start for start, stop in spans)]
+        begin = [low * s + f for low, s, f in zip(lows, strides, first, strict=True)]
+        products = [
+            every(x, [row * stride + above, *begin], [rows.step * stride, *strides], counts)
+            * every(delta, [row, *lows], [rows.step, *(1 for _ in lows)], counts)
+            for row in rows.first
+            if 0 <= row * stride + above < geometry.input[0]
+        ]
+        if not products or not math.prod(counts):
+            sums.append(jnp.zeros((x.shape[0], rows.count, *others, x.shape[-1]), x.dtype))
+            continue
+        edges = [(start, q - stop) for (start, stop), q in zip(spans, others, strict=True)]
+        sums.append(pad(_added(products, place[-1]), [(0, 0), *edges]))
+    total = _side_by_side(iter(sums), geometry.window)
+    total = total.sum(range(total.ndim - 1 - geometry.axes))
+    return total.reshape(geometry.taps, x.shape[-1])
+
+
+def _inside(first: int, stride: int, size: int, count: int) -> tuple[int, int]:
+    """From which place on and up to which first + place • stride lies on the map."""
+    start = min(count, max(0, -(first // stride)))
+    return start, max(start, min(count, (size - 1 - first) // stride + 1))
+
+
+def _added(terms: list[Array], order: int) -> Array:
+    """The sum, in an order of three: for neighbouring taps not the same.
+
+    LLVM makes one piece of code of instructions that are alike in several branches, here taps, and
+    then finds a choice of addresses in the innermost loop, which it does not vectorize any more.
+    """
+    if order % 3 == 0:
+        return reduce(lambda total, term: total + term, terms)
+    if order % 3 == 1:
+        return reduce(lambda total, term: term + total, reversed(terms))
+    half = len(terms) // 2
+    return _added(terms[half:], 0) + _added(terms[:half], 0) if half else terms[0]
+
+
+def _side_by_side(sums: Iterator[Array], window: Sequence[int]) -> Array:
+    """One per tap, along new axes before the channels: n blocks q c → n blocks q kh kw c.
+
+    An axis at a time: XLA fuses no more than eight pieces with the concatenation of them.
+    """
+    if not window:
+        return next(sums)
+    parts = [_side_by_side(sums, window[1:]) for _ in range(window[0])]
+    return jnp.stack(parts, -1 - len(window))
