@@ -50,7 +50,6 @@ CORRELATIONS = {
 }
 KERNEL_GRADS = {
     "pointwise": pointwise.kernel_grad,
-    "banded": banded.kernel_grad,
     "depthwise": depthwise.kernel_grad,
     "grouped": partial(grouped.kernel_grad, alone=part_of_kernel_grad),
     "parts": parts.kernel_grad,
@@ -79,8 +78,8 @@ def test_a_form_of_the_correlation_gives_what_the_convolution_gives(kind, reques
 @pytest.mark.parametrize("kind", KERNEL_GRADS)
 def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, request):
     @at_most(request, 5, 100)
-    @given(problems(kind), st.sampled_from((1, 200, 2**20)))
-    def holds(problem, size):
+    @given(problems(kind), st.sampled_from((1, 200, 2**20)), st.sampled_from((2, 8)))
+    def holds(problem, size, rows):
         x, _, delta, geometry = problem
 
         def both(x, delta):
@@ -89,9 +88,11 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(depthwise, "BYTES", size)
+            patch.setattr(depthwise, "ROWS", rows)  # some rows at a time, or all
             patch.setattr(patches, "BYTES", size)  # blocks of one row, of some, of all
             patch.setattr(parts, "BYTES", 4 * size)  # one image at a time, some, all
             patch.setattr(parts, "MIN_IMAGES", 1)
+            patch.setattr(parts, "SLOW_IMAGES", 1)
             patch.setattr(parts, "MIN_PLACES", 1)
             patch.setattr(pointwise, "PLACES", size)  # a sum in parts, or in one
             assert relative_error(*jax.jit(both)(x, delta))[0] < TOLERANCE

@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.geometry import Geometry
-from jaxcnn.lowering import patches, plain
+from jaxcnn.lowering import plain
 from jaxcnn.lowering.places import pad
 from jaxcnn.lowering.plain import Sliding
 
@@ -41,13 +40,7 @@ def neighbours(c: int, d: int, stride: int) -> int:
     return 4 if min(c, d) <= 2 else 2
 
 
-def pays_for_kernel_grad(c: int, geometry: Geometry) -> bool:
-    """The same for the kernel gradient, where the options leave convolutions slow."""
-    few = 2 if geometry.window[-1] < 5 else 8
-    return _applies(geometry.window, geometry) and c <= few and not geometry.fast_convolutions
-
-
-def _applies(window: Sequence[int], sliding: Sliding | Geometry) -> bool:
+def _applies(window: Sequence[int], sliding: Sliding) -> bool:
     """Whether rows are dense, and windows wide enough for the zeros not to outweigh the taps."""
     dense = sliding.dilation[-1] == sliding.input_dilation[-1] == 1
     return sliding.groups == 1 and dense and window[-1] >= 3
@@ -85,11 +78,6 @@ class Band:
         x = _pad_rows(x, self.low, whole - self.low - self.size)
         return x.reshape(*x.shape[:-2], whole // self.step, self.step * x.shape[-1])
 
-    def outputs(self, delta: Array) -> Array:
-        """… p q d → … p blocks (b d), zeros at the end."""
-        delta = _pad_rows(delta, 0, self.blocks * self.b - self.output)
-        return delta.reshape(*delta.shape[:-2], self.blocks, self.b * delta.shape[-1])
-
     def unblocked(self, y: Array) -> Array:
         """… p blocks (b d) → … p q d."""
         rows = y.reshape(*y.shape[:-2], self.blocks * self.b, y.shape[-1] // self.b)
@@ -107,51 +95,17 @@ class Band:
         shape = (*above, self.taps_of_blocks, self.step * c, self.b * d)
         return jnp.stack(copies, -2).reshape(shape)
 
-    def kernel_grad(self, grad: Array, c: int, d: int) -> Array:
-        """… blocks (step c) (b d) → … kw c d: the transpose of `kernel`, a sum over the copies."""
-        above = grad.shape[:-3]
-        grad = grad.reshape(*above, self.taps_of_blocks * self.step, c, self.b, d)
-        starts = [j * self.stride for j in range(self.b)]
-        parts = [grad[..., a : a + self.taps, :, j, :] for j, a in enumerate(starts)]
-        return sum(parts[1:], parts[0])
-
 
 def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """y = x ⋆ k: n h w c, kh kw c d → n p q d."""
-    (low, high), stride, taps = sliding.padding[-1], sliding.stride[-1], kernel.shape[-3]
-    output = (x.shape[-2] + low + high - taps) // stride + 1
-    b = neighbours(kernel.shape[-2], kernel.shape[-1], stride)
-    band = Band(x.shape[-2], low, taps, stride, output, b)
-    inside = replace(sliding, **_unpadded(sliding))
+    (low, high), apart, taps = sliding.padding[-1], sliding.stride[-1], kernel.shape[-3]
+    output = (x.shape[-2] + low + high - taps) // apart + 1
+    b = neighbours(kernel.shape[-2], kernel.shape[-1], apart)
+    band = Band(x.shape[-2], low, taps, apart, output, b)
+    # Along the last axis neither stride nor padding is left.
+    stride, padding = (*sliding.stride[:-1], 1), (*sliding.padding[:-1], (0, 0))
+    inside = replace(sliding, stride=stride, padding=padding)
     return band.unblocked(plain.correlate(band.maps(x), band.kernel(kernel), sliding=inside))
-
-
-def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
-    """w = x ⋆ dilate(δ): n h w c, n p q d → kh kw c d."""
-    c, d = x.shape[-1], delta.shape[-1]
-    band = Band(
-        geometry.input[-1],
-        geometry.padding[-1][0],
-        geometry.window[-1],
-        geometry.stride[-1],
-        geometry.output[-1],
-        4,
-    )
-    maps, outputs = band.maps(x), band.outputs(delta)
-    inside = replace(
-        geometry,
-        input=(*geometry.input[:-1], maps.shape[-2]),
-        window=(*geometry.window[:-1], band.taps_of_blocks),
-        output=(*geometry.output[:-1], band.blocks),
-        **_unpadded(geometry),
-    )
-    total = patches.kernel_sum(maps, outputs, geometry=inside)
-    return band.kernel_grad(total, c, d).astype(x.dtype)
-
-
-def _unpadded(sliding: Sliding | Geometry) -> dict[str, tuple]:
-    """Along the last axis neither stride nor padding is left."""
-    return {"stride": (*sliding.stride[:-1], 1), "padding": (*sliding.padding[:-1], (0, 0))}
 
 
 def _pad_rows(x: Array, low: int, high: int) -> Array:

@@ -182,11 +182,9 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
         return _kernel_grad_by_groups if groups <= grouped.MAX_GROUPS else plain.kernel_grad
     if geometry.axes == 3:
         return _kernel_grad_by_slices
-    if banded.pays_for_kernel_grad(c, geometry):
-        return banded.kernel_grad
     if patches.pays(geometry, n, c, d):
         return patches.kernel_grad
-    return parts.kernel_grad if parts.pays(n, c, geometry) else plain.kernel_grad
+    return parts.kernel_grad if parts.pays(n, c, d, geometry) else plain.kernel_grad
 
 
 def _part_of_kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:

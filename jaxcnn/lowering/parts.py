@@ -4,7 +4,8 @@ As a convolution it has the images as channels, so the map is transposed: number
 side come to lie far apart. Of a few images at a time that happens in the cache. And XLA's CPU
 backend does not compute a map again while it transposes it: what a loop reads has to be there. Into
 a single transposition it puts all that the map is made of, normalisation, activation and the sums
-of the residual blocks before it, number by number.
+of the residual blocks before it, number by number. With XLA's default options, moreover, every
+image of a convolution with many of them as channels takes more time than one of a few.
 """
 
 import math
@@ -24,17 +25,20 @@ BYTES = 2**20
 MIN_IMAGES, MIN_PLACES = 16, 2**12
 # For larger windows the products take so long that the transposition does not matter.
 MAX_TAPS = 25
+# By default an image takes longer among more than these; with few filters, than twice these.
+SLOW_IMAGES, FEW_FILTERS = 8, 16
 
 
-def pays(images: int, channels: int, geometry: Geometry) -> bool:
+def pays(images: int, channels: int, filters: int, geometry: Geometry) -> bool:
     """Whether the map is large, and divides into parts of images enough."""
-    return geometry.taps <= MAX_TAPS and _images(images, channels, geometry) < images
+    short = geometry.taps <= MAX_TAPS or not geometry.fast_convolutions
+    return short and _images(images, channels, filters, geometry) < images
 
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over parts of x ⋆ dilate(δ): n h w c, n p q d → kh kw c d."""
     n, c, d = x.shape[0], x.shape[-1], delta.shape[-1]
-    images = _images(n, c, geometry)
+    images = _images(n, c, d, geometry)
 
     def of_part(x: Array, delta: Array) -> Array:
         return plain.kernel_grad(widen(x), widen(delta), geometry=geometry)
@@ -43,11 +47,14 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     return sum_over_parts(of_part, zero, x, delta, images=images).astype(x.dtype)
 
 
-def _images(n: int, c: int, geometry: Geometry) -> int:
+def _images(n: int, c: int, d: int, geometry: Geometry) -> int:
     """How many images are taken together, the same number of every device's; all if all fit."""
-    size = 4 * math.prod(geometry.input) * c
     devices = math.gcd(n, jax.device_count())
     own = n // devices
-    least = max(MIN_IMAGES, MIN_PLACES // math.prod(geometry.output), BYTES // size)
+    if geometry.fast_convolutions:
+        size = 4 * math.prod(geometry.input) * c
+        least = max(MIN_IMAGES, MIN_PLACES // math.prod(geometry.output), BYTES // size)
+    else:
+        least = 2 * SLOW_IMAGES if d <= FEW_FILTERS else SLOW_IMAGES
     parts = (m for m in range(least, own // 2 + 1) if own % m == 0)
     return devices * next(parts, own)

@@ -1,9 +1,10 @@
 """The kernel gradient as a product of matrices: the patches of a few rows at a time, times δ.
 
 With its default options XLA's CPU backend takes a kernel gradient, a convolution with a kernel as
-large as the map, two to five times slower than this. All patches at once would be kh·kw copies of
-the map; those of a few rows of a few images stay in the cache. The images taken together are not
-neighbours but as far apart as possible, so that a batch spread over devices stays where it is.
+large as the map, two to five times slower than this if images and channels are many. All patches at
+once would be kh·kw copies of the map; those of a few rows of a few images stay in the cache. The
+images taken together are not neighbours but as far apart as possible, so that a batch spread over
+devices stays where it is.
 """
 
 import itertools
@@ -21,30 +22,30 @@ from jaxcnn.lowering.sharding import vary_together
 BYTES = 3 * 2**19
 # Of the patches of a row of the kernel: a product of fewer would leave processors idle.
 MIN_COLUMNS = 16
-# With so many filters, a vector register, a convolution is as fast as writing the patches.
-REGISTER = 16
+# With no more filters, a vector register, or channels, it is a convolution of some images at a time
+# that is as fast as writing the patches, or faster.
+REGISTER, FEW_CHANNELS = 16, 32
 # Smaller patches than this are not worth their writing either.
 MIN_PATCH = 16
 FEW_IMAGES = 2
 
 
 def pays(geometry: Geometry, images: int, inputs: int, outputs: int) -> bool:
-    """Whether convolutions are slow, and the products worth the patches.
+    """Whether the products are worth the patches.
 
-    They never are fast for one image or two: these are the channels of that convolution.
+    A convolution has the images as channels: with the options it is slow for one image or two.
+    Without, it is slow for many, and for few filters.
     """
-    slow = not geometry.fast_convolutions and outputs > REGISTER
-    return (images <= FEW_IMAGES or slow) and geometry.taps * inputs >= MIN_PATCH
+    if geometry.taps * inputs < MIN_PATCH:
+        return False
+    if images <= FEW_IMAGES:
+        return geometry.fast_convolutions or outputs <= REGISTER
+    return not geometry.fast_convolutions and outputs > REGISTER and inputs > FEW_CHANNELS
 
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over blocks of rows of patches(x)ᵀ δ: n h w c, n p q d → kh kw c d."""
-    return kernel_sum(x, delta, geometry=geometry).astype(x.dtype)
-
-
-def kernel_sum(x: Array, delta: Array, *, geometry: Geometry) -> Array:
-    """The same, not yet rounded to the dtype of x."""
-    n, c, d = x.shape[0], x.shape[-1], delta.shape[-1]
+    dtype, n, c, d = x.dtype, x.shape[0], x.shape[-1], delta.shape[-1]
     images, rows = _block(n, c, geometry, x.dtype.itemsize)
     blocks = -(-geometry.output[0] // rows)
     # Rows at the end that only fill up the last block: zeros in δ.
@@ -69,7 +70,8 @@ def kernel_sum(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     zero = jnp.zeros((geometry.taps * c // columns, *shape), accumulator(x.dtype))
     x, delta, zero = vary_together(x, delta, zero)  # what a loop carries keeps its type
     total = lax.fori_loop(0, n // images * blocks, add, zero)
-    return (total.swapaxes(1, 2) if turned else total).reshape(*geometry.window, c, d)
+    total = total.swapaxes(1, 2) if turned else total
+    return total.reshape(*geometry.window, c, d).astype(dtype)
 
 
 def _columns(c: int, geometry: Geometry) -> int:
