@@ -22,6 +22,8 @@ from jaxcnn.lowering.plain import Sliding
 
 # With more, the products with zeros take as long as the copies that they save.
 MANY_FILTERS = 128
+# Fewer channels than this leave a vector register partly empty.
+REGISTER = 16
 
 
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
@@ -29,7 +31,7 @@ def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
     if not sliding.fast_convolutions:
         few = c * d <= 64
     else:  # such a convolution copies windows first, four channels or more at once
-        few = c * d <= 128 or (c <= 4 and d <= MANY_FILTERS)
+        few = c * d <= 128 or max(c, d) < REGISTER or (c <= 4 and d <= MANY_FILTERS)
     return few and _applies(window, sliding)
 
 
