@@ -89,6 +89,7 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(depthwise, "BYTES", size)
             patch.setattr(depthwise, "ROWS", rows)  # some rows at a time, or all
+            patch.setattr(depthwise, "PRODUCTS", 20 * rows)  # of maps as they lie, or padded
             patch.setattr(patches, "BYTES", size)  # blocks of one row, of some, of all
             patch.setattr(parts, "BYTES", 4 * size)  # one image at a time, some, all
             patch.setattr(parts, "MIN_IMAGES", 1)
