@@ -145,7 +145,8 @@ FORMS = [
     form(gradients(grouped), MAPS, (3, 3, 2, 6), cpu={"convolution": 6}, convolution=3),
     form(gradients(grouped), MAPS, (1, 1, 2, 6), cpu={"dot_general": 6}, convolution=3),
     form(gradients(pointwise), MAPS, (1, 1, 4, 6), cpu={"dot_general": 3}, convolution=3),
-    # A loop over the rows, each of which is a product of matrices; of few images always.
+    # A loop over the rows, each of which is a product of matrices: of one image or two
+    # with few filters, of more with many of both.
     form(gradients(conv), (2, 8, 8, 8), (3, 3, 8, 6), cpu=PATCHES, convolution=3),
     form(gradients(conv), (4, 8, 8, 40), (3, 3, 40, 32), cpu=PATCHES, convolution=3),
     # With few channels, a loop over parts of the batch.

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxcnn.geometry import parse_geometry
-from jaxcnn.gradcheck import relative_error
+from jaxcnn.gradcheck import random_like, relative_error
 from jaxcnn.lowering import (
     banded,
     conv,
@@ -78,9 +78,10 @@ def test_a_form_of_the_correlation_gives_what_the_convolution_gives(kind, reques
 @pytest.mark.parametrize("kind", KERNEL_GRADS)
 def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, request):
     @at_most(request, 5, 100)
-    @given(problems(kind), st.sampled_from((1, 200, 2**20)), st.sampled_from((2, 8)))
-    def holds(problem, size, rows):
+    @given(problems(kind), st.sampled_from((1, 200, 2**20)), st.sampled_from((2, 8)), st.booleans())
+    def holds(problem, size, rows, fast):
         x, _, delta, geometry = problem
+        geometry = replace(geometry, fast_convolutions=fast)
 
         def both(x, delta):
             forms = KERNEL_GRADS[kind], plain.kernel_grad
@@ -94,11 +95,23 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
             patch.setattr(parts, "BYTES", 4 * size)  # one image at a time, some, all
             patch.setattr(parts, "MIN_IMAGES", 1)
             patch.setattr(parts, "SLOW_IMAGES", 1)
+            patch.setattr(parts, "FEW_FILTERS", 0)
             patch.setattr(parts, "MIN_PLACES", 1)
             patch.setattr(pointwise, "PLACES", size)  # a sum in parts, or in one
             assert relative_error(*jax.jit(both)(x, delta))[0] < TOLERANCE
 
     holds()
+
+
+@pytest.mark.parametrize("size", [(2, 9), (9, 2), (1, 1), (40, 2)])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_depthwise_taps_that_read_nothing_but_padding(size, stride):
+    geometry = parse_geometry("conv", size, (3, 3), stride=stride, padding=5, dilation=5, groups=4)
+    x = random_like(jax.numpy.zeros((2, *size, 4)), 0)
+    delta = random_like(jax.numpy.zeros((2, *geometry.output, 4)), 1)
+    forms = depthwise.kernel_grad, plain.kernel_grad
+    found, expected = (form(x, delta, geometry=geometry) for form in forms)
+    assert relative_error(found, expected)[0] < TOLERANCE
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -137,7 +150,7 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
 @pytest.mark.parametrize("kind", [*CORRELATIONS, "parts", "patches"])
 def test_a_form_in_a_half_is_rounded_once(kind, dtype, monkeypatch):
     """Long sums of numbers of one sign, where every rounding on the way would show."""
-    for name in ("BYTES", "MIN_IMAGES", "MIN_PLACES"):
+    for name in ("BYTES", "MIN_IMAGES", "MIN_PLACES", "SLOW_IMAGES", "FEW_FILTERS"):
         monkeypatch.setattr(parts, name, 1)
     groups = 4 if kind.startswith(("depthwise", "grouped")) else 1
     size, window = (12, 13), (1, 1) if kind == "pointwise" else (5, 5)

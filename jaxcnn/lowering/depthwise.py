@@ -89,14 +89,15 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
         x, none = pad(x, geometry.padding, geometry.input_dilation), (1,) * geometry.axes
         around = ((0, 0),) * geometry.axes
         geometry = replace(geometry, input=x.shape[1:-1], padding=around, input_dilation=none)
-    per_image = sum(rows.count for rows in _rows(geometry)) * math.prod(delta.shape[2:])
+    blocks = _rows(geometry)
+    per_image = sum(rows.count for rows in blocks) * math.prod(delta.shape[2:])
     sums = geometry.taps * per_image * x.dtype.itemsize
     maps = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
     images = n if n * sums <= BYTES else together(n, BYTES // max(maps, sums))
+    of_part = partial(_over_images, geometry=geometry, blocks=blocks)
     if images == n:
-        return _over_images(x, delta, geometry)
+        return of_part(x, delta)
     zero = jnp.zeros((geometry.taps, x.shape[-1]), x.dtype)
-    of_part = partial(_over_images, geometry=geometry)
     return sum_over_parts(of_part, zero, x, delta, images=images)
 
 
@@ -131,9 +132,9 @@ def _rows(geometry: Geometry) -> list[_Rows]:
     return [*blocks, *(_Rows(rows) for rows in few)]
 
 
-def _over_images(x: Array, delta: Array, geometry: Geometry) -> Array:
+def _over_images(x: Array, delta: Array, geometry: Geometry, blocks: Sequence[_Rows]) -> Array:
     """The same of all these images at once."""
-    sums = [_over_rows(x, delta, geometry, rows) for rows in _rows(geometry)]
+    sums = [_over_rows(x, delta, geometry, rows) for rows in blocks]
     return sum(sums[1:], sums[0])
 
 
@@ -158,16 +159,16 @@ def _over_rows(x: Array, delta: Array, geometry: Geometry, rows: _Rows) -> Array
         ]
         lows = [start for start, _ in spans]
         counts = [rows.count, *(stop - start for start, stop in spans)]
+        onto = [r for r in rows.first if 0 <= r * stride + above < geometry.input[0]]
+        if not onto or not math.prod(counts):  # the tap reads nothing but padding
+            sums.append(jnp.zeros((x.shape[0], rows.count, *others, x.shape[-1]), x.dtype))
+            continue
         begin = [low * s + f for low, s, f in zip(lows, strides, first, strict=True)]
         products = [
             every(x, [row * stride + above, *begin], [rows.step * stride, *strides], counts)
             * every(delta, [row, *lows], [rows.step, *(1 for _ in lows)], counts)
-            for row in rows.first
-            if 0 <= row * stride + above < geometry.input[0]
+            for row in onto
         ]
-        if not products or not math.prod(counts):
-            sums.append(jnp.zeros((x.shape[0], rows.count, *others, x.shape[-1]), x.dtype))
-            continue
         edges = [(start, q - stop) for (start, stop), q in zip(spans, others, strict=True)]
         sums.append(pad(_added(products, place[-1]), [(0, 0), *edges]))
     total = _side_by_side(iter(sums), geometry.window)
