@@ -181,6 +181,24 @@ def test_the_form_that_a_platform_gets(f, shapes, wanted, platform):
     assert heavy(exported(f, *shaped(*shapes), platforms=(platform,))) == wanted[platform]
 
 
+def test_only_gradients_on_a_cpu_compute_a_row_more_than_asked_for():
+    def same(x, kernel):
+        return jaxcnn.conv(x, kernel, padding="SAME")
+
+    def rows(f, platform):
+        program = exported(f, *shaped((2, 8, 8, 24), (3, 3, 24, 32)), platforms=(platform,))
+        found = re.findall(
+            r"convolution.*-> tensor<2x(\d+)x8x(?:24|32)xf32>", program.mlir_module()
+        )
+        return sorted(map(int, found))
+
+    assert rows(gradients(same), "cpu") == [9, 9]
+    assert rows(same, "cpu") == [8]
+    for platform in PLATFORMS[1:]:
+        assert rows(gradients(same), platform) == [8, 8]
+    assert rows(gradients(with_fast_convolutions(same)), "cpu") == [8, 8]
+
+
 def test_the_plain_max_pool_does_scatter():
     """What the switches are there for; and the reader of programs sees it."""
     plain = jaxcnn.autodiff_twin(jaxcnn.max_pool)

@@ -17,6 +17,7 @@ from jaxcnn.lowering import (
     banded,
     conv,
     depthwise,
+    extended,
     grouped,
     parts,
     patches,
@@ -42,6 +43,7 @@ CORRELATIONS = {
     "pointwise": pointwise.correlate,
     "banded": banded.correlate,
     "depthwise": depthwise.correlate,
+    "extended": extended.correlate,
     "depthwise phases": partial(phases.correlate, alone=depthwise.correlate),
     "grouped": partial(grouped.correlate, alone=part),
     "phases": phases.correlate,
@@ -51,11 +53,18 @@ CORRELATIONS = {
 KERNEL_GRADS = {
     "pointwise": pointwise.kernel_grad,
     "depthwise": depthwise.kernel_grad,
+    "extended": extended.kernel_grad,
     "grouped": partial(grouped.kernel_grad, alone=part_of_kernel_grad),
     "parts": parts.kernel_grad,
     "patches": patches.kernel_grad,
     "slices": partial(slices.kernel_grad, flat=part_of_kernel_grad),
 }
+
+
+def extend_always(patch):
+    """However few the channels are, and however many outputs would be in vain."""
+    for name, value in (("REGISTER", 0), ("FEW_CHANNELS", 0), ("IN_VAIN", float("inf"))):
+        patch.setattr(extended, name, value)
 
 
 @pytest.mark.parametrize("kind", CORRELATIONS)
@@ -70,7 +79,9 @@ def test_a_form_of_the_correlation_gives_what_the_convolution_gives(kind, reques
             forms = CORRELATIONS[kind], plain.correlate
             return [form(x, kernel, sliding=sliding) for form in forms]
 
-        assert relative_error(*jax.jit(both)(x, kernel))[0] < TOLERANCE
+        with pytest.MonkeyPatch.context() as patch:
+            extend_always(patch)
+            assert relative_error(*jax.jit(both)(x, kernel))[0] < TOLERANCE
 
     holds()
 
@@ -98,6 +109,7 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
             patch.setattr(parts, "FEW_FILTERS", 0)
             patch.setattr(parts, "MIN_PLACES", 1)
             patch.setattr(pointwise, "PLACES", size)  # a sum in parts, or in one
+            extend_always(patch)
             assert relative_error(*jax.jit(both)(x, delta))[0] < TOLERANCE
 
     holds()
@@ -123,7 +135,7 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
     @given(problems("chosen"))
     def holds(problem):
         x, kernel, delta, geometry = problem
-        geometry = replace(geometry, fast_convolutions=fast)
+        geometry = replace(geometry, fast_convolutions=fast, kept=True)
         sliding = plain.Sliding.of(geometry)
         form = conv.correlation_form(kernel.shape, sliding)
         gradient = conv.kernel_grad_form(len(x), x.shape[-1], delta.shape[-1], geometry)

@@ -10,7 +10,7 @@ import pytest
 
 import jaxcnn as jc
 from jaxcnn.gradcheck import random_like, relative_error
-from jaxcnn.lowering import banded, depthwise, grouped, parts, patches, phases, pointwise
+from jaxcnn.lowering import banded, depthwise, extended, grouped, parts, patches, phases, pointwise
 
 FULL = pytest.mark.full
 # (the module whose functions must be called), shapes of x and kernel, settings.
@@ -19,6 +19,8 @@ CASES = {
     "depthwise": (depthwise, (2, 6, 7, 16), (3, 3, 1, 32), {"groups": 16, "padding": 1}),
     "grouped": (grouped, (2, 5, 6, 48), (3, 2, 24, 32), {"groups": 2}),
     "banded": (banded, (2, 9, 10, 1), (5, 5, 1, 6), {"padding": "SAME"}),
+    "extended": (extended, (2, 5, 6, 17), (3, 3, 17, 16), {"padding": "SAME"}),
+    "extended backwards": (extended, (3, 6, 7, 3), (4, 4, 3, 17), {}),
     "phases": (phases, (2, 9, 8, 3), (3, 3, 3, 4), {"stride": 2, "padding": "SAME"}),
     "parts": (parts, (32, 40, 60, 7), (3, 3, 7, 2), {}),
     "patches": (patches, (2, 7, 6, 8), (3, 3, 8, 16), {"padding": "SAME"}),

@@ -29,7 +29,7 @@ REGISTER = 16
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
     """Whether channels are so few that more products, side by side, take less time."""
     if not sliding.fast_convolutions:
-        few = c * d <= 64
+        few = c * d <= 64 and c <= REGISTER and (d <= REGISTER or c > 2)
     else:  # such a convolution copies windows first, four channels or more at once
         few = c * d <= 128 or max(c, d) < REGISTER or (c <= 4 and d <= MANY_FILTERS)
     return few and _applies(window, sliding)

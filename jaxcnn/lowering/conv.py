@@ -7,6 +7,7 @@ a CPU it depends on the shapes, and there are other forms beside it:
   depthwise   few channels per group: products of shifted maps, summed
   grouped     more channels per group: each group by itself
   banded      few channels: neighbours in a row become channels
+  extended    where XLA's default is slow: some zeros more, what they add is cut off again
   phases      zeros between the elements (strides, transposed): without multiplying by them
   slices      three axes of space: two, with the depth of the window as channels
   patches     kernel gradients where convolutions are slow: patches of some rows, times δ
@@ -32,6 +33,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import (
     banded,
     depthwise,
+    extended,
     fft,
     grouped,
     parts,
@@ -83,6 +85,7 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
         groups=geometry.groups,
         precision=geometry.precision,
         fast_convolutions=geometry.fast_convolutions,
+        kept=True,
     )
 
     def backward(delta: Array, kernel: Array) -> Array:
@@ -143,6 +146,8 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
         return _by_slices
     if banded.pays(window, inputs, d, sliding):
         return banded.correlate
+    if extended.pays(window, inputs, d, sliding):
+        return extended.correlate
     return plain.correlate
 
 
@@ -184,7 +189,9 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
         return _kernel_grad_by_slices
     if patches.pays(geometry, n, c, d):
         return patches.kernel_grad
-    return parts.kernel_grad if parts.pays(n, c, d, geometry) else plain.kernel_grad
+    if parts.pays(n, c, d, geometry):
+        return parts.kernel_grad
+    return extended.kernel_grad if extended.pays_backwards(geometry) else plain.kernel_grad
 
 
 def _part_of_kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:

@@ -1,11 +1,17 @@
 """Matrix products with half-precision sums accumulated in float32."""
 
+import math
 from functools import partial
 
+import jax.numpy as jnp
 from jax import Array, lax
 
+from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import declared
+
+# A weight so many times larger than the maps beside it had better be read as it lies.
+LARGE = 8
 
 
 def matmul(x: Array, weight: Array) -> Array:
@@ -16,8 +22,10 @@ def matmul(x: Array, weight: Array) -> Array:
 
 def matmul_transposed(delta: Array, weight: Array) -> Array:
     """δ Wᵀ: ... d, c d → ... c."""
-    contract = partial(_contract, axes_a=(delta.ndim - 1,), axes_b=(1,))
-    return declared(contract, lambda d, w: (*d[:-1], w[0]), delta, weight)
+    rows = math.prod(delta.shape[:-1])
+    large = weight.size >= LARGE * rows * sum(weight.shape)
+    product = _beside_a_large_weight if large else _by_columns
+    return declared(product, lambda d, w: (*d[:-1], w[0]), delta, weight)
 
 
 def outer_sum(x: Array, delta: Array) -> Array:
@@ -25,6 +33,20 @@ def outer_sum(x: Array, delta: Array) -> Array:
     leading = tuple(range(x.ndim - 1))
     contract = partial(_contract, axes_a=leading, axes_b=leading)
     return declared(contract, lambda x, d: (x[-1], d[-1]), x, delta)
+
+
+def _by_columns(delta: Array, weight: Array) -> Array:
+    return _contract(delta, weight, axes_a=(delta.ndim - 1,), axes_b=(1,))
+
+
+def _beside_a_large_weight(delta: Array, weight: Array) -> Array:
+    return on_a_cpu(delta, weight, cpu=_by_rows, default=_by_columns)
+
+
+def _by_rows(delta: Array, weight: Array) -> Array:
+    """(W δᵀ)ᵀ, which reads W as it lies; XLA would turn it back if nothing stood in between."""
+    z = _contract(weight, delta, axes_a=(1,), axes_b=(delta.ndim - 1,))
+    return jnp.moveaxis(lax.optimization_barrier(z), 0, -1)
 
 
 def _contract(a: Array, b: Array, axes_a: tuple[int, ...], axes_b: tuple[int, ...]) -> Array:

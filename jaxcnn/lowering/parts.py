@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering import plain
+from jaxcnn.lowering import extended
 from jaxcnn.lowering.places import sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
 
@@ -41,7 +41,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     images = _images(n, c, d, geometry)
 
     def of_part(x: Array, delta: Array) -> Array:
-        return plain.kernel_grad(widen(x), widen(delta), geometry=geometry)
+        return extended.kernel_grad(widen(x), widen(delta), geometry=geometry)
 
     zero = jnp.zeros((*geometry.window, c, d), accumulator(x.dtype))
     return sum_over_parts(of_part, zero, x, delta, images=images).astype(x.dtype)

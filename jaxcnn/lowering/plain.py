@@ -25,6 +25,7 @@ class Sliding:
     groups: int
     precision: Any
     fast_convolutions: bool
+    kept: bool
 
     @classmethod
     def of(cls, geometry: Geometry) -> "Sliding":
@@ -37,6 +38,7 @@ class Sliding:
             groups=geometry.groups,
             precision=geometry.precision,
             fast_convolutions=geometry.fast_convolutions,
+            kept=geometry.kept,
         )
 
 
@@ -62,7 +64,13 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     return y.astype(x.dtype)
 
 
-def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+def kernel_grad(
+    x: Array,
+    delta: Array,
+    *,
+    geometry: Geometry,
+    correlate: Callable[..., Array] = correlate,
+) -> Array:
     """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d.
 
     The batch is what is summed over, so it takes the place of the channels, and the input channels
@@ -93,6 +101,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
         groups=groups,
         precision=geometry.precision,
         fast_convolutions=geometry.fast_convolutions,
+        kept=True,
     )
     x = x.reshape(c // groups, *geometry.input, groups * n)
     grad = correlate(x, delta.transpose(*space, 0, axes + 1), sliding=sliding)  # n p q d → p q n d

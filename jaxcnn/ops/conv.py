@@ -42,7 +42,7 @@ def conv_map(
 
 
 def _conv_fwd(x, kernel, bias, geometry):
-    return conv_map(x, kernel, bias, geometry), (x, kernel, bias)
+    return conv_map(x, kernel, bias, geometry.with_kept_result), (x, kernel, bias)
 
 
 def _conv_bwd(geometry, residuals, delta):

@@ -35,7 +35,7 @@ def true_conv_map(
 
 
 def _true_conv_fwd(x, kernel, bias, geometry):
-    return true_conv_map(x, kernel, bias, geometry), (x, kernel, bias)
+    return true_conv_map(x, kernel, bias, geometry.with_kept_result), (x, kernel, bias)
 
 
 def _true_conv_bwd(geometry, residuals, delta):
@@ -116,7 +116,7 @@ def table_conv_map(
 
 
 def _table_conv_fwd(x, weights, bias, geometry, table):
-    return table_conv_map(x, weights, bias, geometry, table), (x, weights, bias)
+    return table_conv_map(x, weights, bias, geometry.with_kept_result, table), (x, weights, bias)
 
 
 def _table_conv_bwd(geometry, table, residuals, delta):

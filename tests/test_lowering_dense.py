@@ -1,0 +1,59 @@
+"""Products of few rows and a large weight, which a CPU reads as it lies."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxcnn.gradcheck import relative_error
+from jaxcnn.lowering import dense
+
+LARGE = (400, 90)
+
+
+def arguments(rows, weight=LARGE):
+    numbers = np.random.default_rng(0)
+    delta, weight = (numbers.standard_normal(shape) for shape in ((*rows, weight[1]), weight))
+    return jax.numpy.asarray(delta), jax.numpy.asarray(weight)
+
+
+@pytest.mark.parametrize("rows", [(), (1,), (2,), (2, 3), (0,)])
+def test_a_product_with_a_transposed_large_weight(rows):
+    delta, weight = arguments(rows)
+    found = jax.jit(dense.matmul_transposed)(delta, weight)
+    expected = np.asarray(delta) @ np.asarray(weight).T
+    assert found.shape == expected.shape
+    assert relative_error(found, expected)[0] < 1e-14
+
+
+@pytest.mark.parametrize("mapped", [(0, 0), (0, None), (None, 0)])
+def test_mapped(mapped):
+    delta, weight = arguments((2,))
+    stacked = [
+        a if axis is None else jax.numpy.stack([a, -a, 2 * a])
+        for a, axis in zip((delta, weight), mapped, strict=True)
+    ]
+    found = jax.jit(jax.vmap(dense.matmul_transposed, mapped))(*stacked)
+    expected = stacked[0] @ np.swapaxes(stacked[1], -1, -2)
+    assert relative_error(found, expected)[0] < 1e-14
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_rounded_once(dtype):
+    low = [a.astype(dtype) for a in arguments((2,))]
+    found = jax.jit(dense.matmul_transposed)(*low)
+    exact = dense.matmul_transposed(*(a.astype("float64") for a in low))
+    assert found.dtype == dtype
+    error, _ = relative_error(found.astype("float64"), exact)
+    assert error < 0.6 * float(jax.numpy.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(
+    ("rows", "weight", "product"),
+    [(2, LARGE, "[400,2]"), (2, (30, 9), "[2,30]"), (50, LARGE, "[50,400]")],
+)
+def test_the_product_that_is_computed(rows, weight, product):
+    """XLA turns it back where nothing forbids that."""
+    compiled = jax.jit(dense.matmul_transposed).lower(*arguments((rows,), weight)).compile()
+    products = [line for line in str(compiled.as_text()).splitlines() if " dot(" in line]
+    assert len(products) == 1
+    assert product in products[0]
