@@ -21,7 +21,7 @@ from jaxcnn.lowering.places import pad
 from jaxcnn.lowering.plain import Sliding
 
 # With more, the products with zeros take as long as the copies that they save.
-MANY_FILTERS = 128
+MANY_FILTERS = 64
 # Fewer channels than this leave a vector register partly empty.
 REGISTER = 16
 
