@@ -17,18 +17,16 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.lowering import plain
-from jaxcnn.lowering.places import pad
+from jaxcnn.lowering.places import REGISTER, pad
 from jaxcnn.lowering.plain import Sliding
 
 # With more, the products with zeros take as long as the copies that they save.
 MANY_FILTERS = 64
-# Fewer channels than this leave a vector register partly empty.
-REGISTER = 16
 
 
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
     """Whether channels are so few that more products, side by side, take less time."""
-    if not sliding.fast_convolutions:
+    if not sliding.fast_convolutions:  # the library is fast from one channel or two to many
         few = c * d <= 64 and c <= REGISTER and (d <= REGISTER or c > 2)
     else:  # such a convolution copies windows first, four channels or more at once
         few = c * d <= 128 or max(c, d) < REGISTER or (c <= 4 and d <= MANY_FILTERS)

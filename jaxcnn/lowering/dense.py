@@ -24,7 +24,8 @@ def matmul_transposed(delta: Array, weight: Array) -> Array:
     """δ Wᵀ: ... d, c d → ... c."""
     rows = math.prod(delta.shape[:-1])
     large = weight.size >= LARGE * rows * sum(weight.shape)
-    product = _beside_a_large_weight if large else _by_columns
+    beside_large = partial(on_a_cpu, cpu=_by_rows, default=_by_columns)
+    product = beside_large if large else _by_columns
     return declared(product, lambda d, w: (*d[:-1], w[0]), delta, weight)
 
 
@@ -37,10 +38,6 @@ def outer_sum(x: Array, delta: Array) -> Array:
 
 def _by_columns(delta: Array, weight: Array) -> Array:
     return _contract(delta, weight, axes_a=(delta.ndim - 1,), axes_b=(1,))
-
-
-def _beside_a_large_weight(delta: Array, weight: Array) -> Array:
-    return on_a_cpu(delta, weight, cpu=_by_rows, default=_by_columns)
 
 
 def _by_rows(delta: Array, weight: Array) -> Array:

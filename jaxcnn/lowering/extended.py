@@ -21,11 +21,13 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import plain
+from jaxcnn.lowering.places import REGISTER
 from jaxcnn.lowering.plain import Sliding
 
-# XLA's own code needs so many channels out to fill a vector register, and more than so many in.
-# YNNPACK is not given convolutions with no more than a register of either.
-REGISTER, FEW_CHANNELS = 16, 2
+# XLA's own code needs more channels in than this, and out those that fill a vector register.
+FEW_CHANNELS = 2
+# YNNPACK is not given convolutions with no more channels in nor out than this.
+KEPT_BY_XLA = 16
 # From so many channels in, times out, on YNNPACK uses all processors, or nearly all.
 LARGE = 2**14
 # At most this share of the result may be computed in vain.
@@ -44,7 +46,7 @@ class Extension(NamedTuple):
 
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
     """Whether a convolution would be YNNPACK's, alone, and one of those that it is slow with."""
-    alone = sliding.kept and not sliding.fast_convolutions and max(c, d) > REGISTER
+    alone = sliding.kept and not sliding.fast_convolutions and max(c, d) > KEPT_BY_XLA
     dense = sliding.groups == 1 and len(window) == 2 and set(sliding.input_dilation) == {1}
     slow = _bare(sliding) or (1 in sliding.stride and _on_one_thread(c, d))
     return alone and dense and c > FEW_CHANNELS and slow
@@ -90,9 +92,9 @@ def _ways(x: Array, kernel: Array, sliding: Sliding) -> Iterator[Extension]:
         outputs, more = (a // stride + 1 for a in (room, room + zeros))
         return Extension((more - outputs) / outputs, more - outputs, axis, zeros)
 
-    if _on_one_thread(*kernel.shape[-2:]):
-        own = [axis for axis in axes if sliding.stride[axis] == 1 and missing[axis] > 0]
-        yield from sorted(extension(axis, missing[axis]) for axis in own)[:1]
+    own = [axis for axis in axes if sliding.stride[axis] == 1 and missing[axis] > 0]
+    if own and _on_one_thread(*kernel.shape[-2:]):
+        yield min(extension(axis, missing[axis]) for axis in own)
     if _bare(sliding):
         yield min(extension(axis, 1) for axis in axes)
 

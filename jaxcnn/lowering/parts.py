@@ -16,7 +16,7 @@ from jax import Array
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import extended
-from jaxcnn.lowering.places import sum_over_parts
+from jaxcnn.lowering.places import REGISTER, sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
 
 # Of the map, transposed at a time: a second-level cache. What is no larger is taken as it is.
@@ -26,7 +26,7 @@ MIN_IMAGES, MIN_PLACES = 16, 2**12
 # For larger windows the products take so long that the transposition does not matter.
 MAX_TAPS = 25
 # By default an image takes longer among more than these; with few filters, than twice these.
-SLOW_IMAGES, FEW_FILTERS = 8, 16
+SLOW_IMAGES, FEW_FILTERS = 8, REGISTER
 
 
 def pays(images: int, channels: int, filters: int, geometry: Geometry) -> bool:

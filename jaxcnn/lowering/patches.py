@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import every, outer_sum, pad, together
+from jaxcnn.lowering.places import REGISTER, every, outer_sum, pad, together
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
 
@@ -22,9 +22,9 @@ from jaxcnn.lowering.sharding import vary_together
 BYTES = 3 * 2**19
 # Of the patches of a row of the kernel: a product of fewer would leave processors idle.
 MIN_COLUMNS = 16
-# With no more filters, a vector register, or channels, it is a convolution of some images at a time
-# that is as fast as writing the patches, or faster.
-REGISTER, FEW_CHANNELS = 16, 32
+# With no more filters than fill a vector register, or no more channels than this, a convolution of
+# some images at a time is as fast as writing the patches, or faster.
+FEW_CHANNELS = 32
 # Smaller patches than this are not worth their writing either.
 MIN_PATCH = 16
 FEW_IMAGES = 2

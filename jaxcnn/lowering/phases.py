@@ -23,11 +23,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.lowering import plain
+from jaxcnn.lowering.places import REGISTER
 from jaxcnn.lowering.plain import Sliding
 
 # A convolution for each phase pays if it has channels enough to fill the vector registers, and for
 # few phases: the results of many, interleaved, are copied number by number.
-FEW, CHANNELS = 8, 16
+FEW = 8
 # Where convolutions are slow, XLA multiplies by zeros the faster if there are so many channels; if
 # there are more phases than this, hardly anything but zeros is left.
 MANY_CHANNELS, ZEROS = 32, 16
@@ -54,7 +55,7 @@ def applies(sliding: Sliding) -> bool:
 
 def pay_apart(channels: int, sliding: Sliding) -> bool:
     """Whether every phase had better be a convolution by itself, of so many output channels."""
-    return sliding.fast_convolutions and channels >= CHANNELS and number(sliding) <= FEW
+    return sliding.fast_convolutions and channels >= REGISTER and number(sliding) <= FEW
 
 
 def pay_together(channels: int, sliding: Sliding) -> bool:

@@ -17,6 +17,9 @@ from jaxcnn.geometry import Precision
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
 
+# Fewer channels than this leave a vector register partly empty.
+REGISTER = 16
+
 
 def pad(
     x: Array, padding: Sequence[tuple[int, int]], dilation: Sequence[int] | None = None
