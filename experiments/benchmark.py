@@ -7,9 +7,9 @@ Result:   time of one call of every row (operations forward and backward, traini
           scaling.png. With --check the exit code is 1 if a committed bar is exceeded.
 Time:     about two hours on 2 CPU cores; `--quick` a few minutes, for a first impression.
 
-Each peer runs in a process of its own, pinned to the same processors; samples take turns, in
-alternating order; ratios are taken round by round. Leave the machine alone meanwhile: the report
-says when something else ran.
+The peers on JAX share a process, where each finds the same memory; PyTorch has one of its own,
+pinned to the same processors. Samples take turns, in alternating order; ratios are taken round by
+round. Leave the machine alone meanwhile: the report says when something else ran.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from experiments.benchmarks.results import Results, RowResult, read
 from experiments.options import UserError
 
 SETTINGS = (
-    "rows", "peers", "pairs", "threads", "platform", "precision", "sample_ms", "quick",
+    "rows", "peers", "pairs", "threads", "platform", "precision", "sample_ms", "quick", "apart",
 )  # fmt: skip
 """What decides how a row is measured."""
 
@@ -56,6 +56,8 @@ class Options:
     """A sample repeats the call until it lasts about so long."""
     quick: bool = False
     """One row of each group and part, 5 pairs at most."""
+    apart: bool = False
+    """A process for each peer. One that is compared with itself shows what that does to times."""
     idle_seconds: float = 60.0
     """How long to wait for other programs to end before the first row."""
     out: Path | None = None
@@ -138,7 +140,7 @@ def run(options: Options) -> Results:
             )
     if not 0 < options.sample_ms < 1e5:
         raise UserError(f"--sample-ms must be a positive number, got {options.sample_ms}.")
-    everyone = peers.processes(options.peers)
+    everyone = peers.named(options.peers)
     skipped = {n: f"needs {', '.join(m)}" for n, p in everyone.items() if (m := peers.missing(p))}
     for name, reason in skipped.items():
         say(f"skipped: {name} ({reason})")
@@ -149,10 +151,11 @@ def run(options: Options) -> Results:
     if options.platform == "cpu" and not wait_until_idle(options.idle_seconds, say):
         say("other programs are still running: the times will not be worth much")
     pairs = min(options.pairs, 5) if options.quick else options.pairs
-    with started(present, threads, options.platform, options.precision) as processes:
+    groups = peers.together(present, options.apart)
+    with started(groups, threads, options.platform, options.precision) as processes:
         results = Results(
             options={**asdict(options), "threads": threads},
-            versions={name: process.about for name, process in processes.items()},
+            versions={name: p.about for p in processes for name in p.peers},
             machine=machine(),
             skipped=skipped,
             rows=[],

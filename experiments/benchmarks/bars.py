@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from experiments.benchmarks.results import Results, RowResult, geometric_mean
 
 DEFAULT, OPTIONS, TORCH = "autodiff", "autodiff-options", "torch"
-HOLD = {"platform": "cpu", "precision": "float32"}
+HOLD = {"platform": "cpu", "precision": "float32", "apart": False}
 """The settings for which the bars were set; a run with others is only reported."""
 PAIRS = 25
 """A run with fewer is no evidence: rows that say so have fewer, being slow."""
@@ -80,7 +80,7 @@ TEMPORARIES = 1.0
 FLAT, FLAT_FROM = 1.25, 64
 """Time per image, largest over smallest, for batches from this size on."""
 SAME = 1.05
-"""Two processes that run the same code: the geometric mean of their ratio, either way."""
+"""The same code twice: the geometric mean of its ratio, either way."""
 # Who is held to the bars on compile time and temporaries, and against whom.
 STATIC = (("jaxcnn", DEFAULT), ("jaxcnn", OPTIONS), ("jaxcnn-default", DEFAULT))
 
@@ -172,11 +172,11 @@ def _static(results: Results) -> Iterator[Verdict]:
                 yield Verdict("temporaries", row.name, ours, theirs, share, TEMPORARIES)
 
 
-def per_image(results: Results, prefix: str, process: str) -> dict[int, float]:
+def per_image(results: Results, prefix: str, peer: str) -> dict[int, float]:
     """Batch size → milliseconds per image, over the rows batch/<network>/."""
     found = {}
     for row in results.rows:
-        time = row.milliseconds(process)
+        time = row.milliseconds(peer)
         if row.name.startswith(prefix) and row.images and time:
             found[row.images] = time.median / row.images
     return found
@@ -193,7 +193,7 @@ def _flatness(results: Results) -> Iterator[Verdict]:
 
 
 def _same(results: Results) -> Iterator[Verdict]:
-    """Identical code in two processes must take the same time, or nothing here can be trusted."""
+    """Identical code must take the same time, or nothing here can be trusted."""
     names = sorted({name for row in results.rows for name in row.seconds if "#" in name})
     for name in names:
         first = name.partition("#")[0]

@@ -1,6 +1,6 @@
-"""The parent: it starts a process per peer and asks them in turn, so that samples interleave.
+"""The parent: it starts the processes and asks the peers in turn, so that samples interleave.
 
-Round i asks every process for one sample; the order turns by one every other round and is reversed
+Round i asks every peer for one sample; the order turns by one every other round and is reversed
 in between, so that over the rounds each pair is measured equally often in either order. While one
 is timed the others wait for a line on their standard input. The thread pools of some libraries spin
 for some milliseconds after work: hence the pause before each sample, and hence `idle_cpu`.
@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,12 @@ class EndedError(RuntimeError):
 
 
 class Process:
-    """A worker and the pipe to it; started again if it dies."""
+    """A worker for some peers and the pipe to it; started again if it dies."""
 
-    def __init__(self, name: str, peer: Peer, threads: int, platform: str, dtype: str):
-        self.name, self.peer = name, peer
+    def __init__(self, peers: Mapping[str, Peer], threads: int, platform: str, dtype: str):
+        self.peers = dict(peers)
         self._command = [sys.executable, "-m", "experiments.benchmarks.worker"]
-        self._command += [peer.name, str(threads), dtype]
+        self._command += [str(threads), dtype, *peers]
         self._environment = environment(threads, platform)
         self.start()
 
@@ -59,15 +59,18 @@ class Process:
             self._popen.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._popen.stdin.flush()
         except OSError as error:
-            raise EndedError(f"{self.name}: the process ended") from error
+            raise EndedError(f"{self}: the process ended") from error
         return self._read()
 
     def _read(self) -> dict[str, Any]:
         assert self._popen.stdout is not None
         line = self._popen.stdout.readline()
         if not line:
-            raise EndedError(f"{self.name}: the process ended with code {self._popen.wait()}")
+            raise EndedError(f"{self}: the process ended with code {self._popen.wait()}")
         return json.loads(line)
+
+    def __str__(self) -> str:
+        return ", ".join(self.peers)
 
     def stop(self) -> None:
         """End it."""
@@ -102,14 +105,14 @@ def environment(threads: int, platform: str) -> dict[str, str]:
 
 @contextmanager
 def started(
-    peers: Mapping[str, Peer], threads: int, platform: str, dtype: str
-) -> Iterator[dict[str, Process]]:
-    """A process for each peer, ended in the end whatever happens."""
+    groups: Iterable[Mapping[str, Peer]], threads: int, platform: str, dtype: str
+) -> Iterator[list[Process]]:
+    """A process for each group of peers, ended in the end whatever happens."""
     with ExitStack() as stack:
-        found = {}
-        for name, peer in peers.items():
-            found[name] = Process(name, peer, threads, platform, dtype)
-            stack.callback(found[name].stop)
+        found = []
+        for group in groups:
+            found.append(Process(group, threads, platform, dtype))
+            stack.callback(found[-1].stop)
         yield found
 
 
@@ -123,14 +126,15 @@ def orders(names: Sequence[str], rounds: int) -> Iterator[list[str]]:
 
 def measure(
     row: Row,
-    processes: Mapping[str, Process],
+    processes: Sequence[Process],
     pairs: int,
     sample_seconds: float,
     dtype: str = "float32",
 ) -> RowResult:
     """All samples of one row."""
     result = RowResult(row.name, row.group, row.part, row.batch)
-    ready = _prepare(result, row, processes, sample_seconds, dtype)
+    by_name = {name: process for process in processes for name in process.peers}
+    ready = _prepare(result, row, by_name, sample_seconds, dtype)
     rounds = min(pairs, row.pairs or pairs)
     busy, start = _busy_seconds(processes), time.perf_counter()
     result.seconds = {name: [] for name in ready}
@@ -138,7 +142,7 @@ def measure(
     for order in orders(ready, rounds):
         for name in order:
             time.sleep(PAUSE)
-            reply = _ask(result, processes[name], "sample")
+            reply = _ask(result, by_name[name], "sample", name)
             if "seconds" in reply:
                 result.seconds[name].append(reply["seconds"])
                 result.idle_cpu[name] += reply["idle_cpu"]
@@ -147,11 +151,11 @@ def measure(
         total, ours = (b - a for a, b in zip(busy, _busy_seconds(processes) or busy, strict=True))
         result.foreign_cpu = round(max(0.0, total - ours) / elapsed, 3)
     if getattr(row, "compile", False):
-        _compile(result, processes, list(result.seconds), min(COMPILATIONS, pairs))
+        _compile(result, by_name, list(result.seconds), min(COMPILATIONS, pairs))
     for name in result.failed:
         for table in (result.seconds, result.compile_seconds):
             table.pop(name, None)
-    for process in processes.values():
+    for process in processes:
         _ask(result, process, "release")
     return result
 
@@ -159,21 +163,21 @@ def measure(
 def _prepare(
     result: RowResult,
     row: Row,
-    processes: Mapping[str, Process],
+    by_name: Mapping[str, Process],
     sample_seconds: float,
     dtype: str,
 ) -> list[str]:
-    """Build the row in every process that has it: who is ready."""
+    """Build the row for every peer that has it: who is ready."""
     ready: dict[str, list[float]] = {}
-    for name, process in processes.items():
-        peer = process.peer
+    for name, process in by_name.items():
+        peer = process.peers[name]
         if (row.only and peer.name not in row.only) or peer.group not in (None, row.group):
             result.absent[name] = "not asked"
             continue
         if peer.networks_only and not hasattr(row, "network"):
             result.absent[name] = "networks only"
             continue
-        reply = _ask(result, process, "prepare", row=row.name, seconds=sample_seconds)
+        reply = _ask(result, process, "prepare", name, row=row.name, seconds=sample_seconds)
         if "absent" in reply:
             result.absent[name] = reply["absent"]
         if "fingerprint" not in reply:
@@ -186,12 +190,11 @@ def _prepare(
         if "residual_bytes" in reply:
             result.residual_bytes[name] = reply["residual_bytes"]
     first = next((fingerprint for fingerprint in ready.values() if fingerprint), [])
-    for name, fingerprint in list(ready.items()):
+    for name, fingerprint in ready.items():
         # An empty one says that random numbers differ.
         if fingerprint and not alike(fingerprint, first, AGREEMENT[dtype]):
             result.failed[name] = f"computes something else: {fingerprint}, not {first}"
-            del ready[name]
-    return list(ready)
+    return [name for name in ready if name not in result.failed]
 
 
 def alike(a: Sequence[float], b: Sequence[float], tolerance: float) -> bool:
@@ -202,35 +205,40 @@ def alike(a: Sequence[float], b: Sequence[float], tolerance: float) -> bool:
 
 
 def _compile(
-    result: RowResult, processes: Mapping[str, Process], names: Sequence[str], rounds: int
+    result: RowResult, by_name: Mapping[str, Process], names: Sequence[str], rounds: int
 ) -> None:
-    compiling = [name for name in names if processes[name].peer.framework != "torch"]
+    compiling = [name for name in names if by_name[name].peers[name].library != "torch"]
     for order in orders(compiling, rounds if compiling else 0):
         for name in order:
             time.sleep(PAUSE)
-            reply = _ask(result, processes[name], "compile")
+            reply = _ask(result, by_name[name], "compile", name)
             if "seconds" in reply:
                 result.compile_seconds.setdefault(name, []).append(reply["seconds"])
 
 
-def _ask(result: RowResult, process: Process, do: str, **arguments: Any) -> dict[str, Any]:
+def _ask(
+    result: RowResult, process: Process, do: str, name: str | None = None, **arguments: Any
+) -> dict[str, Any]:
     """The reply; a failure is noted in the result, a dead process started again."""
-    if process.name in result.failed and do != "release":
+    if name in result.failed:
         return {}
     try:
-        reply = process.ask(do, **arguments)
+        reply = process.ask(do, peer=name, **arguments)
     except EndedError as error:
         process.start()
         reply = {"error": str(error)}
-    if "error" in reply:
-        result.failed[process.name] = reply["error"]
+        # The programs of those that shared it are gone as well.
+        for other in process.peers.keys() & result.calls.keys():
+            result.failed.setdefault(other, str(error))
+    if "error" in reply and name is not None:
+        result.failed[name] = reply["error"]
     return reply
 
 
 # Whether the machine is quiet ---------------------------------------------------------------------
 
 
-def _busy_seconds(processes: Mapping[str, Process]) -> tuple[float, float] | None:
+def _busy_seconds(processes: Sequence[Process]) -> tuple[float, float] | None:
     """Processor seconds of the whole machine, and of the benchmark; None where unknown."""
     try:
         line = Path("/proc/stat").read_text().split("\n", 1)[0]
@@ -238,7 +246,7 @@ def _busy_seconds(processes: Mapping[str, Process]) -> tuple[float, float] | Non
         return None
     user, nice, system, _, _, irq, softirq, steal = map(int, line.split()[1:9])
     total = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-    return total, sum(process.cpu_seconds() for process in processes.values())
+    return total, sum(process.cpu_seconds() for process in processes)
 
 
 def wait_until_idle(
@@ -247,9 +255,9 @@ def wait_until_idle(
     """Wait until less than `busy` of a processor is in use, for so many seconds at most."""
     deadline = time.perf_counter() + limit
     told = False
-    while (before := _busy_seconds({})) is not None:
+    while (before := _busy_seconds([])) is not None:
         time.sleep(min(step, max(limit, 0.01)))
-        after = _busy_seconds({}) or before
+        after = _busy_seconds([]) or before
         if (after[0] - before[0]) / step < busy:
             return True
         if time.perf_counter() >= deadline:

@@ -1,14 +1,14 @@
-"""Who is compared with whom, and what each needs to be there."""
+"""Who is compared with whom, what each needs to be there, and who shares a process."""
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A way to compute the rows: one process of its own."""
+    """A way to compute the rows."""
 
     name: str
     framework: Literal["jax", "flax", "torch"]
@@ -23,6 +23,11 @@ class Peer:
     """Of convolutions."""
     group: str | None = None
     """The only group of rows that it is for."""
+
+    @property
+    def library(self) -> Literal["jax", "torch"]:
+        """What compiles and runs its programs."""
+        return "torch" if self.framework == "torch" else "jax"
 
 
 PEERS = {
@@ -70,8 +75,8 @@ def missing(peer: Peer) -> list[str]:
     return [package for package in peer.needs if importlib.util.find_spec(package) is None]
 
 
-def processes(names: Sequence[str]) -> dict[str, Peer]:
-    """Process → peer. A peer named twice gets two: the second is called name#2.
+def named(names: Sequence[str]) -> dict[str, Peer]:
+    """Name → peer. One that is asked for twice takes part twice: the second is called name#2.
 
     Raises:
         ValueError: a name is unknown.
@@ -85,12 +90,23 @@ def processes(names: Sequence[str]) -> dict[str, Peer]:
     return found
 
 
+def together(present: Mapping[str, Peer], apart: bool) -> list[dict[str, Peer]]:
+    """Who shares a process: those on JAX, whose compiler options belong to a `jit`; or nobody.
+
+    Within a process the memory that a program finds is the same for all of its peers.
+    """
+    found: dict[str, dict[str, Peer]] = {}
+    for name, peer in present.items():
+        found.setdefault(name if apart else peer.library, {})[name] = peer
+    return list(found.values())
+
+
 def comparisons(present: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The pairs to take ratios of, among the processes that are there."""
+    """The pairs to take ratios of, among the peers that are there."""
     for pair in COMPARISONS:
         if set(pair) <= set(present):
             yield pair
-    for name in present:  # identical code in two processes: what noise alone does
+    for name in present:  # identical code twice: what noise alone does
         first, _, count = name.partition("#")
         if count:
             yield name, first

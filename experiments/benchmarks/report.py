@@ -10,8 +10,8 @@ from experiments.benchmarks.peers import comparisons
 from experiments.benchmarks.results import Results, RowResult, Spread, spread
 
 
-def processes_of(results: Results) -> list[str]:
-    """The processes that timed anything, in the order they were asked for."""
+def present(results: Results) -> list[str]:
+    """The peers that timed anything, in the order they were asked for."""
     return [name for name in results.versions if any(name in row.seconds for row in results.rows)]
 
 
@@ -34,7 +34,7 @@ def _table(title: str, caption: str | None = None) -> Any:
 
 
 def _times(results: Results) -> Any:
-    names = processes_of(results)
+    names = present(results)
     table = _table(
         "Time of one call, ms",
         "Medians. peak: FLOP/s of the first column over those of a large matmul.",
@@ -52,7 +52,7 @@ def _times(results: Results) -> Any:
 
 
 def _ratios(results: Results, verdicts: Sequence[Verdict]) -> Any:
-    pairs = list(comparisons(processes_of(results)))
+    pairs = list(comparisons(present(results)))
     table = _table(
         "Ratios of times",
         "Median of the paired ratios, quartiles; below 1 the first is faster; ✗ above its bar.",
@@ -126,7 +126,7 @@ def _memory(row: RowResult, name: str) -> list[str]:
 
 def _batches(results: Results) -> Any:
     table = _table("Time per image, µs, against batch size and image size")
-    names = processes_of(results)
+    names = present(results)
     table.add_column("row", no_wrap=True)
     for name in names:
         table.add_column(name, justify="right")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Spread(NamedTuple):
@@ -34,14 +34,14 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 @dataclass
 class RowResult:
-    """One row: entries by process, samples in the order of the rounds."""
+    """One row: entries by peer, samples in the order of the rounds."""
 
     name: str
     group: str
     part: str
     images: int | None = None
     seconds: dict[str, list[float]] = field(default_factory=dict)
-    """Of one call; entry i of every process belongs to the same round."""
+    """Of one call; entry i of every peer belongs to the same round."""
     calls: dict[str, int] = field(default_factory=dict)
     """In a sample."""
     compile_seconds: dict[str, list[dict[str, float]]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class RowResult:
     failed: dict[str, str] = field(default_factory=dict)
     """Whose program broke, or computes something else than the first."""
     idle_cpu: dict[str, float] = field(default_factory=dict)
-    """Processor seconds that a process spent while others were timed: should be near zero."""
+    """Processor seconds that the peer's process spent between samples: should be near zero."""
     foreign_cpu: float | None = None
     """Processors kept busy by anything but the benchmark, on average: should be near zero."""
 
@@ -64,11 +64,11 @@ class RowResult:
         pairs = zip(self.seconds[ours], self.seconds[theirs], strict=True)
         return spread([a / b for a, b in pairs])
 
-    def milliseconds(self, process: str) -> Spread | None:
+    def milliseconds(self, peer: str) -> Spread | None:
         """Of one call."""
-        if process not in self.seconds:
+        if peer not in self.seconds:
             return None
-        return spread([1e3 * seconds for seconds in self.seconds[process]])
+        return spread([1e3 * seconds for seconds in self.seconds[peer]])
 
     def compile_ratio(self, ours: str, theirs: str) -> Spread | None:
         """Time to trace, lower and compile."""
@@ -91,7 +91,7 @@ class Results:
 
     options: dict[str, Any]
     versions: dict[str, dict[str, Any]]
-    """By process."""
+    """By peer."""
     machine: dict[str, Any]
     skipped: dict[str, str]
     """Peers that are not installed."""
@@ -99,7 +99,7 @@ class Results:
     schema: int = SCHEMA
 
     def peak(self) -> float | None:
-        """The largest FLOP/s that any process reached in the matmul of this run."""
+        """The largest FLOP/s that any peer reached in the matmul of this run."""
         found = [
             row.flop / spread(series).median
             for row in self.rows
@@ -108,9 +108,9 @@ class Results:
         ]
         return max(found, default=None)
 
-    def fraction_of_peak(self, row: RowResult, process: str) -> float | None:
+    def fraction_of_peak(self, row: RowResult, peer: str) -> float | None:
         """FLOP/s of this row over the peak's; None for rows without convolution or matmul."""
-        peak, time = self.peak(), row.milliseconds(process)
+        peak, time = self.peak(), row.milliseconds(peer)
         if not (peak and time and row.flop):
             return None
         return row.flop / (1e-3 * time.median) / peak

@@ -1,8 +1,9 @@
-"""One process for one peer: it builds rows and times them whenever the parent asks.
+"""A process for the peers of one library: it builds rows and times them whenever the parent asks.
 
 Requests and replies are JSON, a line each, on standard input and the standard output it was given;
-whatever libraries print goes to standard error. A request is {"do": ..., ...}: prepare (a row),
-sample (the seconds of one call, averaged over a few), compile, release, quit.
+whatever libraries print goes to standard error. A request is {"do": ..., ...}: of a peer by its
+name prepare (a row), sample (the seconds of one call, averaged over a few) and compile; of all
+release; quit.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import math
 import os
 import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # its imports wait until the process is pinned
+    from collections.abc import Sequence
+
     from experiments.benchmarks.program import Program
 
 
@@ -23,9 +27,9 @@ def main() -> None:
     """Serve until the parent says quit or goes away."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    name, threads, dtype = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    threads, dtype, names = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
     pin(threads)
-    worker = Worker(name, threads, dtype)
+    worker = Worker(names, threads, dtype)
     send(replies, worker.hello())
     for line in sys.stdin:
         request = json.loads(line)
@@ -34,7 +38,7 @@ def main() -> None:
         try:
             reply = worker.answer(request)
         except Exception as error:
-            worker.release()
+            worker.release(request.get("peer"))
             kind = "absent" if type(error).__name__ == "AbsentError" else "error"
             text = str(error).strip().split("\n")[0]
             reply = {kind: text if kind == "absent" else f"{type(error).__name__}: {text}"}
@@ -54,16 +58,46 @@ def pin(threads: int) -> None:
         os.sched_setaffinity(0, allowed[:threads])
 
 
-class Worker:
-    """The peer's libraries, and the row that is ready to be timed."""
+@dataclass
+class Timed:
+    """A peer's program, and how many of its calls make a sample."""
 
-    def __init__(self, name: str, threads: int, dtype: str):
+    program: Program
+    waits_each: bool
+    calls: int = 1
+
+    def seconds(self) -> float:
+        """Of one call, the mean of some in a row."""
+        call, wait = self.program.call, self.program.wait
+        start = time.perf_counter()
+        if self.waits_each:
+            for _ in range(self.calls):
+                wait(call())
+        else:  # calls queue up on the device: what starting them costs the host is hidden
+            wait([call() for _ in range(self.calls)][-1])
+        return (time.perf_counter() - start) / self.calls
+
+    def last(self, seconds: float) -> None:
+        """Find out how many calls last so many seconds."""
+        duration = self.seconds()
+        if duration < 1:  # the first call after compilation is not typical
+            self.calls = max(1, min(3, math.ceil(seconds / duration)))
+            duration = self.seconds()
+        self.calls = max(1, min(10_000, math.ceil(seconds / duration)))
+
+
+class Worker:
+    """The peers' library, and their programs for the row that is ready to be timed."""
+
+    def __init__(self, names: Sequence[str], threads: int, dtype: str):
         from experiments.benchmarks.peers import PEERS
 
-        self.peer, self.dtype = PEERS[name], dtype
-        self._program: Program | None = None
-        self.calls, self.cpu_seconds = 1, time.process_time()
-        if self.peer.framework == "torch":
+        self.peers = {name: PEERS[name.partition("#")[0]] for name in names}
+        self.dtype = dtype
+        (self.library,) = {peer.library for peer in self.peers.values()}
+        self._timed: dict[str, Timed] = {}
+        self.cpu_seconds = time.process_time()
+        if self.library == "torch":
             import torch
 
             torch.set_num_threads(threads)
@@ -81,7 +115,7 @@ class Worker:
 
     def hello(self) -> dict[str, Any]:
         """Versions, device and threads, as this process sees them."""
-        if self.peer.framework == "torch":
+        if self.library == "torch":
             import torch
 
             on_gpu = torch.cuda.is_available()
@@ -102,74 +136,65 @@ class Worker:
         """Do what the request says."""
         match request["do"]:
             case "prepare":
-                return self.prepare(request["row"], request["seconds"])
+                return self.prepare(request["peer"], request["row"], request["seconds"])
             case "sample":
-                return self.sample()
+                return self.sample(request["peer"])
             case "compile":
-                return {"seconds": self.compile()}
+                return {"seconds": self.compile(request["peer"])}
             case "release":
                 self.release()
                 return {}
         raise ValueError(f"a request must be one of those above, got {request['do']!r}")
 
-    def prepare(self, row: str, seconds: float) -> dict[str, Any]:
-        """Build the row, warm it up, and find out how many calls last so many seconds."""
+    def prepare(self, name: str, row: str, seconds: float) -> dict[str, Any]:
+        """Build the row for this peer and warm it up, for samples of so many seconds."""
         from experiments.benchmarks.rows import BY_NAME
 
-        self.release()
-        program = self._program = self.build(self.peer, BY_NAME[row], self.dtype)
-        self.calls = 1
-        duration = self.time()
-        if duration < 1:  # the first call after compilation is not typical
-            self.calls = max(1, min(3, math.ceil(seconds / duration)))
-            duration = self.time()
-        self.calls = max(1, min(10_000, math.ceil(seconds / duration)))
+        program = self.build(self.peers[name], BY_NAME[row], self.dtype)
+        timed = self._timed[name] = Timed(program, self.waits_each)
+        timed.last(seconds)
         self.cpu_seconds = time.process_time()
         return {
             "fingerprint": program.fingerprint,
-            "calls": self.calls,
+            "calls": timed.calls,
             "compiles": program.compile is not None,
             **program.facts,
         }
 
-    def sample(self) -> dict[str, Any]:
+    def sample(self, name: str) -> dict[str, Any]:
         """Seconds of a call, and of processor time since the last sample, when all should rest."""
         idle = time.process_time() - self.cpu_seconds
-        if self.calls > 1:  # other processes had the caches
-            self.program.wait(self.program.call())
-        seconds = self.time()
+        timed = self.timed(name)
+        if timed.calls > 1:  # other programs had the caches
+            timed.program.wait(timed.program.call())
+        seconds = timed.seconds()
         self.cpu_seconds = time.process_time()
         return {"seconds": seconds, "idle_cpu": idle}
 
-    @property
-    def program(self) -> Program:
-        """The row that was prepared."""
-        if self._program is None:
-            raise LookupError("no row is prepared")
-        return self._program
+    def compile(self, name: str) -> dict[str, float]:
+        """Seconds of the stages of one more compilation, with nothing in any cache.
 
-    def compile(self) -> dict[str, float]:
-        """Seconds of the stages of one more compilation."""
-        if self.program.compile is None:
+        The other peers' programs are compiled anew when they are called once more.
+        """
+        compile = self.timed(name).program.compile
+        if compile is None:
             raise LookupError("this row is not compiled for its own sake")
-        return self.program.compile()
+        return compile()
 
-    def time(self) -> float:
-        """Seconds of one call, the mean of some in a row."""
-        call, wait = self.program.call, self.program.wait
-        start = time.perf_counter()
-        if self.waits_each:
-            for _ in range(self.calls):
-                wait(call())
-        else:  # calls queue up on the device: what starting them costs the host is hidden
-            wait([call() for _ in range(self.calls)][-1])
-        return (time.perf_counter() - start) / self.calls
+    def timed(self, name: str) -> Timed:
+        """What was prepared for this peer."""
+        if name not in self._timed:
+            raise LookupError("no row is prepared")
+        return self._timed[name]
 
-    def release(self) -> None:
-        """Free what the last row held."""
-        self._program = None
+    def release(self, name: str | None = None) -> None:
+        """Free what the last row held, of this peer or of all."""
+        if name is None:
+            self._timed.clear()
+        else:
+            self._timed.pop(name, None)
         gc.collect()
-        if self.peer.framework != "torch":
+        if name is None and self.library == "jax":
             import jax
 
             jax.clear_caches()

@@ -15,8 +15,8 @@ from experiments.options import UserError
 FOUR = ("jaxcnn", "jaxcnn-default", "autodiff", "autodiff-options")
 
 
-def results_of(*found: RowResult, processes=FOUR) -> Results:
-    return Results({}, {name: {} for name in processes}, {}, {}, list(found))
+def results_of(*found: RowResult) -> Results:
+    return Results({}, {name: {} for name in FOUR}, {}, {}, list(found))
 
 
 def row(group: str, part: str = "all", name: str | None = None, **milliseconds: float) -> RowResult:
@@ -51,7 +51,7 @@ def test_a_run_measures_writes_and_reports(tmp_path, capsys, monkeypatch):
     assert "skipped: torch (needs no_such_package)" in printed.err
     assert "jaxcnn#2" in printed.out
     written = json.loads((folder / "results.json").read_text())
-    assert written["schema"] == 1
+    assert written["schema"] == 2
     assert written["options"]["threads"] == 1
     assert set(written["versions"]) == {"jaxcnn", "jaxcnn#2"}
     assert written["versions"]["jaxcnn"]["git_revision"]
