@@ -226,6 +226,8 @@ def _ask(
         reply = process.ask(do, peer=name, **arguments)
     except EndedError as error:
         process.start()
+        if name is None:
+            return {}
         reply = {"error": str(error)}
         # The programs of those that shared it are gone as well.
         for other in process.peers.keys() & result.calls.keys():

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,6 +250,59 @@ def test_bars_are_for_their_settings_only(capsys):
 def test_one_image_is_held_to_the_bars_of_its_kind():
     groups = {found.group for found in rows.select(["batch1/*"])}
     assert groups == {"conv3x3-untuned", "depthwise3x3", "max_pool"}
+
+
+def test_the_peers_on_jax_share_a_process_unless_they_are_to_be_apart():
+    everyone = peers.named(["jaxcnn", "torch", "autodiff", "flax", "jaxcnn"])
+    shared = [list(group) for group in peers.together(everyone, apart=False)]
+    assert shared == [["jaxcnn", "autodiff", "flax", "jaxcnn#2"], ["torch"]]
+    assert [list(group) for group in peers.together(everyone, apart=True)] == [
+        ["jaxcnn"], ["torch"], ["autodiff"], ["flax"], ["jaxcnn#2"],
+    ]  # fmt: skip
+
+
+class Fragile:
+    """A process that ends when a peer of its own is asked to do something."""
+
+    def __init__(self, names, ends_at=(None, None)):
+        self.peers, self.starts = peers.named(names), 0
+        self._ends_at, self._ready = ends_at, set()
+
+    def start(self):
+        self.starts, self._ready = self.starts + 1, set()
+
+    def cpu_seconds(self):
+        return 0.0
+
+    def ask(self, do, peer=None, **_):
+        if (do, peer) == self._ends_at:
+            raise measure.EndedError("the process ended with code -9")
+        if do == "prepare":
+            self._ready.add(peer)
+            return {"fingerprint": [1.0], "calls": 1}
+        if do == "sample":
+            return {"seconds": 1e-3, "idle_cpu": 0.0} if peer in self._ready else {"error": "gone"}
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "survive"),
+    [
+        (("prepare", "autodiff"), ["autodiff-options", "torch"]),
+        (("sample", "autodiff"), ["torch"]),
+        (("release", None), ["jaxcnn", "autodiff", "autodiff-options", "torch"]),
+    ],
+)
+def test_who_shares_a_process_that_ends_fails_by_name(ends_at, survive):
+    """Only what was lost with it: whoever had not begun has its turn in the next process."""
+    shared: Any = Fragile(["jaxcnn", "autodiff", "autodiff-options"], ends_at)
+    other: Any = Fragile(["torch"])
+    found = measure.measure(rows.SMOKE[0], [shared, other], 3, 1e-3)
+    assert shared.starts == 1
+    lengths = {name: len(series) for name, series in found.seconds.items()}
+    assert lengths == dict.fromkeys(survive, 3)
+    assert set(found.failed.values()) <= {"the process ended with code -9"}
+    assert set(found.failed) == {*shared.peers} - {*survive}
 
 
 def test_norms_of_gradients_tell_a_small_one_that_is_missing():
