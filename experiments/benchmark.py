@@ -5,7 +5,7 @@ Result:   time of one call of every row (operations forward and backward, traini
           epochs, batch and image sizes) by every peer, with paired ratios, compile time, memory
           and the fraction of a large matmul's FLOP/s; tables, results.json, benchmark.png,
           scaling.png. With --check the exit code is 1 if a committed bar is exceeded.
-Time:     about two hours on 2 CPU cores; `--quick` a few minutes, for a first impression.
+Time:     about 70 minutes on 2 CPU cores; `--quick` a few minutes, for a first impression.
 
 The peers on JAX share a process, where each finds the same memory; PyTorch has one of its own,
 pinned to the same processors. Samples take turns, in alternating order; ratios are taken round by

@@ -77,7 +77,7 @@ class Timed:
             wait([call() for _ in range(self.calls)][-1])
         return (time.perf_counter() - start) / self.calls
 
-    def last(self, seconds: float) -> None:
+    def calibrate(self, seconds: float) -> None:
         """Find out how many calls last so many seconds."""
         duration = self.seconds()
         if duration < 1:  # the first call after compilation is not typical
@@ -152,7 +152,7 @@ class Worker:
 
         program = self.build(self.peers[name], BY_NAME[row], self.dtype)
         timed = self._timed[name] = Timed(program, self.waits_each)
-        timed.last(seconds)
+        timed.calibrate(seconds)
         self.cpu_seconds = time.process_time()
         return {
             "fingerprint": program.fingerprint,
