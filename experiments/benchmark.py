@@ -7,9 +7,9 @@ Result:   time of one call of every row (operations forward and backward, traini
           scaling.png. With --check the exit code is 1 if a committed bar is exceeded.
 Time:     about 70 minutes on 2 CPU cores; `--quick` a few minutes, for a first impression.
 
-The peers on JAX share a process, where each finds the same memory; PyTorch has one of its own,
-pinned to the same processors. Samples take turns, in alternating order; ratios are taken round by
-round. Leave the machine alone meanwhile: the report says when something else ran.
+The peers on JAX share a process, where each finds the same memory; PyTorch has one of its own; both
+are pinned to the same processors. Samples take turns, in alternating order; ratios are taken round
+by round. Leave the machine alone meanwhile: the report says when something else ran.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Round i asks every peer for one sample; the order turns by one every other round and is reversed
 in between, so that over the rounds each pair is measured equally often in either order. While one
-is timed the others wait for a line on their standard input. The thread pools of some libraries spin
-for some milliseconds after work: hence the pause before each sample, and hence `idle_cpu`.
+is timed the other processes wait for a line on their standard input. The thread pools of some
+libraries spin for some milliseconds after work: hence the pause before each sample, and `idle_cpu`.
 """
 
 import json
@@ -156,7 +156,7 @@ def measure(
         for table in (result.seconds, result.compile_seconds):
             table.pop(name, None)
     for process in processes:
-        _ask(result, process, "release")
+        _release(process)
     return result
 
 
@@ -217,7 +217,7 @@ def _compile(
 
 
 def _ask(
-    result: RowResult, process: Process, do: str, name: str | None = None, **arguments: Any
+    result: RowResult, process: Process, do: str, name: str, **arguments: Any
 ) -> dict[str, Any]:
     """The reply; a failure is noted in the result, a dead process started again."""
     if name in result.failed:
@@ -226,15 +226,21 @@ def _ask(
         reply = process.ask(do, peer=name, **arguments)
     except EndedError as error:
         process.start()
-        if name is None:
-            return {}
         reply = {"error": str(error)}
         # The programs of those that shared it are gone as well.
         for other in process.peers.keys() & result.calls.keys():
             result.failed.setdefault(other, str(error))
-    if "error" in reply and name is not None:
+    if "error" in reply:
         result.failed[name] = reply["error"]
     return reply
+
+
+def _release(process: Process) -> None:
+    """Free what the row held. A process that dies of it has given its samples before."""
+    try:
+        process.ask("release")
+    except EndedError:
+        process.start()
 
 
 # Whether the machine is quiet ---------------------------------------------------------------------

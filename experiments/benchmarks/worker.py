@@ -38,7 +38,7 @@ def main() -> None:
         try:
             reply = worker.answer(request)
         except Exception as error:
-            worker.release(request.get("peer"))
+            worker.drop(request.get("peer", ""))
             kind = "absent" if type(error).__name__ == "AbsentError" else "error"
             text = str(error).strip().split("\n")[0]
             reply = {kind: text if kind == "absent" else f"{type(error).__name__}: {text}"}
@@ -157,7 +157,6 @@ class Worker:
         return {
             "fingerprint": program.fingerprint,
             "calls": timed.calls,
-            "compiles": program.compile is not None,
             **program.facts,
         }
 
@@ -187,14 +186,16 @@ class Worker:
             raise LookupError("no row is prepared")
         return self._timed[name]
 
-    def release(self, name: str | None = None) -> None:
-        """Free what the last row held, of this peer or of all."""
-        if name is None:
-            self._timed.clear()
-        else:
-            self._timed.pop(name, None)
+    def drop(self, name: str) -> None:
+        """Free what this peer's program held, if it has one."""
+        self._timed.pop(name, None)
         gc.collect()
-        if name is None and self.library == "jax":
+
+    def release(self) -> None:
+        """Free what the last row held."""
+        self._timed.clear()
+        gc.collect()
+        if self.library == "jax":
             import jax
 
             jax.clear_caches()
