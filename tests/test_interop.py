@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax import lax
 from jax.sharding import PartitionSpec as P
+from programs import equations
 
 from jaxcnn import interop
 from jaxcnn.gradcheck import open_primitives, pullback, pullback_arguments, relative_error
@@ -245,16 +246,6 @@ def precisions(f, *args):
         for eqn in equations(jax.make_jaxpr(f)(*args).jaxpr)
         if eqn.primitive.name == "conv_general_dilated"
     }
-
-
-def equations(jaxpr):
-    for eqn in jaxpr.eqns:
-        yield eqn
-        for param in eqn.params.values():
-            for part in param if isinstance(param, tuple) else (param,):  # branches
-                inner = getattr(part, "jaxpr", part)
-                if hasattr(inner, "eqns"):
-                    yield from equations(inner)
 
 
 HIGHEST = (lax.Precision.HIGHEST, lax.Precision.HIGHEST)

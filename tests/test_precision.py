@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from programs import equations
 
 import jaxcnn as jc
 from experiments.case import Case
@@ -30,21 +31,10 @@ SELECTIONS = {
 
 def half_sums(f, order: int, *args) -> set[str]:
     """The sums in the order-th pullback whose result is a half: they are formed in it."""
-    found: set[str] = set()
-
-    def visit(jaxpr):
-        for eqn in jaxpr.eqns:
-            result = eqn.outvars[0].aval
-            if eqn.primitive.name in SUMS and result.dtype in HALVES:
-                found.add(f"{eqn.primitive.name} {result}")
-            for value in eqn.params.values():
-                for inner in value if isinstance(value, (tuple, list)) else (value,):
-                    inner = getattr(inner, "jaxpr", inner)
-                    if hasattr(inner, "eqns"):
-                        visit(inner)
-
-    visit(jax.make_jaxpr(pullback(f, order))(*pullback_arguments(f, order, args)).jaxpr)
-    return found
+    program = jax.make_jaxpr(pullback(f, order))(*pullback_arguments(f, order, args))
+    sums = (eqn for eqn in equations(program.jaxpr) if eqn.primitive.name in SUMS)
+    results = ((eqn.primitive.name, eqn.outvars[0].aval) for eqn in sums)
+    return {f"{name} {result}" for name, result in results if result.dtype in HALVES}
 
 
 @pytest.mark.sampled(36)
