@@ -6,6 +6,7 @@ collectives of each kind the compiled program has.
 
 import json
 import os
+from functools import partial
 
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
@@ -57,6 +58,11 @@ def loss(params, x, labels):
 step = jax.value_and_grad(loss, (0, 1))
 
 
+def small(key, params, x):
+    x = jc.dropout(jc.max_pool(jc.conv(x, params["stem"], params["bias"]), 2), key, rate=0.5)
+    return jc.dense(x, PROJECTION)
+
+
 def report(kind, compiled, arguments):
     text = compiled.as_text()
     error, where = relative_error(jax.tree.map(np.asarray, compiled(*arguments)), EXPECTED)
@@ -64,21 +70,35 @@ def report(kind, compiled, arguments):
     print(json.dumps({"kind": kind, "error": error, "where": where, **counts}))
 
 
-def on_mesh(mesh):
+def on_mesh(mesh, params, *batch):
     spread = NamedSharding(mesh, P("data"))
     whole = NamedSharding(mesh, P())
-    return jax.device_put(PARAMS, whole), jax.device_put(X, spread), jax.device_put(LABELS, spread)
+    return jax.device_put(params, whole), *jax.device_put(batch, spread)
+
+
+lenet5 = jc.models.lenet5()
+LENET5, STATE = lenet5.init(jax.random.key(0), (32, 32, 1), dtype=jnp.float64)
+DIGITS = normal(8, 16, 32, 32, 1)
+PROJECTION, OMEGA = normal(9, 16, 3), normal(10, 16, 4, 4, 3)
+
+
+def lenet5_step(params, x, labels):
+    def loss(params):
+        return jc.softmax_cross_entropy(lenet5.apply(params, STATE, x)[0], labels)
+
+    value, gradients = jax.value_and_grad(loss)(params)
+    return value, jax.tree.map(lambda p, g: p - 0.1 * g, params, gradients)
 
 
 EXPECTED = jax.tree.map(np.asarray, jax.jit(step)(PARAMS, X, LABELS))
 
 auto = Mesh(np.array(jax.devices()), ("data",))
-arguments = on_mesh(auto)
+arguments = on_mesh(auto, PARAMS, X, LABELS)
 report("auto", jax.jit(step).lower(*arguments).compile(), arguments)
 
 explicit = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
 with jax.set_mesh(explicit):
-    arguments = on_mesh(explicit)
+    arguments = on_mesh(explicit, PARAMS, X, LABELS)
     report("explicit", jax.jit(step).lower(*arguments).compile(), arguments)
 
 
@@ -97,3 +117,22 @@ mapped = jax.shard_map(
 )
 arguments = (PARAMS, X, LABELS)
 report("shard_map", jax.jit(mapped).lower(*arguments).compile(), arguments)
+
+# The mesh as `jax.make_mesh` gives it, which no context names: the arrays' types know it.
+EXPECTED = jax.tree.map(np.asarray, jax.jit(lenet5_step)(LENET5, DIGITS, LABELS))
+params, *batch = on_mesh(explicit, LENET5, DIGITS, LABELS)
+host = jax.tree.map(np.asarray, LENET5)
+for jit in (jax.jit, jc.jit):
+    for of, arguments in (("mesh", (params, *batch)), ("host", (host, *batch))):
+        compiled = jit(lenet5_step).lower(*arguments).compile()
+        report(f"LeNet-5, {jit.__module__}, parameters of the {of}", compiled, arguments)
+
+# Without `jit` too; a key is always the host's. (`jax.grad` itself, and an argument
+# that is not used, need a context, whatever the function.)
+key = jax.random.key(0)
+results = []
+used = {name: PARAMS[name] for name in ("stem", "bias")}
+for params, x, omega in ((used, X, OMEGA), on_mesh(explicit, used, X, OMEGA)):
+    y, pull = jax.vjp(partial(small, key), params, x)
+    results.append(jax.tree.map(np.asarray, (y, pull(omega))))
+assert relative_error(results[1], results[0])[0] < 1e-12

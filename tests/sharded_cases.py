@@ -10,6 +10,7 @@ says where it is not.
 import json
 import os
 import sys
+from contextlib import nullcontext
 
 # Beside those that the tests compile with.
 os.environ["XLA_FLAGS"] = (
@@ -29,6 +30,14 @@ DEVICES, BATCH = 8, 16
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 MAPS = {"x", "delta", "logits", "targets", "predictions", "log_predictions", "ids", "switches"}
 MAPS |= {"a", "b", "c"}  # parts that are joined
+
+# The axes of the mesh, the context, and whether parameters are left on the host.
+KINDS = (
+    ("auto", AxisType.Auto, jax.set_mesh, False),
+    ("explicit", AxisType.Explicit, jax.set_mesh, False),
+    ("explicit, no context", AxisType.Explicit, nullcontext, False),
+    ("explicit, no context, host", AxisType.Explicit, nullcontext, True),
+)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -100,11 +109,15 @@ def spread(names):
     return {name: P("data") if name in MAPS else P() for name in names}
 
 
-def placed(mesh, args):
+def placed(mesh, args, host=False):
+    """The batch spread over the mesh; what is none replicated, or left outside the mesh."""
     arrays, fixed, delta = args
+
+    def put(a, spec):
+        return a if host and spec == P() else jax.device_put(a, NamedSharding(mesh, spec))
+
     along_batch = P("data") if delta.shape[:1] == (BATCH,) else P()
-    specs = spread(arrays), spread(fixed), along_batch
-    return jax.device_put(args, jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs))
+    return jax.tree.map(put, args, (spread(arrays), spread(fixed), along_batch))
 
 
 def over_shares(case: Case, mesh, args):
@@ -155,10 +168,10 @@ def check(cases):
 
     args = {name: arguments(case) for name, case in cases.items()}
     expected = jax.tree.map(np.asarray, jax.jit(every)(args))
-    for kind, axes in (("auto", AxisType.Auto), ("explicit", AxisType.Explicit)):
+    for kind, axes, context, host in KINDS:
         mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(axes,))
-        with jax.set_mesh(mesh):
-            on_mesh = {name: placed(mesh, a) for name, a in args.items()}
+        with context(mesh):
+            on_mesh = {name: placed(mesh, a, host) for name, a in args.items()}
             report(kind, every, cases, on_mesh, expected)
 
     args = {name: shared_arguments(case, *args[name][:2]) for name, case in cases.items()}

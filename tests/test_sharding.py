@@ -18,13 +18,19 @@ def lines(name, *arguments):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-KINDS = ("auto", "explicit", "shard_map")
+KINDS = (
+    "auto",
+    "explicit",
+    "explicit, no context",
+    "explicit, no context, host",
+    "shard_map",
+)
 
 
 def test_a_training_step_sums_once_and_gathers_no_activations():
-    reports = {report["kind"]: report for report in lines("sharded.py")}
-    assert set(reports) == set(KINDS)
-    for report in reports.values():
+    reports = lines("sharded.py")
+    assert len({report["kind"] for report in reports}) == 7
+    for report in reports:
         assert report["error"] < 1e-10, report
         assert report["all-reduce"] == 1, report
         assert not moved(report), report

@@ -13,7 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 from jax import Array, lax
-from jax.sharding import PartitionSpec
+from jax.core import Tracer
+from jax.sharding import NamedSharding, PartitionSpec
 
 Entries = tuple[Any, ...]
 P = ParamSpec("P")
@@ -40,7 +41,11 @@ def declared(f: Callable[..., Any], result: Callable[..., Sequence[Any]], *args:
         names = set(entry) if isinstance(entry, tuple) else {entry} - {None}
         spec.append(None if names & used else entry)  # an axis of the mesh can be used once
         used |= names
-    return jax.sharding.auto_axes(f, out_sharding=PartitionSpec(*spec))(*args)
+    mesh = next(
+        jax.typeof(a).sharding.mesh for a, e in zip(args, found, strict=True) if e is not None
+    )
+    sharding = NamedSharding(mesh, PartitionSpec(*spec))
+    return jax.sharding.auto_axes(f, axes=mesh.explicit_axes, out_sharding=sharding)(*args)
 
 
 def like_maps(x: Entries, *_: Any) -> Entries:
@@ -56,6 +61,9 @@ def drawn_like(
 ) -> Array:
     """draw(key, shape): numbers in the shape of x, or of one with ones in it, sharded as x is."""
     shape = x.shape if shape is None else shape
+    if not isinstance(x, Tracer) and isinstance(x.sharding, NamedSharding):
+        # Eagerly, nothing but the key says on which devices the numbers are drawn.
+        key = jax.device_put(key, NamedSharding(x.sharding.mesh, PartitionSpec()))
 
     def result(_: Entries, x: Entries) -> Entries:
         return tuple(None if h == 1 else e for e, h in zip(x, shape, strict=True))
