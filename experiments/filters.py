@@ -28,7 +28,7 @@ from jax import Array
 from jaxtyping import Float
 
 import jaxcnn
-from experiments.data.picture import open_picture
+from experiments.data.picture import Background, open_picture
 from experiments.options import UserError
 
 # The letter of Gormley's slides, 7×7, and the kernel that he slides over it first.
@@ -68,6 +68,8 @@ class Options:
     """The picture is reduced until its longer side has so many pixels at most."""
     dpi: int = 110
     """Pixels per inch of what is written."""
+    background: Background | None = None
+    """What stands behind transparent pixels; otherwise white, or black behind light ones."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not 20 <= options.dpi <= 1000:
             raise UserError(f"--dpi must be from 20 to 1000, got {options.dpi}.")
-        picture = read(options.image, options.size)
+        picture = read(options.image, options.size, options.background)
         print_letter()
         draw(picture, options.output, options.dpi)
     except UserError as error:
@@ -91,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read(path: Path | None, size: int) -> Float[np.ndarray, "h w 3"]:
+def read(
+    path: Path | None, size: int, background: Background | None = None
+) -> Float[np.ndarray, "h w 3"]:
     """The picture in [0, 1], its longer side of `size` pixels at most; None is matplotlib's.
 
     Raises:
@@ -102,7 +106,7 @@ def read(path: Path | None, size: int) -> Float[np.ndarray, "h w 3"]:
     if size < 3:
         raise UserError(f"--size must be at least 3, the size of the kernels, got {size}.")
     source = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False) if path is None else path
-    image = open_picture(Path(source), grey=False)
+    image = open_picture(Path(source), grey=False, background=background)
     image.thumbnail((size, size))
     if min(image.size) < 3:
         raise UserError(

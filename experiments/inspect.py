@@ -25,8 +25,9 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import data
-from experiments.looking.opened import Opened, open_run, read_image
+from experiments import data, material
+from experiments.data.picture import Background
+from experiments.looking.opened import Opened, open_run
 from experiments.looking.page import page
 from experiments.looking.report import Chosen, Judged, report
 from experiments.options import UserError
@@ -44,6 +45,8 @@ class Options:
     """Which test image; otherwise the least certain one of class --label, or of all."""
     invert: bool = False
     """Turn light and dark of the picture around: for ink on paper."""
+    background: Background | None = None
+    """What stands behind transparent pixels; otherwise white, or black behind light ink."""
     label: int | None = None
     """The class that δ comes from; otherwise the image's own, of a picture the likeliest."""
     output: Path | None = None
@@ -72,8 +75,9 @@ def inspect(options: Options) -> Path:
         raise UserError(f"--label must be from 0 to {classes - 1}, got {options.label}.")
     if options.index is not None and options.image is not None:
         raise UserError(f"--index chooses a test image, got it beside the picture {options.image}.")
-    if options.invert and options.image is None:
-        raise UserError("--invert is for a picture of your own, got no IMAGE.")
+    for name in ("invert", "background"):
+        if getattr(options, name) and options.image is None:
+            raise UserError(f"--{name} is for a picture of your own, got no IMAGE.")
     split = opened.test_images()
     last = len(split.labels) - 1
     if options.index is not None and not 0 <= options.index <= last:
@@ -117,7 +121,9 @@ def judge(opened: Opened, split: data.Split) -> Judged:
 def choose(options: Options, opened: Opened, judged: Judged) -> Chosen:
     """The image to look at, and the class that δ comes from."""
     if options.image is not None:
-        pixels = read_image(options.image, opened, options.invert)
+        pixels = material.read_picture(
+            options.image, opened.options, invert=options.invert, background=options.background
+        )
         logits = opened.net.apply(opened.params, opened.state, opened.normalise(pixels[None]))[0]
         likeliest = int(np.argmax(np.asarray(logits)))
         return Chosen(

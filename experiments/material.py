@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import UInt8
+from PIL import Image
 
 from experiments import data
 from experiments.data import records
-from experiments.data.stream import Stream, open_streams
+from experiments.data.picture import Background, open_picture
+from experiments.data.stream import Stream, crop, open_streams
 from experiments.networks import NETWORKS
 from experiments.options import TrainOptions, UserError
 from experiments.training import Recipe, Resident, TrainState, compile_predict
@@ -155,6 +158,39 @@ def _fitted(split: data.Split, options: TrainOptions) -> data.Split:
 def fit_images(images: np.ndarray, options: TrainOptions) -> np.ndarray:
     """Images of the size that the network takes: with an edge of zeros around."""
     return data.fit(images, NETWORKS[options.model].size, options.dataset)
+
+
+def read_picture(
+    path: Path, options: TrainOptions, *, invert: bool = False, background: Background | None = None
+) -> UInt8[np.ndarray, "h w c"]:
+    """A picture of the user's own as the network of these options takes it.
+
+    Whole, with zeros beside it where its shape is another; of a streamed set, the middle square.
+
+    Raises:
+        UserError: the file cannot be read, is no picture, or shows nothing.
+    """
+    about, size = data.DATASETS[options.dataset], NETWORKS[options.model].size
+    h, w, channels = about.shape
+    picture = open_picture(path, grey=channels == 1, invert=invert, background=background)
+    if about.streamed:
+        # Of a very long one only this is ever looked at; all of it, enlarged, may fill the memory.
+        longest = 8 * min(picture.size)
+        left, top = (max(0, side - longest) // 2 for side in picture.size)
+        picture = picture.crop((left, top, picture.width - left, picture.height - top))
+        looked_at = placed = crop(np.asarray(picture), size or h, None)
+    else:
+        factor = min(w / picture.width, h / picture.height)
+        sides = [max(1, round(factor * side)) for side in picture.size]
+        looked_at = np.asarray(picture.resize((sides[0], sides[1]), Image.Resampling.LANCZOS))
+        left, top = (w - sides[0]) // 2, (h - sides[1]) // 2
+        placed = np.zeros((h, w, channels), np.uint8)
+        inside = placed[top : top + sides[1], left : left + sides[0]]
+        inside[:] = looked_at.reshape(inside.shape)
+        placed = fit_images(placed[None], options)[0]
+    if (looked_at == looked_at[0, 0]).all():
+        raise UserError(f"{path} shows nothing: what the network sees of it is of one even colour.")
+    return placed
 
 
 def smoke(options: TrainOptions) -> TrainOptions:

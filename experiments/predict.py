@@ -6,7 +6,8 @@ Time:     3 s for LeNet-5
 Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Reads images of any size and format that Pillow knows. Digits are expected as in MNIST, light on
-dark; --invert is for ink on paper.
+dark; --invert is for ink on paper. What is transparent stands on white, or on black behind light
+ink, or on --background.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import tyro
-from PIL import Image, ImageOps
 
-from experiments import data, material, networks, runs, training
-from experiments.data.picture import open_picture
-from experiments.data.stream import crop
+from experiments import data, material, runs, training
+from experiments.data.picture import Background
 from experiments.options import UserError
 from experiments.plots.looks import probabilities
 from experiments.recipes import make_recipe
@@ -42,6 +41,8 @@ class PredictOptions:
     """Classes shown for each image."""
     invert: bool = False
     """Turn light and dark around first."""
+    background: Background | None = None
+    """What stands behind transparent pixels; otherwise white, or black behind light ink."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +73,14 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
     about = data.DATASETS[stored.dataset]
     if not 1 <= options.top <= about.classes:
         raise UserError(f"--top must be from 1 to {about.classes}, got {options.top}.")
-    pixels = np.stack([read(path, stored, options.invert) for path in options.images])
+    pixels = np.stack(
+        [
+            material.read_picture(
+                path, stored, invert=options.invert, background=options.background
+            )
+            for path in options.images
+        ]
+    )
     with jax.enable_x64(stored.precision == "float64"):
         recipe = dataclasses.replace(make_recipe(stored, 1, 1), mesh=None)
         params, net_state = jax.tree.map(jax.numpy.asarray, (params, net_state))
@@ -85,23 +93,6 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
         (path, [(names[k], float(row[k])) for k in order])
         for path, row, order in zip(options.images, chances, best, strict=True)
     ]
-
-
-def read(path: Path, options, invert: bool) -> np.ndarray:
-    """The image as the run's network takes it, uint8 h w c.
-
-    Raises:
-        UserError: the file cannot be read, or is no image.
-    """
-    about, network = data.DATASETS[options.dataset], networks.NETWORKS[options.model]
-    h, w, channels = about.shape
-    picture = open_picture(path, grey=channels == 1, invert=invert)
-    if about.streamed:
-        return crop(np.asarray(picture), network.size or h, None)
-    if picture.size != (w, h):
-        picture = ImageOps.pad(picture, (w, h), Image.Resampling.LANCZOS)
-    pixels = np.asarray(picture, np.uint8).reshape(1, h, w, channels)
-    return material.fit_images(pixels, options)[0]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from jax import Array
 from jaxtyping import Float, PyTree, UInt8
 
 from experiments import data, material, runs
-from experiments.data.picture import open_picture
 from experiments.networks import NETWORKS, make
 from experiments.options import TrainOptions, UserError
 from jaxcnn.layers import Serial
@@ -86,17 +85,3 @@ def open_run(folder: Path) -> Opened:
         state=state,
         size=network.size,
     )
-
-
-def read_image(path: Path, opened: Opened, invert: bool = False) -> UInt8[np.ndarray, "h w c"]:
-    """A picture as an image of the run's data set: in its size, grey or in colour.
-
-    Raises:
-        UserError: the file is no picture that Pillow can read.
-    """
-    from PIL import ImageOps
-
-    h, w, channels = opened.about.shape
-    picture = open_picture(path, grey=channels == 1, invert=invert)
-    pixels = np.asarray(ImageOps.pad(picture, (w, h)), np.uint8).reshape(1, h, w, channels)
-    return opened.fit(pixels)[0]
