@@ -1,8 +1,9 @@
 """The original files of MNIST, Fashion-MNIST and CIFAR-10 in a folder, read with NumPy alone.
 
-MNIST and Fashion-MNIST are four idx files, as they are or packed by gzip; CIFAR-10 is six batches,
-in its binary version or in the one for Python. Files stand in the folder itself or where others
-unpack them (SUBFOLDERS). A file that is truncated, or not the published one, is named.
+MNIST and Fashion-MNIST are four idx files, CIFAR-10 is six batches, in its binary version or in the
+one for Python; each as it is or packed by gzip, which its content says, whatever its name. Files
+stand in the folder itself or where others unpack them (SUBFOLDERS). A file that is truncated, or
+not the published one, is named.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ SUMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 
-# Of the training and of the test images; idx files may end in .gz, batches in .bin.
+# Of the training and of the test images; see _forms for the other names of the files.
 _IDX = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -80,6 +81,8 @@ SUBFOLDERS = {
     "fashion_mnist": ("fashion_mnist", "fashion-mnist", "FashionMNIST", "FashionMNIST/raw", ""),
     "cifar10": ("cifar10", "cifar-10-batches-bin", "cifar-10-batches-py", ""),
 }
+# Bytes of a file, packed or not; the largest, MNIST's training images, has 47,040,016.
+LARGEST = 2**26
 ROW = 1 + 3 * 32 * 32  # of CIFAR-10: a label and its pixels
 
 
@@ -104,11 +107,20 @@ def find(name: str, *folders: Path | None) -> Originals | None:
     return None
 
 
+def _forms(name: str, file: str) -> list[str]:
+    """Where a file may stand in a folder, and under which names."""
+    if name == "cifar10":
+        return [file, f"{file}.bin"]
+    dotted = file.replace("-idx", ".idx")  # as some programs unpack it, and Kaggle has it
+    named = [stem + ending for stem in (file, dotted) for ending in ("", ".gz")]
+    return named + [f"{around}/{each}" for around in (file, dotted) for each in named]
+
+
 def _complete(name: str, folder: Path) -> Originals | None:
     """The set's files in this very folder, each in whichever form it has there."""
-    splits, missing, ending = [], [], ".bin" if name == "cifar10" else ".gz"
+    splits, missing = [], []
     for files in FILES[name]:
-        forms = [(folder / file, folder / (file + ending)) for file in files]
+        forms = [[folder / form for form in _forms(name, file)] for file in files]
         found = [next((path for path in form if path.is_file()), None) for form in forms]
         splits.append(tuple(path for path in found if path is not None))
         missing += [file for file, path in zip(files, found, strict=True) if path is None]
@@ -117,7 +129,7 @@ def _complete(name: str, folder: Path) -> Originals | None:
     if missing:
         raise UserError(
             f"{folder} holds some of the files of {name}, but neither {missing[0]} nor "
-            f"{missing[0]}{ending}."
+            f"{_forms(name, missing[0])[1]}."
         )
     return Originals(*splits)
 
@@ -139,7 +151,7 @@ def read(name: str, paths: Originals) -> Dataset:
             images = images[..., None]
         splits.append(
             check(
-                Split(images, labels.astype(np.int32)),
+                Split(images, labels),
                 name=name,
                 count=(about.train, about.test)[part],
                 where=" and ".join(map(str, files)),
@@ -160,14 +172,22 @@ def _opened(path: Path) -> _File:
     """The file, unpacked.
 
     Raises:
-        UserError: it cannot be read, or ends too early.
+        UserError: it cannot be read, ends too early, or is larger than any of these sets.
     """
     try:
-        stored = path.read_bytes()
-        return _File(stored, gzip.decompress(stored) if path.suffix == ".gz" else stored)
+        with path.open("rb") as file:
+            stored = content = file.read(LARGEST + 1)
+        if stored[:2] == b"\x1f\x8b":
+            with gzip.open(io.BytesIO(stored)) as file:
+                content = file.read(LARGEST + 1)  # no more, whatever it would unpack to
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise UserError(f"{path} cannot be read, or is truncated: {reason}.") from error
+    if max(len(stored), len(content)) > LARGEST:
+        raise UserError(
+            f"{path} has more than {LARGEST:,} bytes, packed or not: none of such a set has."
+        )
+    return _File(stored, content)
 
 
 def _published(name: str, path: Path, file: _File) -> None:
@@ -176,7 +196,7 @@ def _published(name: str, path: Path, file: _File) -> None:
     Raises:
         UserError: its sum is none of SUMS.
     """
-    plain = path.name.removesuffix(".gz")
+    plain = path.name.removesuffix(".gz").replace(".idx", "-idx")
     expected = SUMS.get(name, {}).get(plain, ())
     found = [hashlib.md5(each, usedforsecurity=False).hexdigest() for each in file]
     if not expected or set(found) & set(expected):
@@ -232,6 +252,10 @@ def _pickled(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray]:
         labels, pixels = np.asarray(found[b"labels"]), np.asarray(found[b"data"])
     except Exception as error:  # whatever damage makes of a pickle
         raise UserError(f"{path} is no batch of CIFAR-10, or is truncated: {error}.") from error
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"{path} holds labels {labels.dtype}{list(labels.shape)}, expected a list of integers."
+        )
     if pixels.shape != (len(labels), ROW - 1) or pixels.dtype != np.uint8:
         raise UserError(
             f"{path} holds data {pixels.dtype}{list(pixels.shape)}, "

@@ -2,8 +2,11 @@
 
 import hashlib
 import importlib.util
+import io
 import os
+import pickle
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +186,49 @@ def test_cache_returns_what_was_decoded_and_names_a_damaged_file(tmp_path, monke
     np.savez(file, images=split.images[:5], labels=split.labels[:5])
     with pytest.raises(UserError, match=r"set-1\.0\.npz .* holds images uint8\[5, "):
         load()
+
+
+def archive(*members):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, each in members:
+            file.writestr(name, each)
+    return content.getvalue()
+
+
+def npy(array):
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"a text", pickle.dumps([1]), npy(np.zeros(3)), archive(),
+        archive(("images.npy", b"")),
+        archive(("images", b"no array"), ("labels", b"none")),
+        archive(("images.npy", npy(np.zeros(3))), ("labels.npy", npy(np.array(["a"])))),
+        archive(("images.npy", bytes(2**20)), ("labels.npy", b"")),
+    ],
+    ids=["empty", "text", "pickle", "npy", "no members", "one", "no arrays", "words", "large"],
+)  # fmt: skip
+def test_a_cache_of_another_format_is_named(content, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(loading, "LARGEST", 2**19)
+    path = tmp_path / "jaxcnn" / "set-1.0.npz"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        loading._cached(
+            "set-1.0",
+            small_split,
+            lambda split, where: data.check(split, name="mnist", count=30, where=where),
+            "the set",
+        )
+    assert str(path) in str(caught.value)
+    assert "delete" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_cache_that_cannot_be_written_does_not_matter(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import os
 import pickle
 import struct
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,39 @@ def test_idx_files_are_read_packed_or_not(name, place, packed, tmp_path, monkeyp
     assert_same(data.load(name, None, tmp_path), DIGITS)
 
 
+OTHER_NAMES = {
+    "a dot": lambda name: name.replace("-idx", ".idx"),
+    "a dot, packed": lambda name: name.replace("-idx", ".idx") + ".gz",
+    "a folder around it": lambda name: f"{name}/{name}",
+    "a folder with a dot around it": lambda name: f"{name.replace('-idx', '.idx')}/{name}",
+    "a folder around it and a dot": lambda name: f"{name}/{name.replace('-idx', '.idx')}",
+}
+
+
+@pytest.mark.parametrize("form", OTHER_NAMES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_files_are_found_under_their_other_names(form, packed, tmp_path):
+    """Packed or not is what the content says, not the name."""
+    write_idx(tmp_path / "plain", DIGITS)
+    for path in (tmp_path / "plain").iterdir():
+        moved = tmp_path / "data" / OTHER_NAMES[form](path.name)
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        content = path.read_bytes()
+        moved.write_bytes(gzip.compress(content, 1) if packed else content)
+    assert_same(data.load("mnist", tmp_path / "data"), DIGITS)
+
+
+def test_published_sums_hold_for_the_other_names(tmp_path, monkeypatch):
+    sums = {f"{start}-{kind}-ubyte": ("another",) for start in ("train", "t10k")
+            for kind in ("images-idx3", "labels-idx1")}  # fmt: skip
+    monkeypatch.setitem(originals.SUMS, "mnist", sums)
+    write_idx(tmp_path, DIGITS)
+    for path in list(tmp_path.iterdir()):
+        path.rename(tmp_path / path.name.replace("-idx", ".idx"))
+    with pytest.raises(UserError, match="is not the published file of mnist: its MD5 sum"):
+        data.load("mnist", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("place", "encode", "ending"),
     [("cifar-10-batches-bin", as_bin, ".bin"), ("cifar-10-batches-py", as_pickle, "")],
@@ -155,7 +189,12 @@ def half(content):
         ("t10k-images", half, "holds 7848 bytes where its head tells of 15696"),
         ("t10k-images", lambda c: c[:9], "where its head tells of"),
         ("t10k-labels", lambda c: c + b"\0", "holds 29 bytes where its head tells of 28"),
-        ("t10k-labels", lambda c: b"\x1f\x8b" + c, "is no idx file of bytes: it begins with 1f 8b"),
+        (
+            "t10k-labels",
+            lambda c: b"\x1f\x8b" + c,
+            "cannot be read, or is truncated: Unknown compr",
+        ),
+        ("t10k-labels", lambda c: b"\x1f\x8c" + c, "is no idx file of bytes: it begins with 1f 8c"),
         ("t10k-labels", lambda c: c[:8] + b"\x0b" * 20, r"holds the labels \[11\]"),
         ("train-images", half, "cannot be read, or is truncated: Compressed file ended"),
         ("train-images", lambda c: c[:99] + b"\xff" * 99 + c[198:], "cannot be read"),
@@ -192,6 +231,70 @@ def test_a_damaged_or_foreign_batch_is_named(encode, ending, change, sentence, t
     with pytest.raises(UserError, match=sentence) as caught:
         data.load("cifar10", tmp_path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_of_gigabytes_is_refused_before_it_is_unpacked(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(originals, "LARGEST", 2**15)
+    write_idx(tmp_path, DIGITS)
+    content = (tmp_path / "train-images-idx3-ubyte").read_bytes() + bytes(2**24)
+    content = gzip.compress(content) if packed else content
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(content)
+    del content
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="has more than 32,768 bytes, packed or not"):
+            data.load("mnist", tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 2**21
+    finally:
+        tracemalloc.stop()
+
+
+def as_it_pleases(labels, rows):
+    return lambda _: pickle.dumps({b"labels": labels, b"data": rows}, protocol=2)
+
+
+BLACK = np.zeros((2, 3072), np.uint8)
+DAMAGES = {  # file, change
+    "empty": ("t10k-images", lambda _: b""),
+    "a text": ("t10k-images", lambda _: b"<html>404</html>" * 9),
+    "half": ("train-images", half),
+    "half, packed": ("train-labels", lambda c: half(gzip.compress(c))),
+    "packed twice": ("train-labels", lambda c: gzip.compress(gzip.compress(c))),
+    "a head of gzip": ("train-labels", lambda _: b"\x1f\x8b"),
+    "gzip with another sum": ("train-labels", lambda c: gzip.compress(c)[:-8] + bytes(8)),
+    "a zip archive": ("t10k-labels", lambda c: b"PK\3\4" + c),
+    "images where labels belong": ("t10k-labels", lambda _: idx(DIGITS.test.images[..., 0])),
+    "labels where images belong": ("t10k-images", lambda _: idx(np.zeros(20, np.uint8))),
+    "no axes": ("t10k-images", lambda _: b"\0\0\x08\0\x07"),
+    "255 axes": ("t10k-images", lambda c: c[:3] + b"\xff" + c[4:]),
+    "huge axes": ("t10k-images", lambda c: c[:4] + b"\xff" * 12 + c[16:]),
+    "floats": ("t10k-images", lambda c: c[:2] + b"\x0d" + c[3:]),
+    "labels out of range": ("train-labels", lambda c: c[:-1] + b"\xff"),
+    "no rows": ("data_batch_2", lambda _: b""),
+    "labels in words": ("data_batch_2", as_it_pleases(["a", "b"], BLACK)),
+    "one label": ("data_batch_2", as_it_pleases(3, BLACK)),
+    "labels with holes": ("data_batch_2", as_it_pleases([1.0, float("nan")], BLACK)),
+    "labels of no dtype": ("data_batch_2", as_it_pleases([2**70, 1], BLACK)),
+    "labels that wrap": ("data_batch_2", as_it_pleases([2**32, 1] * 3, BLACK.repeat(3, 0))),
+    "uneven labels": ("data_batch_2", as_it_pleases([[1], [1, 2]], BLACK)),
+    "rows in words": ("data_batch_2", as_it_pleases([1, 2], ["a", "b"])),
+    "no dict": ("test_batch", lambda _: pickle.dumps([1, 2])),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_happened_to_a_file_it_is_named(damage, tmp_path):
+    start, change = DAMAGES[damage]
+    name = "cifar10" if "batch" in start else "mnist"
+    write_cifar(tmp_path, COLOURS, as_pickle, "") if "batch" in start else write_idx(
+        tmp_path, DIGITS
+    )
+    path = damaged(tmp_path, start, change)
+    with pytest.raises(UserError) as caught:
+        data.load(name, tmp_path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
