@@ -61,6 +61,11 @@ def integer_array(op: str, name: str, value: Any) -> Array:
     return array
 
 
+def counting(array: Array) -> Array:
+    """Integers of a dtype that counts at least to what an axis may hold, and more than a nibble."""
+    return array.astype(jnp.int32) if jnp.iinfo(array.dtype).bits < 32 else array
+
+
 def rank(op: str, name: str, array: Array, expected: int, axes: str) -> None:
     """Raise unless the array has the expected number of axes; `axes` spells them out."""
     if array.ndim != expected:
@@ -200,10 +205,15 @@ def precision(op: str, value: Any) -> Any:
 
 
 def key(op: str, name: str, value: Any) -> None:
-    """Raise unless the value is one key of jax.random, of the new or the old kind."""
+    """Raise unless the value is one key of jax.random, of the new or the old kind.
+
+    One of the old kind has as many numbers as the implementation wants that is the default here.
+    """
     dtype, size = getattr(value, "dtype", None), getattr(value, "shape", None)
     typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if not (typed and size == ()) and not (dtype == jnp.uint32 and size == (2,)):
+    # A function of its own each time: a cached trace does not know that the default has changed.
+    old = jax.eval_shape(lambda: jax.random.PRNGKey(0))
+    if not (typed and size == ()) and (dtype, size) != (old.dtype, old.shape):
         raise TypeError(
             f"{op}: {name} must be one key of jax.random, as jax.random.key(0), "
             f"got {type(value).__name__ if dtype is None else f'shape {size} of {dtype}'}"
@@ -237,6 +247,8 @@ def concrete_range(op: str, name: str, array: Array, low: float, high: float) ->
     if isinstance(array, Tracer) or not array.is_fully_addressable:
         return
     values = np.asarray(array)
+    if jnp.issubdtype(array.dtype, jnp.integer) and values.dtype.itemsize < 4:
+        values = values.astype(np.int32)  # a nibble cannot be compared with what it does not hold
     outside = ~((values >= low) & (values <= high))
     if outside.any():
         position = tuple(int(i) for i in np.argwhere(outside)[0])

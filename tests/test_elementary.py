@@ -10,6 +10,8 @@ from mutation import frozen, mutate
 
 from jaxcnn.gradcheck import assert_gradients, check_gradients, open_primitives
 from jaxcnn.ops import elementary
+from jaxcnn.ops.activation import sigmoid_slope
+from jaxcnn.ops.smooth import tanh_softplus
 from jaxcnn.twins import TWINS
 
 pytestmark = pytest.mark.sampled(5)
@@ -20,6 +22,8 @@ POSITIVE = jnp.linspace(0.2, 4, 12, dtype=jnp.float64).reshape(3, 4)
 
 FUNCTIONS = [
     (elementary.exp, (), ANY),
+    (sigmoid_slope, (), ANY),
+    (tanh_softplus, (), ANY),
     (elementary.log, (), POSITIVE),
     (elementary.reciprocal, (), ANY),
     *((elementary.power, (p,), POSITIVE) for p in (-1.5, -0.75, 0.5, 2.5)),
@@ -94,6 +98,8 @@ WRONG = {
     "pdf: x forgotten": (elementary.normal_pdf, (), lambda r, d: (-d * r[1],)),
     "sigmoids: a sum": (elementary.sigmoids, (), lambda y, d: ((d[0] + d[1]) * y[0] * y[1],)),
     "exp: 1": (elementary.exp, (), lambda y, d: (d,)),
+    "slope of a sigmoid: tanh x": (sigmoid_slope, (), lambda x, d: (-d * sigmoid_slope(x) * jnp.tanh(x),)),
+    "tanh of softplus: 1 − t²": (tanh_softplus, (), lambda x, d: (d * (1 - tanh_softplus(x) ** 2),)),
 }
 
 

@@ -231,6 +231,6 @@ OPERATIONS: dict[str, tuple[tuple[str, ...], Callable[..., Op]]] = {
     "relu": (MAPS, _plain(functional.relu)),
     "tanh": (MAPS, _plain(torch.tanh)),
     "sigmoid": (MAPS, _plain(torch.sigmoid)),
-    "gelu": (MAPS, _plain(partial(functional.gelu, approximate="tanh"))),
+    "gelu": (MAPS, _plain(functional.gelu)),
     "silu": (MAPS, _plain(functional.silu)),
 }

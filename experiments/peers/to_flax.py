@@ -27,7 +27,6 @@ ACTIVATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     jaxcnn.leaky_relu: nnx.leaky_relu,
     jaxcnn.elu: nnx.elu,
     jaxcnn.selu: nnx.selu,
-    jaxcnn.gelu: nnx.gelu,
     jaxcnn.silu: nnx.silu,
     jaxcnn.softplus: nnx.softplus,
     jaxcnn.sigmoid: nnx.sigmoid,
@@ -217,6 +216,8 @@ def _function(layer: Leaf, shape: tuple[int, ...]) -> Callable[..., Any]:
             return partial(_local_response_norm, layer=layer)
         case layers.Activation() if layer.op in ACTIVATIONS and not layer.settings:
             return ACTIVATIONS[layer.op]
+        case layers.Activation() if layer.op is jaxcnn.gelu:
+            return partial(nnx.gelu, approximate=dict(layer.settings).get("approximate", False))
     raise unknown(layer, "Flax")
 
 

@@ -9,7 +9,6 @@ Running statistics are carried over; torch's own average the unbiased variance i
     loss.backward(); peer.gradients()        # in the structure of params
 """
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -160,8 +159,8 @@ class _Builder:
                 return Scale(layer.factor)
             case layers.Activation() if layer.op in ACTIVATIONS and not layer.settings:
                 return ACTIVATIONS[layer.op]()
-            case layers.Activation() if layer.op is jaxcnn.gelu and not layer.settings:
-                return nn.GELU("tanh" if _gelu_is_approximate() else "none")
+            case layers.Activation() if layer.op is jaxcnn.gelu:
+                return nn.GELU("tanh" if dict(layer.settings).get("approximate") else "none")
         raise unknown(layer, "PyTorch")
 
     def _conv(self, layer, params, shape, path) -> nn.Module:
@@ -266,7 +265,3 @@ def _pool(layer, shape, value: float, kind: str) -> nn.Module:
 def _whole(kind: str, keepdims: bool) -> nn.Module:
     pool = getattr(nn, kind)(1)
     return pool if keepdims else nn.Sequential(pool, nn.Flatten())
-
-
-def _gelu_is_approximate() -> bool:
-    return bool(inspect.signature(jaxcnn.gelu).parameters["approximate"].default)

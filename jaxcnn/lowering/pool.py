@@ -9,7 +9,9 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -56,7 +58,10 @@ def _max(x: Array, geometry: Geometry) -> Array:
     return reduced(lax.max, -jnp.inf, x, *sliding)
 
 
+# As one program even where it is called eagerly, so that a search for infinities does not find the
+# −∞ of its padding.
 @by_batch
+@partial(jax.jit, static_argnames=("geometry",))
 def max_with_switches(x: Array, geometry: Geometry) -> tuple[Array, Array]:
     """The maximum of every window and the tap that holds it; the first one wins a tie.
 

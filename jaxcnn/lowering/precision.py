@@ -13,4 +13,9 @@ def accumulator(dtype: DTypeLike) -> jnp.dtype:
 
 def widen(x: Array) -> Array:
     """X in the dtype in which its sums are to be formed."""
-    return x.astype(accumulator(x.dtype))
+    return narrow(x, accumulator(x.dtype))
+
+
+def narrow(x: Array, dtype: DTypeLike) -> Array:
+    """X in that dtype; itself where it has it: a conversion would make a weak type a strong one."""
+    return x if x.dtype == dtype else x.astype(dtype)

@@ -1,4 +1,8 @@
-"""Activations: δ = ∂E/∂y • f′(u), with f′ in terms of the output wherever that is possible."""
+"""Activations: δ = ∂E/∂y • f′(u), with f′ in terms of the output where that loses nothing.
+
+1 − y does, where y → 1: a sigmoid and its relatives take both from `sigmoids`, and a softmax lets
+the one y above ½ be what the others leave.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,8 +15,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.lowering.precision import widen
-from jaxcnn.ops.elementary import exp
+from jaxcnn.lowering.precision import narrow, widen
+from jaxcnn.ops.elementary import exp, sigmoids
 from jaxcnn.ops.gate import gate_map
 
 
@@ -38,8 +42,26 @@ relu_map.defvjp(_relu_fwd, _relu_bwd)
 
 
 @jax.custom_vjp
+def sigmoid_slope(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = s (1 − s), s = sigmoid(x), 1 − s = sigmoid(−x).  With δ = ∂L/∂y:  ∂x = −δ y tanh(x/2)."""
+    s, r = sigmoids(x)
+    return s * r
+
+
+def _sigmoid_slope_fwd(x):
+    return sigmoid_slope(x), x
+
+
+def _sigmoid_slope_bwd(x, delta):
+    return (-delta * sigmoid_slope(x) * tanh_map(0.5 * x),)
+
+
+sigmoid_slope.defvjp(_sigmoid_slope_fwd, _sigmoid_slope_bwd)
+
+
+@jax.custom_vjp
 def sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = 1 / (1 + e⁻ˣ).  With δ = ∂L/∂y:  ∂x = δ y (1 − y).
+    """y = 1 / (1 + e⁻ˣ).  With δ = ∂L/∂y:  ∂x = δ y (1 − y), 1 − y = sigmoid(−x).
 
     Gormley, "Derivative of a Sigmoid".
     """
@@ -47,12 +69,11 @@ def sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
 
 
 def _sigmoid_fwd(x):
-    y = sigmoid_map(x)
-    return y, y
+    return sigmoid_map(x), x
 
 
-def _sigmoid_bwd(y, delta):
-    return (delta * (y * (1 - y)),)
+def _sigmoid_bwd(x, delta):
+    return (narrow(widen(delta) * sigmoid_slope(widen(x)), x.dtype),)
 
 
 sigmoid_map.defvjp(_sigmoid_fwd, _sigmoid_bwd)
@@ -60,17 +81,19 @@ sigmoid_map.defvjp(_sigmoid_fwd, _sigmoid_bwd)
 
 @jax.custom_vjp
 def tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = tanh x.  With δ = ∂L/∂y:  ∂x = δ (1 − y²).  Huang, "Forward pass" (f the activation)."""
+    """y = tanh x.  With δ = ∂L/∂y:  ∂x = δ (1 − y²), 1 − y² = 4 s (1 − s) with s = sigmoid(2x).
+
+    Huang, "Forward pass" (f the activation).
+    """
     return jnp.tanh(x)
 
 
 def _tanh_fwd(x):
-    y = tanh_map(x)
-    return y, y
+    return tanh_map(x), x
 
 
-def _tanh_bwd(y, delta):
-    return (delta * (1 - y * y),)
+def _tanh_bwd(x, delta):
+    return (narrow(widen(delta) * (4 * sigmoid_slope(2 * widen(x))), x.dtype),)
 
 
 tanh_map.defvjp(_tanh_fwd, _tanh_bwd)
@@ -81,7 +104,7 @@ def softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
     """y = eˣ / Σeˣ.  With g = ∂L/∂y:  ∂x_j = y_j (g_j − Σ_i g_i y_i).  Gormley, "Softmax Layer"."""
     wide = widen(x)  # less its maximum, so that nothing overflows
     shifted = jnp.exp(wide - wide.max(axis, keepdims=True))
-    return (shifted / shifted.sum(axis, keepdims=True)).astype(x.dtype)
+    return narrow(shifted / shifted.sum(axis, keepdims=True), x.dtype)
 
 
 def _softmax_fwd(x, axis):
@@ -91,7 +114,10 @@ def _softmax_fwd(x, axis):
 
 def _softmax_bwd(axis, y, delta):
     dtype, y, delta = y.dtype, widen(y), widen(delta)
-    return ((y * (delta - (delta * y).sum(axis, keepdims=True))).astype(dtype),)
+    # A number taken off every g changes nothing. Taking off that of the y above ½, of which there is
+    # one at most, leaves its difference from the mean to the others, none of which cancels.
+    delta = delta - gate_map(delta, y > 0.5).sum(axis, keepdims=True)
+    return (narrow(y * (delta - (delta * y).sum(axis, keepdims=True)), dtype),)
 
 
 softmax_map.defvjp(_softmax_fwd, _softmax_bwd)
@@ -99,10 +125,16 @@ softmax_map.defvjp(_softmax_fwd, _softmax_bwd)
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def log_softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
-    """y = x − ln Σeˣ.  With g = ∂L/∂y:  ∂x_j = g_j − e^(y_j) Σ_i g_i.  Gormley, "Softmax Layer"."""
+    """y = x − ln Σeˣ.  With g = ∂L/∂y:  ∂x_j = g_j − e^(y_j) Σ_i g_i.  Gormley, "Softmax Layer".
+
+    Of the sum, one term is 1, that of the largest x: ln(1 + the rest) keeps a rest of any size.
+    """
     wide = widen(x)
     shifted = wide - wide.max(axis, keepdims=True)
-    return (shifted - jnp.log(jnp.exp(shifted).sum(axis, keepdims=True))).astype(x.dtype)
+    largest = shifted == 0
+    rest = jnp.where(largest, 0, jnp.exp(shifted)).sum(axis, keepdims=True)
+    equals = largest.sum(axis, keepdims=True, dtype=wide.dtype) - 1
+    return narrow(shifted - jnp.log1p(rest + equals), x.dtype)
 
 
 def _log_softmax_fwd(x, axis):
@@ -112,10 +144,18 @@ def _log_softmax_fwd(x, axis):
 
 def _log_softmax_bwd(axis, y, delta):
     dtype, y, delta = y.dtype, widen(y), widen(delta)
-    return ((delta - exp(y) * delta.sum(axis, keepdims=True)).astype(dtype),)
+    share = exp(y)
+    others = delta.sum(axis, keepdims=True) - delta
+    return (narrow(delta * complement(share, axis) - share * others, dtype),)
 
 
 log_softmax_map.defvjp(_log_softmax_fwd, _log_softmax_bwd)
+
+
+def complement(y: Array, axis: int) -> Array:
+    """1 − y of numbers that sum to 1 along an axis, to the last digit: above ½, Σ of the others."""
+    large = y > 0.5
+    return jnp.where(large, gate_map(y, ~large).sum(axis, keepdims=True), 1 - y)
 
 
 def relu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = relu_map) -> Float[Array, "*n"]:

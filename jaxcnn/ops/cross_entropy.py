@@ -17,10 +17,17 @@ from jaxtyping import Float, Integer, Num
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import sharded_like, vary_together
-from jaxcnn.ops.activation import log_softmax_map, sigmoid_map, softmax_map
+from jaxcnn.ops.activation import complement, log_softmax_map, softmax_map
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, per_example, reduced
+from jaxcnn.ops.loss import (
+    REDUCTIONS,
+    check_outputs,
+    check_targets,
+    per_example,
+    reduced,
+    sigmoid_error,
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,9 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
     rows = _per_row(g, targets, y, weighing, divided=divisor is not None)
     # Of labels without weights Σs is 1; where they are left out, rows are 0.
     known = _labelled(targets) and class_weights is None
-    delta = rows * ((y if known else y * s.sum(-1, keepdims=True)) - s)
+    total = 1 if known else s.sum(-1, keepdims=True)
+    # y Σs − s as y (Σs − s) − (1 − y) s: as y → s, it loses nothing.
+    delta = rows * (y * (total - s) - complement(y, y.ndim - 1) * s)
 
     delta_targets = delta_weights = None
     if not _labelled(targets):
@@ -120,11 +129,10 @@ def _log_softmax(logits: Array, targets: Array, weighing: Weighing) -> Array:
 def _one_hot(labels: Array, like: Array, weighing: Weighing) -> Array:
     """Labels as numbers per class. One outside gives a row of NaN, one left out a row of 0."""
     zeros = jnp.zeros_like(widen(like))
-    # A byte does not count to 300 classes.
-    here = labels.astype(jnp.int32 if labels.dtype.itemsize < 4 else labels.dtype)[..., None]
+    here = check.counting(labels)[..., None]
     classes = jax.lax.broadcasted_iota(here.dtype, like.shape, like.ndim - 1)
     inside = (here >= 0) & (here < like.shape[-1])
-    t = jnp.where(classes == here, zeros + 1, jnp.where(inside, zeros, zeros + jnp.nan))
+    t = jnp.where(classes == here, zeros + 1, jnp.where(inside, zeros, jnp.nan))
     if weighing.ignore_index is not None:
         t = gate_map(t, _counted(labels, like.shape, weighing))
     return t
@@ -146,7 +154,7 @@ def _weighted(t: Array, class_weights: Array | None) -> Array:
 
 def _times_log(t: Array, log_y: Array) -> Array:
     """t ln y. 0 · ln 0 = 0: a class that cannot occur and does not occur costs nothing."""
-    return jnp.where(t == 0, jnp.zeros_like(t), t * widen(log_y))
+    return t * gate_map(widen(log_y), t != 0)
 
 
 def _divisor(
@@ -176,9 +184,10 @@ def sigmoid_binary_cross_entropy_map(
 
     Gormley, "Case 1: Logistic Regression" (there J = −E).
     """
-    # ln(1 + e^u) − t u, without overflow for large |u|.
+    # ln(1 + e^u) − t u: no overflow, and no large numbers that cancel where y → t.
     wide = widen(logits)
-    losses = jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide))) - widen(targets) * wide
+    straight = wide * jnp.where(wide > 0, 1 - widen(targets), -widen(targets))
+    losses = straight + jnp.log1p(jnp.exp(-jnp.abs(wide)))
     return reduced(losses.sum(-1), reduction).astype(logits.dtype)
 
 
@@ -189,7 +198,7 @@ def _sigmoid_binary_cross_entropy_fwd(logits, targets, reduction):
 def _sigmoid_binary_cross_entropy_bwd(reduction, residuals, g):
     logits, t = residuals
     g = per_example(g, logits.shape[:-1], reduction)[..., None]
-    error = sigmoid_map(widen(logits)) - widen(t)
+    error, _, _ = sigmoid_error(logits, t)
     return (g * error).astype(t.dtype), (-g * widen(logits)).astype(t.dtype)
 
 

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Key
 
 from jaxcnn import check
-from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
@@ -50,7 +50,7 @@ def _drop(x: Array, mask: Array) -> Array:
     wide = widen(gate_map(x, mask))
     kept = mask.astype(jnp.int32).sum().astype(wide.dtype)
     kept = jnp.where(kept == 0, jnp.ones_like(kept), kept)  # nothing is left: 0, not 0 · ∞
-    return (wide * (mask.size * reciprocal(kept))).astype(x.dtype)
+    return narrow(wide * (mask.size * reciprocal(kept)), x.dtype)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))

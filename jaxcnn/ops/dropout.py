@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Key
 
 from jaxcnn import check
+from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.gate import gate_map
 
@@ -42,7 +43,8 @@ def _mask_like(x: Array, key: Array, rate: float, shape: tuple[int, ...] | None 
 
 
 def _drop(x: Array, mask: Array, rate: float) -> Array:
-    return gate_map(x, mask) * (1 / (1 - rate) if rate < 1 else 0.0)
+    scale = 1 / (1 - rate) if rate < 1 else 0.0  # which may be more than a half holds
+    return narrow(widen(gate_map(x, mask)) * scale, x.dtype)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.precision import narrow, widen
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -182,7 +182,7 @@ normal_cdf.defvjp(_normal_cdf_fwd, _normal_cdf_bwd)
 def normal_pdf(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """y = φ(x) = e^(−x²/2) / √2π, the standard normal's density.  With δ = ∂L/∂y:  ∂x = −δ x y."""
     wide = widen(x)  # x² overflows in float16 from 256 on
-    return (jnp.exp(-0.5 * wide * wide) * (1 / math.sqrt(2 * math.pi))).astype(x.dtype)
+    return narrow(jnp.exp(-0.5 * wide * wide) * (1 / math.sqrt(2 * math.pi)), x.dtype)
 
 
 def _normal_pdf_fwd(x):

@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
+from jaxcnn.ops.elementary import sigmoids
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -40,6 +41,12 @@ def per_example(g: Array, shape: tuple[int, ...], reduction: str) -> Array:
         return g
     count = math.prod(shape) if reduction == "mean" else 1
     return jnp.broadcast_to(g * (1 / count), shape)
+
+
+def sigmoid_error(logits: Array, targets: Array) -> tuple[Array, Array, Array]:
+    """y − t = y (1 − t) − (1 − y) t for y = sigmoid(u), which loses nothing as y → t; y, and 1 − y."""
+    (y, rest), t = sigmoids(widen(logits)), widen(targets)
+    return y * (1 - t) - rest * t, y, rest
 
 
 def check_outputs(op: str, name: str, outputs: ArrayLike) -> Array:

@@ -1,7 +1,9 @@
 """Rectifiers: activations in pieces. δ = ∂E/∂y • f′(u), f′ chosen by where u lies.
 
 At a kink the conventions are those of `jax.nn`; where PyTorch's differ, the operation says so. The
-pieces that are straight keep a mask, the exponential ones keep their output.
+pieces that are straight keep a mask, the exponential ones their input: far to the left, where y is
+−α to the last digit, y + α is 0 and α eˣ is not. Halves are computed in float32, which holds every
+factor that one may be given.
 """
 
 from collections.abc import Callable
@@ -15,7 +17,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.precision import narrow, widen
+from jaxcnn.ops.elementary import exp
 from jaxcnn.ops.gate import gate_map
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks", section 2: α and λ, with more digits.
@@ -50,7 +53,7 @@ def leaky_relu_map(x: Float[Array, "*n"], slope: float) -> Float[Array, "*n"]:
 
     Maas, Hannun, Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
     """
-    return jnp.where(x >= 0, x, slope * x)
+    return jnp.where(x >= 0, x, narrow(slope * widen(x), x.dtype))
 
 
 def _leaky_relu_fwd(x, slope):
@@ -58,7 +61,7 @@ def _leaky_relu_fwd(x, slope):
 
 
 def _leaky_relu_bwd(slope, positive, delta):
-    return (jnp.where(positive, delta, slope * delta),)
+    return (jnp.where(positive, delta, narrow(slope * widen(delta), delta.dtype)),)
 
 
 leaky_relu_map.defvjp(_leaky_relu_fwd, _leaky_relu_bwd)
@@ -66,21 +69,20 @@ leaky_relu_map.defvjp(_leaky_relu_fwd, _leaky_relu_bwd)
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def elu_map(x: Float[Array, "*n"], alpha: float) -> Float[Array, "*n"]:
-    """y = x where x > 0, else α (eˣ − 1).  With δ = ∂L/∂y:  ∂x = δ where y > 0, else δ (y + α).
+    """y = x where x > 0, else α (eˣ − 1).  With δ = ∂L/∂y:  ∂x = δ where x > 0, else δ α eˣ.
 
     Clevert, Unterthiner, Hochreiter 2016, "Fast and Accurate Deep Network Learning by Exponential
     Linear Units (ELUs)", equation 16.
     """
-    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+    return _elu(x, 1, alpha)
 
 
 def _elu_fwd(x, alpha):
-    y = elu_map(x, alpha)
-    return y, y
+    return elu_map(x, alpha), x
 
 
-def _elu_bwd(alpha, y, delta):
-    return (jnp.where(y > 0, delta, delta * (y + alpha)),)
+def _elu_bwd(alpha, x, delta):
+    return (_elu_slope(x, delta, 1, alpha),)
 
 
 elu_map.defvjp(_elu_fwd, _elu_bwd)
@@ -88,23 +90,35 @@ elu_map.defvjp(_elu_fwd, _elu_bwd)
 
 @jax.custom_vjp
 def selu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = λ elu(x, α).  With δ = ∂L/∂y:  ∂x = λ δ where y > 0, else δ (y + λα).
+    """y = λ elu(x, α).  With δ = ∂L/∂y:  ∂x = λ δ where x > 0, else δ λα eˣ.
 
     Klambauer et al. 2017, "Self-Normalizing Neural Networks", equation 2.
     """
-    return SELU_SCALE * jnp.where(x > 0, x, SELU_ALPHA * jnp.expm1(jnp.minimum(x, 0)))
+    return _elu(x, SELU_SCALE, SELU_ALPHA)
 
 
 def _selu_fwd(x):
-    y = selu_map(x)
-    return y, y
+    return selu_map(x), x
 
 
-def _selu_bwd(y, delta):
-    return (jnp.where(y > 0, delta * SELU_SCALE, delta * (y + SELU_SCALE * SELU_ALPHA)),)
+def _selu_bwd(x, delta):
+    return (_elu_slope(x, delta, SELU_SCALE, SELU_ALPHA),)
 
 
 selu_map.defvjp(_selu_fwd, _selu_bwd)
+
+
+def _elu(x: Array, scale: float, alpha: float) -> Array:
+    wide = widen(x)
+    y = jnp.where(wide > 0, scale * wide, scale * alpha * jnp.expm1(jnp.minimum(wide, 0)))
+    return narrow(y, x.dtype)
+
+
+def _elu_slope(x: Array, delta: Array, scale: float, alpha: float) -> Array:
+    wide, positive = widen(x), x > 0
+    left = scale * alpha * exp(gate_map(wide, ~positive))
+    slope = jnp.where(positive, jnp.full_like(left, scale), left)
+    return narrow(widen(delta) * slope, x.dtype)
 
 
 @jax.custom_vjp
@@ -113,7 +127,7 @@ def hard_sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
 
     Howard et al. 2019, "Searching for MobileNetV3", section 5.2.
     """
-    return (jnp.minimum(jnp.maximum(widen(x) + 3, 0), 6) / 6).astype(x.dtype)
+    return narrow(jnp.minimum(jnp.maximum(widen(x) + 3, 0), 6) / 6, x.dtype)
 
 
 def _hard_sigmoid_fwd(x):
@@ -121,7 +135,7 @@ def _hard_sigmoid_fwd(x):
 
 
 def _hard_sigmoid_bwd(between, delta):
-    return (gate_map(delta, between) * (1 / 6),)
+    return (narrow(gate_map(widen(delta), between) * (1 / 6), delta.dtype),)
 
 
 hard_sigmoid_map.defvjp(_hard_sigmoid_fwd, _hard_sigmoid_bwd)
@@ -154,7 +168,7 @@ def hard_swish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     Howard et al. 2019, "Searching for MobileNetV3", section 5.2.
     """
     wide = widen(x)
-    return (wide * hard_sigmoid_map(wide)).astype(x.dtype)
+    return narrow(wide * hard_sigmoid_map(wide), x.dtype)
 
 
 def _hard_swish_fwd(x):
@@ -164,7 +178,7 @@ def _hard_swish_fwd(x):
 def _hard_swish_bwd(x, delta):
     wide = widen(x)
     slope = hard_sigmoid_map(wide) + gate_map(wide, (x > -3) & (x < 3)) * (1 / 6)
-    return ((widen(delta) * slope).astype(x.dtype),)
+    return (narrow(widen(delta) * slope, x.dtype),)
 
 
 hard_swish_map.defvjp(_hard_swish_fwd, _hard_swish_bwd)
@@ -209,7 +223,7 @@ def elu(
 ) -> Float[Array, "*n"]:
     """y = x where x > 0, else α (eˣ − 1), element by element.
 
-    Backward, with δ = ∂L/∂y: ∂x = δ where y > 0, else δ (y + α); so α at the kink.
+    Backward, with δ = ∂L/∂y: ∂x = δ where x > 0, else δ α eˣ; so α at the kink.
     Source: Clevert, Unterthiner, Hochreiter 2016, equation 16.
 
     Args:
@@ -228,7 +242,7 @@ def elu(
 def selu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = selu_map) -> Float[Array, "*n"]:
     """y = λ x where x > 0, else λα (eˣ − 1), α = 1.6733, λ = 1.0507, element by element.
 
-    Backward, with δ = ∂L/∂y: ∂x = λ δ where y > 0, else δ (y + λα); so λα at the kink.
+    Backward, with δ = ∂L/∂y: ∂x = λ δ where x > 0, else δ λα eˣ; so λα at the kink.
     Source: Klambauer et al. 2017, equation 2.
 
     Raises:

@@ -16,8 +16,14 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.ops.activation import sigmoid_map
-from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, per_example, reduced
+from jaxcnn.ops.loss import (
+    REDUCTIONS,
+    check_outputs,
+    check_targets,
+    per_example,
+    reduced,
+    sigmoid_error,
+)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -53,19 +59,19 @@ def sigmoid_squared_error_map(
 
     Huang, "Output layer" (least square error).
     """
-    error = widen(targets) - sigmoid_map(widen(logits))
+    error, _, _ = sigmoid_error(logits, targets)
     return reduced(0.5 * (error * error).sum(-1), reduction).astype(logits.dtype)
 
 
 def _sigmoid_squared_error_fwd(logits, targets, reduction):
-    y = sigmoid_map(widen(logits))  # not in a half: y − t would lose what is left of it
-    return sigmoid_squared_error_map(logits, targets, reduction), (y, targets)
+    return sigmoid_squared_error_map(logits, targets, reduction), (logits, targets)
 
 
 def _sigmoid_squared_error_bwd(reduction, residuals, g):
-    y, t = residuals
-    delta = per_example(g, y.shape[:-1], reduction)[..., None] * (y - widen(t))
-    return (delta * y * (1 - y)).astype(t.dtype), -delta.astype(t.dtype)
+    logits, t = residuals
+    error, y, rest = sigmoid_error(logits, t)
+    delta = per_example(g, t.shape[:-1], reduction)[..., None] * error
+    return (delta * (y * rest)).astype(t.dtype), -delta.astype(t.dtype)
 
 
 sigmoid_squared_error_map.defvjp(_sigmoid_squared_error_fwd, _sigmoid_squared_error_bwd)
@@ -113,7 +119,7 @@ def _huber_fwd(predictions, targets, delta, reduction):
 
 def _huber_bwd(delta, reduction, error, g):
     g = per_example(g, error.shape[:-1], reduction)[..., None]
-    gradient = (g * widen(_clipped(error, delta))).astype(error.dtype)
+    gradient = (g * _clipped(widen(error), delta)).astype(error.dtype)
     return gradient, -gradient
 
 
@@ -138,7 +144,7 @@ def _smooth_l1_fwd(predictions, targets, beta, reduction):
 
 def _smooth_l1_bwd(beta, reduction, error, g):
     g = per_example(g, error.shape[:-1], reduction)[..., None]
-    gradient = (g * (widen(_clipped(error, beta)) * (1 / beta))).astype(error.dtype)
+    gradient = (g * (_clipped(widen(error), beta) * (1 / beta))).astype(error.dtype)
     return gradient, -gradient
 
 

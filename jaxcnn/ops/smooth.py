@@ -2,8 +2,8 @@
 
 Each keeps its input. Far out every factor that decays is exactly 0 before it meets one that grows,
 so that values and gradients stay finite; halves are computed in float32. 1 − sigmoid(x) cancels for
-large x and is computed as sigmoid(−x): in float32 the error of a difference, times x and the square
-of a slope, would be seen from the second derivative on.
+large x and is computed as sigmoid(−x); and what tends to 1, as Φ and t do, is a function with a
+rule, or its derivative would be what is left of larger numbers.
 """
 
 import math
@@ -18,8 +18,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.lowering.precision import widen
-from jaxcnn.ops.activation import sigmoid_map, tanh_map
+from jaxcnn.lowering.precision import narrow, widen
+from jaxcnn.ops.activation import sigmoid_map
 from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal, sigmoids
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
@@ -31,7 +31,7 @@ def softplus_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """y = ln(1 + eˣ).  With δ = ∂L/∂y:  ∂x = δ sigmoid(x).  Dugas et al. 2001."""
     wide = widen(x)  # max(x, 0) + ln(1 + e^−|x|): nothing overflows
     y = jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide)))
-    return y.astype(x.dtype)
+    return narrow(y, x.dtype)
 
 
 def _softplus_fwd(x):
@@ -52,7 +52,7 @@ def silu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     Hendrycks, Gimpel 2016; Ramachandran, Zoph, Le 2017, "Searching for Activation Functions".
     """
     wide = widen(x)
-    return (wide * sigmoid_map(wide)).astype(x.dtype)
+    return narrow(wide * sigmoid_map(wide), x.dtype)
 
 
 def _silu_fwd(x):
@@ -63,21 +63,47 @@ def _silu_bwd(x, delta):
     wide = widen(x)
     s, r = sigmoids(wide)
     slope = s * (1 + wide * r)
-    return ((widen(delta) * slope).astype(x.dtype),)
+    return (narrow(widen(delta) * slope, x.dtype),)
 
 
 silu_map.defvjp(_silu_fwd, _silu_bwd)
 
 
 @jax.custom_vjp
-def mish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = x t, t = tanh(softplus(x)).  With δ = ∂L/∂y:  ∂x = δ (t + x (1 − t²) sigmoid(x)).
+def tanh_softplus(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """t = tanh(softplus(x)).  With δ = ∂L/∂t:  ∂x = δ t′, t′ = (1 − t²) sigmoid(x).
 
-    With s = sigmoid(x) and r = 1 − s: t = s (1 + r) / (1 + r²), and 1 − t² = 4 r² / (1 + r²)².
+    With s = sigmoid(x) and r = 1 − s: t = s (1 + r) / (1 + r²), and 1 − t² = (2 r / (1 + r²))².
+    """
+    s, r = sigmoids(x)
+    return s * (1 + r) * reciprocal(1 + r * r)
+
+
+def _tanh_softplus_fwd(x):
+    return tanh_softplus(x), x
+
+
+def _tanh_softplus_bwd(x, delta):
+    return (delta * _tanh_softplus_slope(x),)
+
+
+tanh_softplus.defvjp(_tanh_softplus_fwd, _tanh_softplus_bwd)
+
+
+def _tanh_softplus_slope(x: Array) -> Array:
+    s, r = sigmoids(x)
+    root = 2 * r * reciprocal(1 + r * r)
+    return root * root * s
+
+
+@jax.custom_vjp
+def mish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = x t, t = tanh(softplus(x)).  With δ = ∂L/∂y:  ∂x = δ (t + x t′).
+
     Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
     """
     wide = widen(x)
-    return (wide * tanh_map(softplus_map(wide))).astype(x.dtype)
+    return narrow(wide * tanh_softplus(wide), x.dtype)
 
 
 def _mish_fwd(x):
@@ -86,11 +112,8 @@ def _mish_fwd(x):
 
 def _mish_bwd(x, delta):
     wide = widen(x)
-    s, r = sigmoids(wide)
-    q = reciprocal(1 + r * r)
-    root = 2 * r * q  # of 1 − t²; times x, no factor is above 1, so that nothing overflows
-    slope = s * ((1 + r) * q + wide * (root * root))
-    return ((widen(delta) * slope).astype(x.dtype),)
+    slope = tanh_softplus(wide) + wide * _tanh_softplus_slope(wide)
+    return (narrow(widen(delta) * slope, x.dtype),)
 
 
 mish_map.defvjp(_mish_fwd, _mish_bwd)
@@ -98,15 +121,16 @@ mish_map.defvjp(_mish_fwd, _mish_bwd)
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def gelu_map(x: Float[Array, "*n"], approximate: bool) -> Float[Array, "*n"]:
-    """y = x Φ(x).  With δ = ∂L/∂y:  ∂x = δ (Φ(x) + x φ(x)).  Approximately Φ = ½ (1 + tanh v).
+    """y = x Φ(x).  With δ = ∂L/∂y:  ∂x = δ (Φ(x) + x φ(x)), φ = Φ′.
 
-    There v = √(2/π) (x + 0.044715 x³), and ½ (1 + tanh v) = sigmoid(2v), so φ = Φ (1 − Φ) 2v′.
+    Approximately Φ is ½ (1 + tanh v) = sigmoid(2v), v = √(2/π) (x + 0.044715 x³), so that
+    φ = Φ (1 − Φ) 2v′.
     Hendrycks, Gimpel 2016, "Gaussian Error Linear Units (GELUs)".
     """
     wide = widen(x)
     # A cubic that overflows does no harm here: the sigmoid of ±∞ is 1 or 0.
     cdf = sigmoid_map(_gelu_cubic(wide)) if approximate else normal_cdf(wide)
-    return (wide * cdf).astype(x.dtype)
+    return narrow(wide * cdf, x.dtype)
 
 
 def _gelu_fwd(x, approximate):
@@ -116,7 +140,7 @@ def _gelu_fwd(x, approximate):
 def _gelu_bwd(approximate, x, delta):
     wide = widen(x)
     cdf, pdf = _gelu_cdf(wide, approximate)
-    return ((widen(delta) * (cdf + wide * pdf)).astype(x.dtype),)
+    return (narrow(widen(delta) * (cdf + wide * pdf), x.dtype),)
 
 
 gelu_map.defvjp(_gelu_fwd, _gelu_bwd)
@@ -179,7 +203,7 @@ def mish(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = mish_map) -> F
 
 
 def gelu(
-    x: Float[ArrayLike, "*n"], approximate: bool = True, *, rule: Callable[..., Any] = gelu_map
+    x: Float[ArrayLike, "*n"], approximate: bool = False, *, rule: Callable[..., Any] = gelu_map
 ) -> Float[Array, "*n"]:
     """y = x Φ(x), Φ the standard normal's distribution, element by element.
 
@@ -188,8 +212,8 @@ def gelu(
 
     Args:
         x: of any shape.
-        approximate: whether Φ(x) is ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), the default as in
-            `jax.nn`, and φ its derivative; PyTorch's default is the exact Φ.
+        approximate: whether Φ(x) is ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), and φ its derivative,
+            the default of `jax.nn`; here as in PyTorch, ONNX and Keras it is the exact Φ.
         rule: the map to apply, hand-written (`gelu_map`) or a twin of the same signature.
 
     Raises:

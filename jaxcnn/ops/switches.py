@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Integer, UInt
@@ -93,14 +94,16 @@ def gather_at_switches(
 
     Raises:
         TypeError: x is no float array, switches no integer array, or ceil_mode no bool.
-        ValueError: the sizes do not fit together.
+        ValueError: the sizes do not fit together, or a concrete switch is no place in a window.
+            One that is only traced cannot be looked at: it makes y NaN, and ∂x where it sends δ.
     """
     op = "gather_at_switches"
     x = check.maps(op, "x", x)
     switches = check.integer_array(op, "switches", switches)
     geometry = parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
     check.shape(op, "switches", switches, (x.shape[0], *geometry.output, x.shape[-1]))
-    return rule(x, switches, geometry)
+    switches, known = _places(op, switches, geometry, x)
+    return rule(x, switches, geometry) * known
 
 
 def scatter_at_switches(
@@ -133,7 +136,8 @@ def scatter_at_switches(
 
     Raises:
         TypeError: delta is no float array, switches no integer array, or ceil_mode no bool.
-        ValueError: the sizes do not fit together.
+        ValueError: the sizes do not fit together, or a concrete switch is no place in a window.
+            One that is only traced cannot be looked at: it makes z NaN where it sends δ, and ∂δ.
     """
     op = "scatter_at_switches"
     delta = check.maps(op, "delta", delta)
@@ -142,7 +146,8 @@ def scatter_at_switches(
     geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
     check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
     check.shape(op, "switches", switches, delta.shape)
-    return rule(delta, switches, geometry)
+    switches, known = _places(op, switches, geometry, delta)
+    return rule(delta * known, switches, geometry)
 
 
 def max_unpool(
@@ -177,7 +182,8 @@ def max_unpool(
 
     Raises:
         TypeError: x is no float array, switches no integer array, or ceil_mode no bool.
-        ValueError: the sizes do not fit together, or input_size is needed and missing.
+        ValueError: the sizes do not fit together, input_size is needed and missing, or a concrete
+            switch is no place in a window; for one that is only traced see `scatter_at_switches`.
     """
     op = "max_unpool"
     x = check.maps(op, "x", x)
@@ -203,4 +209,19 @@ def max_unpool(
     input_size = check.per_axis(op, "input_size", input_size, axes)
     geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
     check.shape(op, "x", x, (x.shape[0], *geometry.output, x.shape[-1]))
-    return rule(x, switches, geometry)
+    switches, known = _places(op, switches, geometry, x)
+    return rule(x * known, switches, geometry)
+
+
+def _places(
+    op: str, switches: Array, geometry: Geometry, like: Array
+) -> tuple[Array, Array | float]:
+    """The switches as the rules take them, and a factor for each window: 1, or NaN if it has none.
+
+    As a factor it is its own adjoint, so that gather and scatter stay each other's.
+    """
+    check.concrete_range(op, "switches", switches, 0, geometry.taps - 1)
+    named = check.counting(switches)
+    inside = (named >= 0) & (named < geometry.taps)
+    places = jnp.where(inside, named, 0).astype(lowering.switch_dtype(geometry))
+    return places, jnp.where(inside, jnp.ones((), like.dtype), jnp.nan)

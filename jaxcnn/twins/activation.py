@@ -21,6 +21,7 @@ def _maxout(x: Array, pieces: int) -> Array:
 TWINS = {
     activation.relu_map: jax.nn.relu,
     activation.sigmoid_map: jax.nn.sigmoid,
+    activation.sigmoid_slope: lambda x: jax.nn.sigmoid(x) * jax.nn.sigmoid(-x),
     activation.tanh_map: jnp.tanh,
     activation.softmax_map: jax.nn.softmax,
     activation.log_softmax_map: jax.nn.log_softmax,
@@ -33,6 +34,7 @@ TWINS = {
     rectifiers.hard_swish_map: jax.nn.hard_silu,
     smooth.softplus_map: jax.nn.softplus,
     smooth.silu_map: jax.nn.silu,
+    smooth.tanh_softplus: lambda x: jnp.tanh(jax.nn.softplus(x)),
     smooth.mish_map: jax.nn.mish,
     smooth.gelu_map: jax.nn.gelu,
     maxout.maxout_map: _maxout,

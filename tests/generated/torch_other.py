@@ -39,7 +39,7 @@ ACTIVATIONS = {
     jc.hard_tanh: elementwise(F.hardtanh),
     jc.hard_swish: elementwise(F.hardswish),
     jc.gelu: elementwise(
-        lambda x, tanh: F.gelu(x, approximate="tanh" if tanh else "none"), ("approximate", True)
+        lambda x, tanh: F.gelu(x, approximate="tanh" if tanh else "none"), ("approximate", False)
     ),
     jc.silu: elementwise(F.silu),
     jc.mish: elementwise(F.mish),
