@@ -98,8 +98,16 @@ WRONG = {
     "pdf: x forgotten": (elementary.normal_pdf, (), lambda r, d: (-d * r[1],)),
     "sigmoids: a sum": (elementary.sigmoids, (), lambda y, d: ((d[0] + d[1]) * y[0] * y[1],)),
     "exp: 1": (elementary.exp, (), lambda y, d: (d,)),
-    "slope of a sigmoid: tanh x": (sigmoid_slope, (), lambda x, d: (-d * sigmoid_slope(x) * jnp.tanh(x),)),
-    "tanh of softplus: 1 − t²": (tanh_softplus, (), lambda x, d: (d * (1 - tanh_softplus(x) ** 2),)),
+    "slope of a sigmoid: tanh x": (
+        sigmoid_slope,
+        (),
+        lambda x, d: (-d * sigmoid_slope(x) * jnp.tanh(x),),
+    ),
+    "tanh of softplus: 1 − t²": (
+        tanh_softplus,
+        (),
+        lambda x, d: (d * (1 - tanh_softplus(x) ** 2),),
+    ),
 }
 
 

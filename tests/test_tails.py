@@ -1,4 +1,4 @@
-"""Where a number is nearly all there is: values, slopes and second derivatives to the last digit."""
+"""Where nearly nothing is left of a number: to the last digit; and other edges of the dtypes."""
 
 from functools import partial
 
@@ -236,7 +236,9 @@ def test_a_switch_that_no_window_has(switch):
 
 def test_a_check_that_meets_nan_does_not_pass():
     with pytest.raises(AssertionError, match="nan"):
-        jc.gradcheck.assert_gradients(lambda x: jnp.nan * x, jnp.ones(2), twin=lambda x: jnp.nan * x)
+        jc.gradcheck.assert_gradients(
+            lambda x: jnp.nan * x, jnp.ones(2), twin=lambda x: jnp.nan * x
+        )
 
 
 def test_gelu_is_exact_unless_told_otherwise():

@@ -114,8 +114,8 @@ def _softmax_fwd(x, axis):
 
 def _softmax_bwd(axis, y, delta):
     dtype, y, delta = y.dtype, widen(y), widen(delta)
-    # A number taken off every g changes nothing. Taking off that of the y above ½, of which there is
-    # one at most, leaves its difference from the mean to the others, none of which cancels.
+    # A number taken off every g changes nothing. Take off that of the y above ½, if there is one:
+    # its difference from the mean is what the others make of it, and nothing cancels.
     delta = delta - gate_map(delta, y > 0.5).sum(axis, keepdims=True)
     return (narrow(y * (delta - (delta * y).sum(axis, keepdims=True)), dtype),)
 

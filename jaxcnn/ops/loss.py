@@ -44,7 +44,7 @@ def per_example(g: Array, shape: tuple[int, ...], reduction: str) -> Array:
 
 
 def sigmoid_error(logits: Array, targets: Array) -> tuple[Array, Array, Array]:
-    """y − t = y (1 − t) − (1 − y) t for y = sigmoid(u), which loses nothing as y → t; y, and 1 − y."""
+    """y − t = y (1 − t) − (1 − y) t, which loses nothing as y → t; y = sigmoid(u), and 1 − y."""
     (y, rest), t = sigmoids(widen(logits)), widen(targets)
     return y * (1 - t) - rest * t, y, rest
 
