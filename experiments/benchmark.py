@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.benchmarks import bars, peers, report, rows
-from experiments.benchmarks.measure import measure, started, wait_until_idle
+from experiments.benchmarks.measure import EndedError, measure, started, wait_until_idle
 from experiments.benchmarks.results import Results, RowResult, read
 from experiments.options import UserError
 
@@ -43,7 +43,8 @@ class Options:
     """Patterns of rows, such as 'conv3x3/*/all' or 'step/*'; see --list."""
     peers: tuple[str, ...] = peers.DEFAULT_PEERS
     """jaxcnn, jaxcnn-default, autodiff, autodiff-options, flax, torch; one named twice is compared
-    with itself. Those that are not installed are skipped."""
+    with itself. jaxcnn@PATH is that of another checkout, in processes of its own, and shown beside
+    itself. Those that are not installed are skipped."""
     pairs: int = 25
     """Rounds, in each of which every peer is timed once; slow rows have fewer of their own."""
     threads: int | None = None
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{row.name}  ({row.group})")
             return 0
         results = read(options.read) if options.read is not None else run(options)
-    except (UserError, ValueError) as error:
+    except (UserError, ValueError, EndedError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

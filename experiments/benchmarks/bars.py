@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from experiments.benchmarks.peers import first, revisions
 from experiments.benchmarks.results import Results, RowResult, geometric_mean
 
 DEFAULT, OPTIONS, TORCH = "autodiff", "autodiff-options", "torch"
@@ -81,6 +82,9 @@ FLAT, FLAT_FROM = 1.25, 64
 """Time per image, largest over smallest, for batches from this size on."""
 SAME = 1.05
 """The same code twice: the geometric mean of its ratio, either way."""
+REVISION = 1.02
+"""A training step ÷ that of another checkout: the geometric mean. A single one may be above it by
+as much as that checkout is from itself."""
 # Who is held to the bars on compile time and temporaries, and against whom.
 STATIC = (("jaxcnn", DEFAULT), ("jaxcnn", OPTIONS), ("jaxcnn-default", DEFAULT))
 
@@ -132,6 +136,7 @@ def verdicts(results: Results, bars: Sequence[Bar] = BARS) -> list[Verdict]:
         *_static(results),
         *_flatness(results),
         *_same(results),
+        *_revisions(results),
     ]
 
 
@@ -194,11 +199,29 @@ def _flatness(results: Results) -> Iterator[Verdict]:
 
 def _same(results: Results) -> Iterator[Verdict]:
     """Identical code must take the same time, or nothing here can be trusted."""
-    names = sorted({name for row in results.rows for name in row.seconds if "#" in name})
+    names = sorted({name for row in results.rows for name in row.seconds if first(name) != name})
     for name in names:
-        first = name.partition("#")[0]
-        ratios = [ratio.median for row in results.rows if (ratio := row.ratio(name, first))]
+        ratios = [ratio.median for row in results.rows if (ratio := row.ratio(name, first(name)))]
         if ratios:
             value = geometric_mean(ratios)
-            worse = max(value, 1 / value)
-            yield Verdict("identical code, geometric mean", "all rows", name, first, worse, SAME)
+            worse, what = max(value, 1 / value), "identical code, geometric mean"
+            yield Verdict(what, "all rows", name, first(name), worse, SAME)
+
+
+def mean_step(results: Results, ours: str, theirs: str) -> float | None:
+    """The geometric mean over all training steps, step/*."""
+    steps = [row.ratio(ours, theirs) for row in results.rows if row.name.startswith("step/")]
+    ratios = [ratio.median for ratio in steps if ratio is not None]
+    return geometric_mean(ratios) if ratios else None
+
+
+def _revisions(results: Results) -> Iterator[Verdict]:
+    for ours, theirs in revisions(list(results.versions)):
+        mean = mean_step(results, ours, theirs)
+        if mean is not None:
+            yield Verdict("geometric mean", "step/*", ours, theirs, mean, REVISION)
+        for row in results.rows:
+            ratio, itself = row.ratio(ours, theirs), row.ratio(f"{theirs}#2", theirs)
+            if row.name.startswith("step/") and ratio is not None and itself is not None:
+                bound = REVISION + max(itself.high, 1 / itself.low) - 1
+                yield Verdict("time", row.name, ours, theirs, ratio.median, bound)

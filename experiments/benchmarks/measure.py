@@ -30,12 +30,16 @@ class EndedError(RuntimeError):
 
 
 class Process:
-    """A worker for some peers and the pipe to it; started again if it dies."""
+    """A worker for some peers of one checkout and the pipe to it; started again if it dies."""
 
     def __init__(self, peers: Mapping[str, Peer], threads: int, platform: str, dtype: str):
         self.peers = dict(peers)
+        (checkout,) = {peer.checkout for peer in peers.values()}
+        self._folder = Path(__file__).parents[2] if checkout is None else Path(checkout)
+        # Its own worker answers, which knows nothing of other checkouts.
+        self._names = {name: name.replace(f"@{checkout}", "") for name in peers}
         self._command = [sys.executable, "-m", "experiments.benchmarks.worker"]
-        self._command += [str(threads), dtype, *peers]
+        self._command += [str(threads), dtype, *self._names.values()]
         self._environment = environment(threads, platform)
         self.start()
 
@@ -46,15 +50,21 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._environment,
-            cwd=Path(__file__).parents[2],
+            cwd=self._folder,  # first on its path
             text=True,
             encoding="utf-8",
         )
-        self.about = self._read()
+        try:
+            self.about = self._read()
+        except EndedError:
+            self.stop()
+            raise
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for the reply."""
         assert self._popen.stdin is not None
+        if "peer" in arguments:
+            arguments["peer"] = self._names[arguments["peer"]]
         try:
             self._popen.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._popen.stdin.flush()

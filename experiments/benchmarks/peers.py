@@ -1,8 +1,10 @@
 """Who is compared with whom, what each needs to be there, and who shares a process."""
 
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 
@@ -23,6 +25,8 @@ class Peer:
     """Of convolutions."""
     group: str | None = None
     """The only group of rows that it is for."""
+    checkout: str | None = None
+    """The folder of another revision, whose code it runs."""
 
     @property
     def library(self) -> Literal["jax", "torch"]:
@@ -59,6 +63,8 @@ PEERS = {
 
 DEFAULT_PEERS = tuple(PEERS)
 
+WORKER = Path("experiments", "benchmarks", "worker.py")
+
 # What ratios are taken of: time of the first over time of the second.
 COMPARISONS = (
     ("jaxcnn", "autodiff"),
@@ -78,26 +84,39 @@ def missing(peer: Peer) -> list[str]:
 def named(names: Sequence[str]) -> dict[str, Peer]:
     """Name → peer. One that is asked for twice takes part twice: the second is called name#2.
 
+    name@PATH is that peer of another checkout, which always takes part twice: what two processes
+    of one revision differ by says what a difference between two revisions is worth.
+
     Raises:
-        ValueError: a name is unknown.
+        ValueError: a name is unknown, or a path no checkout.
     """
     found: dict[str, Peer] = {}
-    for name in names:
-        if name not in PEERS:
-            raise ValueError(f"--peers must be among {', '.join(PEERS)}, got {name}")
-        count = sum(peer.name == name for peer in found.values())
-        found[name if count == 0 else f"{name}#{count + 1}"] = PEERS[name]
+    for name in (n for n in names for _ in range(2 if "@" in n and names.count(n) == 1 else 1)):
+        base, _, checkout = name.partition("@")
+        if base not in PEERS:
+            raise ValueError(f"--peers must be among {', '.join(PEERS)}, got {base}")
+        if "@" in name and not (checkout and (Path(checkout) / WORKER).is_file()):
+            raise ValueError(f"--peers {base}@PATH must name a checkout, with {WORKER}, got {name}")
+        count = sum(first(other) == name for other in found)
+        peer = replace(PEERS[base], checkout=checkout or None)
+        found[name if count == 0 else f"{name}#{count + 1}"] = peer
     return found
+
+
+def first(name: str) -> str:
+    """Whose identical code this is: name of name#2."""
+    return re.sub(r"#\d+$", "", name)
 
 
 def together(present: Mapping[str, Peer], apart: bool) -> list[dict[str, Peer]]:
     """Who shares a process: those on JAX, whose compiler options belong to a `jit`; or nobody.
 
-    Within a process the memory that a program finds is the same for all of its peers.
+    Within a process the memory that a program finds is the same for all of its peers. A peer of
+    another checkout is in one of its own.
     """
     found: dict[str, dict[str, Peer]] = {}
     for name, peer in present.items():
-        found.setdefault(name if apart else peer.library, {})[name] = peer
+        found.setdefault(name if apart or peer.checkout else peer.library, {})[name] = peer
     return list(found.values())
 
 
@@ -106,7 +125,15 @@ def comparisons(present: Sequence[str]) -> Iterator[tuple[str, str]]:
     for pair in COMPARISONS:
         if set(pair) <= set(present):
             yield pair
+    yield from revisions(present)
     for name in present:  # identical code twice: what noise alone does
-        first, _, count = name.partition("#")
-        if count:
-            yield name, first
+        if first(name) != name:
+            yield name, first(name)
+
+
+def revisions(present: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """This checkout's peers and the same ones of other checkouts."""
+    for name in present:
+        base, _, checkout = name.partition("@")
+        if checkout and first(name) == name and base in present:
+            yield base, name

@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.benchmarks import bars
 from experiments.benchmarks.bars import Verdict
-from experiments.benchmarks.peers import comparisons
+from experiments.benchmarks.peers import comparisons, revisions
 from experiments.benchmarks.results import Results, RowResult, Spread, spread
 
 
@@ -160,6 +160,10 @@ def notes(results: Results) -> list[str]:
     lines.append(f"processor time of waiting peers: at most {idle:.2f} s in a row")
     for part in ("forward", "all"):
         lines += _fourier_pays(results, part)
+    for ours, theirs in revisions(present(results)):
+        for pair in ((ours, theirs), (f"{theirs}#2", theirs)):
+            if (mean := bars.mean_step(results, *pair)) is not None:
+                lines.append(f"geometric mean over step/*, {' ÷ '.join(pair)}: {mean:.3f}")
     if (peak := results.peak()) is not None:
         lines.append(f"peak of a large matmul: {peak / 1e9:.0f} GFLOP/s")
     return lines

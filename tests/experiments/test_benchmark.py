@@ -1,7 +1,9 @@
 """The benchmark in a shrunken form. Nothing here depends on how long anything takes."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,6 +68,39 @@ def test_a_run_measures_writes_and_reports(tmp_path, capsys, monkeypatch):
     assert convolution["residual_bytes"]["jaxcnn"] > 0
     assert (folder / "benchmark.png").exists() is False  # there is nobody to compare with
     assert read(folder / "results.json").rows[1].ratio("jaxcnn#2", "jaxcnn") is not None
+
+
+def test_another_checkout_runs_its_own_code_and_is_shown_beside_itself(tmp_path, capsys):
+    """Here one that is under no version control, and whose convolutions are wrong."""
+    before, folder = tmp_path / "before", tmp_path / "run"
+    for package in ("jaxcnn", "experiments"):
+        shutil.copytree(Path(benchmark.__file__).parents[1] / package, before / package)
+    with (before / "jaxcnn" / "lowering" / "conv.py").open("a") as file:
+        file.write("\n_right, correlate = correlate, lambda *a: 2 * _right(*a)\n")
+    name = f"jaxcnn@{before}"
+    arguments = ["--rows", "smoke/conv/*/forward", "smoke/max_pool/*/forward", "--pairs", "2"]
+    arguments += ["--peers", "jaxcnn", name, "--sample-ms", "0.1", "--idle-seconds", "0"]
+    assert benchmark.main([*arguments, "--threads", "1", "--out", str(folder)]) == 0
+    found = read(folder / "results.json")
+    assert {peer: about["git_revision"] is None for peer, about in found.versions.items()} == {
+        "jaxcnn": False, name: True, f"{name}#2": True,
+    }  # fmt: skip
+    _, convolution, pooling = found.rows
+    assert set(convolution.failed) == {name, f"{name}#2"}
+    assert "computes something else" in convolution.failed[name]
+    assert pooling.ratio("jaxcnn", name)
+    assert pooling.ratio(f"{name}#2", name)
+    assert f"jaxcnn@{before}#2" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_checkout_that_does_not_start_is_named(tmp_path, capfd):
+    worker = tmp_path / peers.WORKER
+    worker.parent.mkdir(parents=True)
+    worker.write_text("import nothing_of_that_name")
+    arguments = ["--rows", "smoke/matmul", "--idle-seconds", "0", "--out", str(tmp_path / "run")]
+    assert benchmark.main([*arguments, "--peers", f"jaxcnn@{tmp_path}"]) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last == f"jaxcnn@{tmp_path}: the process ended with code 1"
 
 
 @pytest.mark.full
@@ -197,6 +232,36 @@ def test_identical_code_must_take_the_same_time():
     assert "identical code" in broken(again)[0]
 
 
+def revisions(*steps: tuple[float, float]) -> Results:
+    """Steps, each by how many times the other checkout's time it takes, and that one once more."""
+    found = [row("step-x", name=f"step/{i}/8", jaxcnn=ours) for i, (ours, _) in enumerate(steps)]
+    for step, (_, again) in zip(found, steps, strict=True):
+        step.seconds |= {"jaxcnn@x": [1e-3] * 3, "jaxcnn@x#2": [1e-3 * again] * 3}
+    peers = ("jaxcnn", "jaxcnn@x", "jaxcnn@x#2")
+    return replace(results_of(*found), versions={name: {} for name in peers})
+
+
+@pytest.mark.parametrize(
+    ("steps", "exceeded"),
+    [
+        ([(1.01, 1), (1.01, 1)], []),
+        ([(1.04, 1), (0.99, 1)], ["step/0/8: time, jaxcnn ÷ jaxcnn@x: 1.04 > 1.02"]),
+        ([(1.04, 1.03), (0.99, 1)], []),
+        ([(1.04, 0.97), (0.99, 1)], []),
+        (
+            [(1.03, 1.04), (1.03, 1.04)],
+            ["step/*: geometric mean, jaxcnn ÷ jaxcnn@x: 1.03 > 1.02"],
+        ),
+    ],
+)
+def test_steps_are_held_to_those_of_another_checkout(steps, exceeded):
+    """A single one may be above by what the other is from itself, either way; the mean may not."""
+    results = revisions(*steps)
+    assert [str(v) for v in bars.verdicts(results) if not v.holds] == exceeded
+    mean = (steps[0][0] * steps[1][0]) ** 0.5
+    assert f"geometric mean over step/*, jaxcnn ÷ jaxcnn@x: {mean:.3f}" in report.notes(results)
+
+
 def test_a_ratio_is_the_median_of_the_paired_ratios():
     found = RowResult("x", "x", "all", seconds={"a": [1, 4, 9], "b": [2, 4, 3]})
     assert found.ratio("a", "b") == (1, 0.75, 2)
@@ -258,6 +323,11 @@ def test_the_peers_on_jax_share_a_process_unless_they_are_to_be_apart():
     assert shared == [["jaxcnn", "autodiff", "flax", "jaxcnn#2"], ["torch"]]
     assert [list(group) for group in peers.together(everyone, apart=True)] == [
         ["jaxcnn"], ["torch"], ["autodiff"], ["flax"], ["jaxcnn#2"],
+    ]  # fmt: skip
+    here = f"jaxcnn@{Path(benchmark.__file__).parents[1]}"
+    everyone = peers.named([here, "jaxcnn", "autodiff"])
+    assert [list(group) for group in peers.together(everyone, apart=False)] == [
+        [here], [f"{here}#2"], ["jaxcnn", "autodiff"],
     ]  # fmt: skip
 
 
@@ -341,6 +411,11 @@ def test_notes_tell_of_noise_and_gaps():
     [
         (["--rows", "conv9x9/*"], "--rows must match rows that --list prints, got 'conv9x9/*'"),
         (["--peers", "numpy"], f"--peers must be among {', '.join(peers.PEERS)}, got numpy"),
+        (
+            ["--peers", "jaxcnn@nowhere"],
+            "--peers jaxcnn@PATH must name a checkout, with experiments/benchmarks/worker.py, "
+            "got jaxcnn@nowhere",
+        ),
         (["--pairs", "0"], "--pairs must be at least 1, got 0."),
         (["--threads", "0"], f"--threads must be from 1 to {benchmark.cores()}, got 0."),
         (["--sample-ms", "-1"], "--sample-ms must be a positive number, got -1.0."),
