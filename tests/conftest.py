@@ -72,6 +72,27 @@ def pytest_addoption(parser):
         "--full", action="store_true", help="every check at every case, not only at a sample"
     )
 
+    parser.addoption(
+        "--all-extras", action="store_true", help="a skip for want of an extra is a failure"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return _without_excuse((yield), collector.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return _without_excuse((yield), item.config)
+
+
+def _without_excuse(report, config):
+    """With --all-extras whoever says that an extra is missing fails."""
+    if config.getoption("all_extras") and report.skipped and "(extra: " in str(report.longrepr):
+        report.outcome, report.longrepr = "failed", report.longrepr[2]
+    return report
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: runs with --full only")

@@ -8,7 +8,7 @@ import pytest
 import jaxcnn as jc
 
 pytestmark = pytest.mark.sampled(3)
-torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 
 
 def to_torch(x, last="channels"):

@@ -14,7 +14,7 @@ keep away from there.
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 from generated.peer import fixed_arguments  # noqa: E402
 from generated.peers import FAMILIES, PEERS  # noqa: E402
 from generated.pool import flat_positions  # noqa: E402

@@ -63,7 +63,7 @@ def test_fewer_filters_than_channels_pass_the_first():
     [((3, 2, 4), 1), ((4, 3, 2, 7), 1), ((2, 3, 2, 6), 3), ((3, 4, 5, 3, 2), 2), ((5, 3, 2), 1)],
 )
 def test_dirac_is_pytorchs(shape, groups):
-    torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
     *window, c, d = shape
     weight = torch.empty(d, c, *window)
     torch.nn.init.dirac_(weight, groups)

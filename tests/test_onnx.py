@@ -56,7 +56,7 @@ def departure(operator: str, arrays, mine, right, **attributes: Any) -> None:
 
 
 def test_departures_of_the_evaluator():
-    torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
     x = np.random.default_rng(0).standard_normal((1, 5, 4))
     t = torch.tensor(first(x))
     kernel = np.random.default_rng(1).standard_normal((2, 2, 4))

@@ -10,7 +10,7 @@ import jaxcnn as jc
 pytestmark = pytest.mark.sampled(2)
 
 
-torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 from test_against_torch import compare, normal  # noqa: E402
 
 F = torch.nn.functional

@@ -8,7 +8,7 @@ import pytest
 import jaxcnn as jc
 
 pytestmark = pytest.mark.sampled(2)
-torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 
 from test_against_torch import compare, normal  # noqa: E402
 

@@ -6,7 +6,7 @@ import pytest
 
 import jaxcnn as jc
 
-torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 from test_against_torch import compare, normal  # noqa: E402
 
 IDS = np.array([[2, 0, 2], [1, 2, 4]])

@@ -12,7 +12,7 @@ from jaxcnn import layers
 pytestmark = pytest.mark.sampled(2)
 
 
-torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 functional = torch.nn.functional
 
 

@@ -12,7 +12,7 @@ import jaxcnn as jc
 pytestmark = pytest.mark.sampled(2)
 
 
-torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 F = torch.nn.functional
 
 

@@ -84,7 +84,7 @@ def compare(theirs, ours):
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_pytorch_agrees(name):
-    torch = pytest.importorskip("torch", reason="torch is not installed (extra: peers)")
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
     from experiments.peers import to_torch
 
     net, params, state, x, shape, train = prepared(name)
@@ -128,7 +128,8 @@ def test_flax_agrees(name):
 
 @pytest.mark.parametrize("peer", ["torch", "flax"])
 def test_an_unknown_layer_is_named(peer):
-    pytest.importorskip(peer, reason=f"{peer} is not installed (extra: peers)")
+    extra = "torch" if peer == "torch" else "peers"
+    pytest.importorskip(peer, reason=f"{peer} is not installed (extra: {extra})")
     import importlib
 
     translate = importlib.import_module(f"experiments.peers.to_{peer}").translate
