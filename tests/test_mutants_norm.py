@@ -31,9 +31,9 @@ def delta_x(formula):
     """The right backward pass but for ∂x = formula(sharing, r, x̂, δ, γ), before any reshaping."""
 
     def backward(sharing, residuals, deltas):
-        x, mean, variance, scale, _ = residuals
-        r = power(variance + sharing.epsilon, -0.5)
-        normalised = (sharing.split(x) - mean) * r
+        x, mean, variance, inverse, scale, _ = residuals
+        r = power(sharing.with_epsilon(variance, inverse), -0.5)
+        normalised = (sharing.split(x) * inverse - mean) * r
         delta = sharing.split(deltas[0])
         wrong = formula(sharing, r, normalised, delta, sharing.along(scale, delta))
         return wrong.reshape(x.shape), *core.bwd(sharing, residuals, deltas)[1:]
@@ -45,9 +45,9 @@ def delta_scale(formula):
     """The right backward pass but for ∂γ = Σ formula(x, x̂, x − μ, δ)."""
 
     def backward(sharing, residuals, deltas):
-        x, mean, variance, scale, _ = residuals
-        r = power(variance + sharing.epsilon, -0.5)
-        x = sharing.split(x)
+        x, mean, variance, inverse, scale, _ = residuals
+        r = power(sharing.with_epsilon(variance, inverse), -0.5)
+        x = sharing.split(x) * inverse
         terms = formula(x, (x - mean) * r, x - mean, sharing.split(deltas[0]))
         right_x, _, right_bias = core.bwd(sharing, residuals, deltas)
         return right_x, sharing.parameter_grad(terms, scale), right_bias
@@ -62,8 +62,9 @@ def with_sharing(**changes):
 
 def rms_delta_x(formula):
     def backward(sharing, residuals, deltas):
-        x, mean_square, scale = residuals
-        r = power(mean_square + sharing.epsilon, -0.5)
+        x, mean_square, inverse, scale = residuals
+        r = power(sharing.with_epsilon(mean_square, inverse), -0.5)
+        x = x * inverse
         g = deltas[0] * sharing.along(scale, x)
         return formula(sharing, r, x * r, g), rms.bwd(sharing, residuals, deltas)[1]
 

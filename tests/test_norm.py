@@ -89,6 +89,79 @@ def test_extreme_scales_give_no_nan(name, scale):
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "local response"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_values_and_slopes_are_those_of_the_numbers_scaled(name, dtype):
+    """By powers of two, to where squares overflow, and 2^120 nearly to where numbers do."""
+    x, delta = (normal(seed, (16, 3, 5, 4)).astype(dtype) for seed in (0, 1))
+
+    def scaled(f, power):
+        half = power // 2  # of the slopes, which are as much smaller as the numbers are larger
+        y, gradient = value_and_gradient(f, x * dtype(2.0**power), delta * dtype(2.0**half))
+        return y.astype(jnp.float64), gradient.astype(jnp.float64) * 2.0 ** (power - half)
+
+    for f in (NORMS[name], jax.jit(NORMS[name])):
+        expected = scaled(f, 20)
+        for power in (66, 90, 120):
+            for found, right in zip(scaled(f, power), expected, strict=True):
+                assert jnp.abs(found - right).max() <= 1e-5 * jnp.abs(right).max(), power
+
+
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "local response"])
+def test_second_derivatives_of_scaled_numbers_are_scaled(name):
+    x, delta, v = (normal(seed, (4, 3, 5, 4), jnp.float32) for seed in range(3))
+
+    def second(power):
+        def gradient(x):
+            return jax.vjp(NORMS[name], x)[1](delta)[0]
+
+        x_, v_ = x * jnp.float32(2.0**power), v * jnp.float32(2.0**power)
+        return jax.vjp(gradient, x_)[1](v_)[0].astype(jnp.float64) * 2.0**power
+
+    expected = second(20)
+    assert jnp.abs(second(80) - expected).max() <= 1e-5 * jnp.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "local response"])
+@pytest.mark.parametrize("scale", [1e-30, 1e-20])
+def test_tiny_numbers_with_a_tiny_epsilon(name, scale):
+    """Squares that vanish: normalised as the numbers times 1/scale are, with their epsilon."""
+    options = {"groups": 2} if name == "group" else {}
+    op = {"maps": "layer"}.get(name, name)
+    options |= {"axes": (-3, -2, -1)} if name == "maps" else {}
+
+    def f(x, epsilon):
+        y = getattr(jc, f"{op}_norm")(x, epsilon=epsilon, **options)
+        return y[0] if name == "batch" else y
+
+    x = normal(0, (4, 3, 5, 4), jnp.float32)
+    small = x * jnp.float32(scale)
+    found, expected = f(small, 1e-70), f(small / jnp.float32(scale), 1e-70 / scale**2)
+    assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_variance_that_float32_cannot_hold_is_infinite():
+    x = normal(0, (16, 4), jnp.float32) * jnp.float32(1e30)
+    _, mean, variance = jc.batch_norm(x)
+    assert np.allclose(mean, np.asarray(x, np.float64).mean(0), rtol=1e-5, atol=1e24)
+    assert np.isinf(variance).all()
+
+
+@pytest.mark.parametrize("value", [1e38, -3e20, 0.1, 1e-38])
+def test_numbers_that_are_all_the_same_become_zero(value):
+    for name in ("batch", "layer", "maps", "group", "instance"):
+        assert not NORMS[name](jnp.full((7, 3, 5, 4), value, jnp.float32)).any(), name
+
+
+def test_one_example_far_out_does_not_change_the_others():
+    """Under `jax.vmap` all examples take the form that the worst of them needs."""
+    x = normal(0, (3, 16, 4), jnp.float32)
+    far = x.at[1].multiply(jnp.float32(2.0**90))
+    expected = jnp.stack([jc.batch_norm(example)[0] for example in far])
+    found = jax.vmap(lambda x: jc.batch_norm(x)[0])(far)
+    assert np.allclose(found, expected, rtol=0, atol=1e-6)
+
+
 @norms
 def test_half_precision_takes_its_statistics_in_float32(name):
     """2^15 elements near 1 in float16: a sum in half precision would stop at 2048."""

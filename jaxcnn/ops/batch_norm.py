@@ -13,7 +13,7 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.ops.across import AxisName, vary_like, varying_axes
-from jaxcnn.ops.elementary import power
+from jaxcnn.ops.elementary import power, reciprocal
 from jaxcnn.ops.norm import normalise_map
 from jaxcnn.ops.sharing import Sharing, check_parameter
 
@@ -82,7 +82,7 @@ def batch_norm(
     Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
     over batch and space; ∂γ = Σδx̂, ∂β = Σδ. The statistics returned are for running averages: they
     carry no gradient. σ² is the biased one, divided by the number of elements; both are in float32
-    at least.
+    at least, and σ² is ∞ where that cannot hold it, from deviations of 1.8e19 on.
     Source: Ioffe and Szegedy 2015, section 3; Quan, 7.4.
 
     Args:
@@ -108,7 +108,9 @@ def batch_norm(
     axes = tuple(range(x.ndim - 1))
     sharing = Sharing(axes, check.positive(op, "epsilon", epsilon), axis_name=axis_name)
     y, *statistics = rule(x, scale, bias, sharing)
-    mean, variance = (lax.stop_gradient(s).reshape(x.shape[-1]) for s in statistics)
+    mean, variance, inverse = (lax.stop_gradient(s).reshape(x.shape[-1]) for s in statistics)
+    unit: Array = reciprocal(inverse)
+    mean, variance = mean * unit, variance * unit * unit
     if axis_name is not None and varying_axes(mean):
         # The same numbers at every place already; only JAX's types do not know it.
         mean, variance = lax.pmean((mean, variance), axis_name)

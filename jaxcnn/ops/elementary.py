@@ -13,6 +13,7 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from jaxcnn.lowering.precision import narrow, widen
+from jaxcnn.lowering.statistics import inverse_unit
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -108,7 +109,11 @@ absolute_power.defvjp(_absolute_power_fwd, _absolute_power_bwd)
 def ratio(x: Float[Array, "*n"], divisor: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """y = x / d, and 0 where d = 0.  With δ = ∂L/∂y:  ∂x = δ / d,  ∂d = −y δ / d."""
     zero = divisor == 0
-    return jnp.where(zero, jnp.zeros_like(x), x / jnp.where(zero, jnp.ones_like(divisor), divisor))
+    # In a unit near d: XLA may divide by way of a reciprocal, which vanishes or overflows at the
+    # ends of the dtype.
+    inverse = inverse_unit(jnp.abs(divisor))
+    divisor = jnp.where(zero, jnp.ones_like(divisor), divisor * inverse)
+    return jnp.where(zero, jnp.zeros_like(x), x * inverse / divisor)
 
 
 def _ratio_fwd(x, divisor):

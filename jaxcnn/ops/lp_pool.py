@@ -15,6 +15,7 @@ from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
 from jaxcnn.lowering import windows as lowering
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
+from jaxcnn.lowering.statistics import inverse_unit
 from jaxcnn.ops.elementary import absolute_power, ratio
 from jaxcnn.ops.patches import fold_map, patches_map
 
@@ -58,11 +59,15 @@ lp_pool_map.defvjp(_lp_pool_fwd, _lp_pool_bwd)
 def _norms(x: Array, geometry: Geometry, p: float) -> Array:
     size = jnp.abs(lowering.windows(widen(x), geometry))
     taps = range(2, 2 * geometry.axes + 1, 2)
-    # In units of the window's maximum: no power overflows, and not all of them vanish.
+    # In units of the window's maximum: no power overflows, and not all of them vanish. A power of
+    # two goes before, since XLA may divide by way of a reciprocal, which 1e38 has none of.
+    inverse = inverse_unit(size.max(taps, keepdims=True))
+    size = size * inverse
     most = size.max(taps, keepdims=True)
     unit = jnp.where((most > 0) & jnp.isfinite(most), most, jnp.ones_like(most))
     total = ((size / unit) ** p).sum(taps)
-    return (jnp.squeeze(unit, taps) * total ** (1 / p)).astype(x.dtype)
+    y = jnp.squeeze(unit, taps) * total ** (1 / p)
+    return (y / jnp.squeeze(inverse, taps)).astype(x.dtype)
 
 
 def lp_pool(

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -31,55 +30,58 @@ def normalise_map(
     scale: Float[Array, "*c"] | None,
     bias: Float[Array, "*c"] | None,
     sharing: Sharing,
-) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"]]:
+) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"], Float[Array, "*s"]]:
     """y = γx̂ + β with x̂ = (x − μ)r, r = 1/√(σ² + ε); and μ, σ².  With δ = ∂L/∂y and g = γ•δ:
     ∂x = r·(g − mean(g) − x̂·mean(g x̂)),  ∂γ = Σδx̂,  ∂β = Σδ.
 
     With cotangents of μ and σ², which derivatives of higher order send, besides: ∂x = μ′/N and
     2(x − μ)σ²′/N. Ioffe and Szegedy 2015, section 3; Ba et al. 2016; Wu and He 2018; Quan, 7.4.
+
+    Numbers whose squares overflow or vanish are measured in a unit u, a power of two, which is 1
+    for all others: x, μ, σ² and ε are those of x/u, and 1/u, a constant, is the last result.
     """
     wide = sharing.split(x)
-    # Sums of large numbers round: first something near the mean is taken off, then what is left of
-    # it. Sums of numbers and of their squares are one pass, which a variance around the mean, with
-    # its σ² = mean((x − μ)²), would have to wait for.
-    near = sharing.near_mean(wide)
-    centred = wide - near
-    left = sharing.mean(centred)
-    variance = jnp.maximum(sharing.mean(centred * centred) - left * left, 0)
-    r: Array = power(variance + sharing.epsilon, -0.5)
-    y = sharing.weighted((centred - left) * r, scale)
+    inverse, near, left, variance = sharing.moments(wide)
+    r: Array = power(sharing.with_epsilon(variance, inverse), -0.5)
+    # A large mean is taken off in two parts: their sum would be rounded.
+    r_of_x = r * inverse
+    y = sharing.weighted((wide - near) * r_of_x - left * r_of_x, scale)
     y = y if bias is None else y + sharing.along(bias, y)
-    return y.reshape(x.shape).astype(x.dtype), near + left, variance
+    return y.reshape(x.shape).astype(x.dtype), (near + left) * inverse, variance, inverse
 
 
 def _normalise_fwd(x, scale, bias, sharing):
-    y_and_statistics: tuple[Array, Array, Array] = normalise_map(x, scale, bias, sharing)
-    _, mean, variance = y_and_statistics
-    return y_and_statistics, (x, mean, variance, scale, bias)
+    y_and_statistics: tuple[Array, ...] = normalise_map(x, scale, bias, sharing)
+    _, *statistics = y_and_statistics
+    return y_and_statistics, (x, *statistics, scale, bias)
 
 
 def _normalise_bwd(sharing, residuals, deltas):
-    x, mean, variance, scale, bias = residuals
-    delta, delta_mean, delta_variance = deltas
-    r = power(variance + sharing.epsilon, -0.5)
-    centred, delta = sharing.split(x) - mean, sharing.split(delta)
+    x, mean, variance, inverse, scale, bias = residuals
+    delta, delta_mean, delta_variance, _ = deltas
+    spread = sharing.with_epsilon(variance, inverse)
+    r = power(spread, -0.5)
+    r_of_x = r * inverse
+    normalised, delta = sharing.split(x) * r_of_x - mean * r, sharing.split(delta)
     g = sharing.weighted(delta, scale)
     if sharing.same_for_all(scale if bias is None else bias, delta):
         # γ can wait for the sums over all that share their statistics, which are then those of ∂β
         # and ∂γ too: two passes over the map instead of four.
-        of_bias, of_scale = sharing.sum(delta), sharing.sum(delta * centred)
+        of_bias, of_scale = sharing.sum(delta), sharing.sum(delta * normalised)
         of_mean, of_projection = (sharing.weighted(a, scale) for a in (of_bias, of_scale))
     else:
-        of_bias, of_scale = delta, delta * centred
-        of_mean, of_projection = sharing.sum(g), sharing.sum(g * centred)
+        of_bias, of_scale = delta, delta * normalised
+        of_mean, of_projection = sharing.sum(g), sharing.sum(g * normalised)
     # What elements that share their statistics have in common is put together first.
     shift = sharing.share(delta_mean, g) - r * sharing.share(of_mean, g)
-    projection = r * sharing.share(of_projection, g)  # mean(g x̂)
-    slope = 2 * sharing.share(delta_variance, g) - r * (r * projection)
-    delta_x = r * g + shift + centred * slope
+    # In the unit, x − μ is x̂/r.
+    slope = 2 * (r * spread) * sharing.share(delta_variance, g) - r * sharing.share(
+        of_projection, g
+    )
+    delta_x = r_of_x * g + shift * inverse + normalised * (slope * inverse)
     return (
         delta_x.reshape(x.shape).astype(x.dtype),
-        sharing.parameter_grad(of_scale * r, scale),
+        sharing.parameter_grad(of_scale, scale),
         sharing.parameter_grad(of_bias, bias),
     )
 

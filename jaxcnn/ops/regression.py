@@ -134,8 +134,12 @@ def smooth_l1_map(
 
     Girshick 2015, "Fast R-CNN", equation 3 (β = 1). It is Huber's loss, Δ = β, divided by β.
     """
-    loss = _huber(widen(predictions - targets), beta, reduction) * (1 / beta)
-    return loss.astype(predictions.dtype)
+    size = jnp.abs(widen(predictions - targets))
+    limit, root = _limit_and_root(beta, size)
+    # |d|/β, at most 1, before any product: neither d² nor β² has to be a number of the dtype.
+    share = jnp.minimum(size * root * root, 1)
+    losses = share * (size - 0.5 * jnp.minimum(size, limit))
+    return reduced(losses.sum(-1), reduction).astype(predictions.dtype)
 
 
 def _smooth_l1_fwd(predictions, targets, beta, reduction):
@@ -144,21 +148,39 @@ def _smooth_l1_fwd(predictions, targets, beta, reduction):
 
 def _smooth_l1_bwd(beta, reduction, error, g):
     g = per_example(g, error.shape[:-1], reduction)[..., None]
-    gradient = (g * (_clipped(widen(error), beta) * (1 / beta))).astype(error.dtype)
+    wide = widen(error)
+    limit, root = _limit_and_root(beta, wide)
+    ones = jnp.ones_like(wide)
+    slope = jnp.where(wide > limit, ones, jnp.where(wide < -limit, -ones, wide * root * root))
+    gradient = (g * slope).astype(error.dtype)
     return gradient, -gradient
 
 
 smooth_l1_map.defvjp(_smooth_l1_fwd, _smooth_l1_bwd)
 
 
+def _limit_and_root(beta: float, error: Array) -> tuple[float, float]:
+    """β and 1/√β; for a β of which the dtype makes 0, those of its smallest number."""
+    beta = max(beta, float(jnp.finfo(error.dtype).tiny))
+    return _held(beta, error), beta**-0.5
+
+
+def _held(limit: float, error: Array) -> float:
+    """The limit, or the largest number of the dtype, which no error exceeds either."""
+    return min(limit, float(jnp.finfo(error.dtype).max))
+
+
 def _huber(error: Array, delta: float, reduction: str) -> Array:
     size = jnp.abs(error)
-    inside = jnp.minimum(size, delta)  # ½ d² inside, and no d² of a large d, which might overflow
+    inside = jnp.minimum(
+        size, _held(delta, size)
+    )  # ½ d² inside, and no d² of a large d, which might overflow
     return reduced((inside * (size - 0.5 * inside)).sum(-1), reduction)
 
 
 def _clipped(error: Array, limit: float) -> Array:
     """d, but at most the limit in size; by selections, which are arithmetic."""
+    limit = _held(limit, error)
     limits = jnp.full_like(error, limit)
     return jnp.where(error > limit, limits, jnp.where(error < -limit, -limits, error))
 

@@ -17,34 +17,38 @@ from jaxcnn.ops.sharing import Sharing, check_parameter
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def rms_norm_map(
     x: Float[Array, "*n"], scale: Float[Array, "*c"] | None, sharing: Sharing
-) -> tuple[Float[Array, "*n"], Float[Array, "*s"]]:
+) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"]]:
     """y = γx̂ with x̂ = x r, r = 1/√(mean(x²) + ε); and mean(x²).  With δ = ∂L/∂y and g = γ•δ:
     ∂x = r·(g − x̂·mean(g x̂)),  ∂γ = Σδx̂.
 
     With a cotangent s′ of the mean square, besides: ∂x = 2x s′/N. Zhang and Sennrich 2019.
+
+    As in `normalise_map`, x, its square and ε are those in a unit u; 1/u is the last result.
     """
     wide = sharing.split(x)
-    mean_square = sharing.mean(wide * wide)
-    r: Array = power(mean_square + sharing.epsilon, -0.5)
-    y = wide * r
+    inverse, mean_square = sharing.mean_square(wide)
+    r: Array = power(sharing.with_epsilon(mean_square, inverse), -0.5)
+    y = wide * (r * inverse)
     y = y if scale is None else y * sharing.along(scale, y)
-    return y.reshape(x.shape).astype(x.dtype), mean_square
+    return y.reshape(x.shape).astype(x.dtype), mean_square, inverse
 
 
 def _rms_norm_fwd(x, scale, sharing):
-    y_and_square: tuple[Array, Array] = rms_norm_map(x, scale, sharing)
-    return y_and_square, (x, y_and_square[1], scale)
+    y_and_square: tuple[Array, ...] = rms_norm_map(x, scale, sharing)
+    return y_and_square, (x, *y_and_square[1:], scale)
 
 
 def _rms_norm_bwd(sharing, residuals, deltas):
-    x, mean_square, scale = residuals
-    delta, delta_square = deltas
-    r = power(mean_square + sharing.epsilon, -0.5)
-    wide, delta = sharing.split(x), sharing.split(delta)
-    normalised = wide * r
+    x, mean_square, inverse, scale = residuals
+    delta, delta_square, _ = deltas
+    spread = sharing.with_epsilon(mean_square, inverse)
+    r = power(spread, -0.5)
+    r_of_x = r * inverse
+    normalised, delta = sharing.split(x) * r_of_x, sharing.split(delta)
     g = delta if scale is None else delta * sharing.along(scale, delta)
-    delta_x = r * (g - normalised * sharing.mean(g * normalised))
-    delta_x += 2 * wide * sharing.share(delta_square, g)
+    # In the unit, x is x̂/r.
+    slope = 2 * (r * spread) * sharing.share(delta_square, g) - r * sharing.mean(g * normalised)
+    delta_x = r_of_x * g + normalised * (slope * inverse)
     return (
         delta_x.reshape(x.shape).astype(x.dtype),
         sharing.parameter_grad(delta * normalised, scale),

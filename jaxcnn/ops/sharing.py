@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.sharding import entries
+from jaxcnn.lowering.statistics import Moments, mean_square, moments, scaled_epsilon
 from jaxcnn.ops.across import AxisName, mean_across_map, vary_like
-
-_MANY = 16  # examples, for one element of each to be like all
 
 
 @dataclass(frozen=True)
@@ -44,19 +42,17 @@ class Sharing:
         """The mean over the elements that share it; the axes stay, with one element each."""
         return self.share(self.sum(x), x)
 
-    def near_mean(self, x: Array) -> Array:
-        """Something near the mean of those elements: the mean of a few, where examples share one.
+    def moments(self, x: Array) -> Moments:
+        """The mean and the variance of those elements, in a unit that suits them."""
+        return moments(x, self.axes, self.epsilon, self.axis_name)
 
-        Those are one of each example, wherever batches are spread. The mean of m among N numbers
-        with standard deviation σ is at most σ√(N/m − 1) away from that of all, whichever they are.
-        """
-        if self.axes[0] or x.shape[0] < _MANY:
-            return self.mean(x)
-        spread = entries(x)
-        for axis in self.axes[1:]:
-            if spread is None or spread[axis] is None:
-                x = lax.slice_in_dim(x, 0, 1, axis=axis)
-        return self.mean(x)
+    def mean_square(self, x: Array) -> tuple[Array, Array]:
+        """One over a unit that suits those elements, and the mean of their squares in it."""
+        return mean_square(x, self.axes, self.epsilon, self.axis_name)
+
+    def with_epsilon(self, variance: Array, inverse: Array) -> Array:
+        """σ² + ε, in that unit."""
+        return variance + scaled_epsilon(self.epsilon, inverse)
 
     def share(self, total: Array, x: Array) -> Array:
         """A sum over such elements of x, divided by their number; over all places alike."""

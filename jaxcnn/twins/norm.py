@@ -23,7 +23,7 @@ def _affine(y: Array, x: Array, scale: Array | None, bias: Array | None) -> Arra
 
 def _normalise(
     x: Array, scale: Array | None, bias: Array | None, sharing: Sharing
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, ...]:
     z = _split(x, sharing)
     mean = jnp.mean(z, sharing.axes, keepdims=True)
     if sharing.axis_name is None:
@@ -33,13 +33,14 @@ def _normalise(
         square = jnp.mean((z - mean) ** 2, sharing.axes, keepdims=True)
         variance = lax.pmean(square, sharing.axis_name)
     y = (z - mean) / jnp.sqrt(variance + sharing.epsilon)
-    return _affine(y, x, scale, bias), mean, variance
+    return _affine(y, x, scale, bias), mean, variance, jnp.ones_like(mean)
 
 
-def _rms_norm(x: Array, scale: Array | None, sharing: Sharing) -> tuple[Array, Array]:
+def _rms_norm(x: Array, scale: Array | None, sharing: Sharing) -> tuple[Array, ...]:
     z = _split(x, sharing)
     mean_square = jnp.mean(z**2, sharing.axes, keepdims=True)
-    return _affine(z / jnp.sqrt(mean_square + sharing.epsilon), x, scale, None), mean_square
+    y = _affine(z / jnp.sqrt(mean_square + sharing.epsilon), x, scale, None)
+    return y, mean_square, jnp.ones_like(mean_square)
 
 
 def _batch_norm_inference(

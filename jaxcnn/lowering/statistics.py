@@ -1,0 +1,147 @@
+"""Means, variances and mean squares that are right at every scale, and for numbers far from 0.
+
+Σx and Σx², straight from x, are one pass over a map. They serve where squares neither overflow nor
+vanish and the mean is no more than 8σ away from 0: E[x²] − μ² loses as many digits as E[x²] is
+larger than σ². Elsewhere, and for what is not finite, numbers are first divided by a power of two
+u near the largest of them, and the squares are those of differences from the mean. Which it is, all
+that share statistics decide together, whatever device they are on.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.custom_batching import custom_vmap
+
+from jaxcnn.lowering.sharding import vary_together
+
+AxisName = str | tuple[str, ...]
+
+MOST = 64  # E[x²]/σ² up to which E[x²] − μ² serves
+
+
+class Moments(NamedTuple):
+    """μ = near + left, a sum that would be rounded, and σ²; axes stay, with one element each."""
+
+    inverse: Array  # 1/u, a power of two
+    near: Array
+    left: Array
+    variance: Array  # of x/u
+
+
+@partial(jax.jit, static_argnames=("axes", "epsilon", "axis_name"))
+def moments(
+    x: Array, axes: tuple[int, ...], epsilon: float, axis_name: AxisName | None = None
+) -> Moments:
+    """Those of x over axes and over the places of a mapped axis, for 1/√(σ² + ε)."""
+    return _all_at_once(_moments, x, axes, epsilon, axis_name)
+
+
+@partial(jax.jit, static_argnames=("axes", "epsilon", "axis_name"))
+def mean_square(
+    x: Array, axes: tuple[int, ...], epsilon: float, axis_name: AxisName | None = None
+) -> tuple[Array, Array]:
+    """1/u, and mean((x/u)²) over axes and places, for 1/√(mean(x²) + ε)."""
+    return _all_at_once(_mean_square, x, axes, epsilon, axis_name)
+
+
+def scaled_epsilon(epsilon: float, inverse: Array) -> Array:
+    """ε/u², and more than 0: numbers that are all the same have no variance."""
+    root = epsilon**0.5 * inverse
+    least = jnp.full_like(root, jnp.finfo(root.dtype).tiny)
+    return jnp.where(root * root < least, least, root * root)  # arithmetic, as rules call it
+
+
+def _all_at_once(
+    f: Callable[..., Any],
+    x: Array,
+    axes: tuple[int, ...],
+    epsilon: float,
+    axis_name: AxisName | None,
+) -> Any:
+    """f(x, mean, …), where a batch under `jax.vmap` takes one branch, not both for each example."""
+    if axis_name is not None:
+        return f(x, axes, epsilon, axis_name)
+
+    @custom_vmap
+    def of(x: Array) -> Any:
+        return f(x, axes, epsilon, None)
+
+    @of.def_vmap
+    def _(size, batched, x):
+        y = _all_at_once(f, x, tuple(axis + 1 for axis in axes), epsilon, None)
+        return y, jax.tree.map(lambda _: True, y)
+
+    return of(x)
+
+
+def _moments(
+    x: Array, axes: tuple[int, ...], epsilon: float, axis_name: AxisName | None
+) -> Moments:
+    mean = partial(_mean, axes=axes, axis_name=axis_name)
+
+    def straight(x: Array, average: Array, variance: Array) -> Moments:
+        return Moments(jnp.ones_like(average), average, jnp.zeros_like(average), variance)
+
+    def exact(x: Array, average: Array, variance: Array) -> Moments:
+        low, high = (_most(a, axes, axis_name) for a in (-x, x))
+        inverse = inverse_unit(jnp.maximum(jnp.maximum(low, high), epsilon**0.5))
+        # From the middle of their range, which of numbers that are all the same is that number.
+        middle = 0.5 * (high * inverse - low * inverse)
+        near = middle + mean(x * inverse - middle)
+        centred = x * inverse - near
+        left = mean(centred)
+        variance = jnp.maximum(mean(centred * centred) - left * left, 0)
+        return Moments(inverse, near / inverse, left / inverse, variance)
+
+    average, square = mean(x), mean(x * x)
+    variance = jnp.maximum(square - average * average, 0)
+    serves = _in_range(square, epsilon) & (square <= MOST * variance)
+    return lax.cond(serves.all(), straight, exact, x, average, variance)
+
+
+def _mean_square(
+    x: Array, axes: tuple[int, ...], epsilon: float, axis_name: AxisName | None
+) -> tuple[Array, Array]:
+    mean = partial(_mean, axes=axes, axis_name=axis_name)
+
+    def straight(x: Array, square: Array) -> tuple[Array, Array]:
+        return jnp.ones_like(square), square
+
+    def exact(x: Array, square: Array) -> tuple[Array, Array]:
+        inverse = inverse_unit(jnp.maximum(_most(jnp.abs(x), axes, axis_name), epsilon**0.5))
+        z = x * inverse
+        return inverse, mean(z * z)
+
+    square = mean(x * x)
+    return lax.cond(_in_range(square, epsilon).all(), straight, exact, x, square)
+
+
+def _in_range(square: Array, epsilon: float) -> Array:
+    """Whether the squares have that mean, and r⁷, of third derivatives, is a number; of no NaN.
+
+    Nothing is lost of squares that vanish beside ε.
+    """
+    least = float(jnp.finfo(square.dtype).tiny) ** 0.25
+    return (square + epsilon >= least) & (square <= 1 / least)
+
+
+def inverse_unit(most: Array) -> Array:
+    """1/u, u a power of two near such sizes; 1 where they are not finite."""
+    finfo = jnp.finfo(most.dtype)
+    most = jnp.where(jnp.isfinite(most), most, jnp.ones_like(most))
+    most = jnp.clip(most, finfo.tiny, 1 / finfo.tiny)
+    return 1 / lax.reduce_precision(most, exponent_bits=finfo.nexp, mantissa_bits=0)
+
+
+def _mean(x: Array, axes: tuple[int, ...], axis_name: AxisName | None) -> Array:
+    mean = x.mean(axes, keepdims=True)
+    return mean if axis_name is None else vary_together(lax.pmean(mean, axis_name), x)[0]
+
+
+def _most(x: Array, axes: tuple[int, ...], axis_name: AxisName | None) -> Array:
+    most = x.max(axes, keepdims=True)
+    return most if axis_name is None else vary_together(lax.pmax(most, axis_name), x)[0]
