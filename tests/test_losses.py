@@ -238,3 +238,18 @@ def test_weight_decay_is_the_update_of_the_source():
 
     both = jax.grad(lambda w: loss(w) + jc.weight_decay(w, 5e-4))(w)
     assert np.allclose(w - 0.1 * both, w - 0.1 * jax.grad(loss)(w) - 0.1 * 5e-4 * w, atol=1e-15)
+
+
+@pytest.mark.parametrize("beta", [1e-300, 1e-45, 1e-38, 1.0, 1e39])
+def test_smooth_l1_with_a_beta_at_the_ends_of_float32(beta):
+    d = np.array([0.0, 1e-30, 0.3, -2.0, 1e10, -3e38], np.float32)
+    wide = d.astype(np.float64)
+    with np.errstate(over="ignore"):
+        inside = np.minimum(np.abs(wide) / beta, 1)
+    expected = inside * (np.abs(wide) - 0.5 * np.minimum(np.abs(wide), beta))
+    for error, value, slope in zip(d, expected, np.sign(wide) * inside, strict=True):
+        found = jax.value_and_grad(
+            lambda y: jc.smooth_l1(y, jnp.zeros((1, 1), jnp.float32), beta=beta)
+        )(jnp.full((1, 1), error))
+        assert np.allclose(found[0], value, rtol=1e-6, atol=1e-37)
+        assert np.allclose(found[1], slope, rtol=1e-6, atol=1e-37)

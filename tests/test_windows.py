@@ -306,3 +306,12 @@ def test_a_rounded_up_maximum_sees_no_overhang():
     delta = gradient(partial(jc.max_pool, window=2, ceil_mode=True), x)
     assert delta[0, :, 0].tolist() == [1, 0, 1, 0, 1]
     assert jc.max_pool(-jnp.ones((1, 5, 1)), 2, ceil_mode=True)[0, :, 0].tolist() == [-1, -1, -1]
+
+
+@pytest.mark.parametrize("size", [7e37, 2e-38])
+@pytest.mark.parametrize("p", [1, 1.5, 3, 100])
+def test_lp_pool_at_the_ends_of_float32(size, p):
+    x = jnp.full((1, 2, 2, 1), size, jnp.float32)
+    y, pull = jax.vjp(lambda x: jc.lp_pool(x, 2, p), x)
+    assert np.allclose(np.asarray(y, np.float64), 4 ** (1 / p) * size, rtol=1e-5, atol=0)
+    assert np.allclose(pull(jnp.ones_like(y))[0], 4 ** (1 / p - 1), rtol=1e-5, atol=0)
