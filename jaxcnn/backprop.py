@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from jaxcnn import check
 from jaxcnn.layers.base import Layer, Leaf, Tree, check_pass, named
 from jaxcnn.layers.combinators import Branches, Serial, without_empty
 from jaxcnn.ops import rule_of
@@ -149,7 +150,7 @@ def _forward(
                         layer, params.get(name, {}), state.get(name, {}), x, child_key, train
                     )
             return net.join(outputs), without_empty(states), (records, outputs)
-    raise TypeError(f"backprop: net must be a layer of jaxcnn.layers, got {net!r}")
+    raise TypeError(f"backprop: net must be a layer of jaxcnn.layers, got {check.shown(net)}")
 
 
 def _backward(net: Layer, record: Any, delta: Any) -> tuple[Any, Tree, Any]:
@@ -183,7 +184,7 @@ def _backward(net: Layer, record: Any, delta: Any) -> tuple[Any, Tree, Any]:
                 below, gradients[name], deltas[name] = _backward(layer, records[name], parts[name])
                 total = below if total is None else total + below
             return total, without_empty(gradients), deltas
-    raise TypeError(f"backprop: net must be a layer of jaxcnn.layers, got {net!r}")
+    raise TypeError(f"backprop: net must be a layer of jaxcnn.layers, got {check.shown(net)}")
 
 
 def _parts(net: Branches, outputs: dict[str, Any], delta: Any) -> dict[str, Any]:
@@ -203,7 +204,8 @@ def _keeping(rule: Any, kept: list[_Call]) -> Callable[..., Any]:
     def apply(*arguments: Any) -> Any:
         if getattr(rule, "bwd", None) is None:
             raise TypeError(
-                f"backprop: every rule must be hand-written, got the plain function {rule!r}"
+                f"backprop: every rule must be hand-written, "
+                f"got the plain function {check.shown(rule)}"
             )
         y, residuals = rule.fwd(*arguments)
         kept.append(_Call(rule, arguments, y, residuals))

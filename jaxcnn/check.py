@@ -14,15 +14,26 @@ import numpy as np
 from jax import Array, lax
 from jax.core import Tracer
 
+_LARGEST = 2**63 - 1  # of the integers that JAX knows
+_LINE = 100  # letters of a value that a message repeats
+
 
 def _array(op: str, name: str, value: Any) -> Array:
     """The value as a JAX array; lists and other objects are refused, as everywhere in JAX."""
     is_array = isinstance(value, (jax.Array, np.ndarray, np.generic, float, int))
     if not is_array and not hasattr(value, "__jax_array__"):
         raise TypeError(f"{op}: {name} must be an array, got {type(value).__name__}")
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "fciubV":
+    if isinstance(value, np.ndarray) and not holds_numbers(value):
         raise TypeError(f"{op}: {name} must be an array of numbers, got dtype {value.dtype}")
+    if type(value) is int:
+        integer(op, name, value)  # one that no array holds
     return jnp.asarray(value)
+
+
+def holds_numbers(value: Any) -> bool:
+    """Whether the value is an array of numbers, or the shape of one."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return hasattr(value, "shape") and kind != "" and kind in "fciubV"
 
 
 def float_array(op: str, name: str, value: Any, *, like: tuple[str, Array] | None = None) -> Array:
@@ -81,6 +92,20 @@ def shape(op: str, name: str, array: Array, expected: Sequence[int]) -> None:
         raise ValueError(f"{op}: {name} must have shape {tuple(expected)}, got {array.shape}")
 
 
+def shown(value: Any) -> str:
+    """The value in one short line of a message: what is large or has no spelling by its kind."""
+    size = getattr(value, "shape", None)
+    if isinstance(size, tuple) and not isinstance(value, np.generic):
+        return f"an array of shape {size}"
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return f"an integer of {value.bit_length()} bits"
+    text = repr(value)
+    plain = len(text) <= _LINE and "\n" not in text and " at 0x" not in text
+    return text if plain else type(value).__name__
+
+
 def integer(op: str, name: str, value: Any, *, minimum: int | None = None) -> int:
     """The value as a Python int, at least `minimum`."""
     try:
@@ -88,26 +113,78 @@ def integer(op: str, name: str, value: Any, *, minimum: int | None = None) -> in
             raise TypeError
         number = index(value)
     except TypeError:
-        raise TypeError(f"{op}: {name} must be an integer, got {value!r}") from None
+        raise TypeError(f"{op}: {name} must be an integer, got {shown(value)}") from None
     if minimum is not None and number < minimum:
-        raise ValueError(f"{op}: {name} must be at least {minimum}, got {number}")
+        raise ValueError(f"{op}: {name} must be at least {minimum}, got {shown(number)}")
+    if abs(number) > _LARGEST:
+        raise ValueError(f"{op}: {name} must fit into 64 bits, got {shown(number)}")
     return number
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether the value has entries in an order; text and arrays do not count."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def integers(
+    op: str, name: str, value: Any, *, count: int | None = None, minimum: int | None = 1
+) -> tuple[int, ...]:
+    """A sequence of integers: so many of them, or any number."""
+    if not is_sequence(value):
+        raise TypeError(f"{op}: {name} must be a sequence of integers, got {shown(value)}")
+    if count is not None and len(value) != count:
+        raise ValueError(f"{op}: {name} must hold {count} integers, got {shown(value)}")
+    return tuple(integer(op, name, entry, minimum=minimum) for entry in value)
 
 
 def per_axis(op: str, name: str, value: Any, axes: int, *, minimum: int = 1) -> tuple[int, ...]:
     """One integer per spatial axis, from a single integer or a sequence of them."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not is_sequence(value):
         return (integer(op, name, value, minimum=minimum),) * axes
     if len(value) != axes:
         raise ValueError(
-            f"{op}: {name} must be an integer or one per spatial axis ({axes}), got {value!r}"
+            f"{op}: {name} must be an integer or one per spatial axis ({axes}), got {shown(value)}"
         )
     return tuple(integer(op, name, entry, minimum=minimum) for entry in value)
+
+
+def channels(op: str, name: str, array: Array) -> int:
+    """The number of channels: the size of the last axis, which there must be."""
+    if not array.ndim:
+        raise ValueError(f"{op}: {name} must have an axis of channels, got shape ()")
+    return array.shape[-1]
+
+
+def sizes(op: str, name: str, value: Any, *, minimum: int = 1) -> int | tuple[int, ...]:
+    """An integer, or one per spatial axis, however many axes there are."""
+    if not is_sequence(value):
+        return integer(op, name, value, minimum=minimum)
+    if not 1 <= len(value) <= 3:
+        raise ValueError(
+            f"{op}: {name} must be an integer or one per spatial axis (1 to 3), got {shown(value)}"
+        )
+    return integers(op, name, value, minimum=minimum)
+
+
+def axes(op: str, name: str, value: Any) -> tuple[int, ...]:
+    """One axis or several, counted from either end."""
+    return integers(op, name, value if is_sequence(value) else (value,), minimum=None)
+
+
+def axis_name(op: str, name: str, value: Any) -> str | tuple[str, ...]:
+    """The name of a mapped axis, or several."""
+    if isinstance(value, str):
+        return value
+    if not is_sequence(value) or not all(isinstance(entry, str) for entry in value):
+        raise TypeError(f"{op}: {name} must be a name or several, got {shown(value)}")
+    return tuple(value)
 
 
 def axis(op: str, array: Array, value: Any) -> int:
     """The axis, counted from the front."""
     number = integer(op, "axis", value)
+    if not array.ndim:
+        raise ValueError(f"{op}: x must have an axis, got shape ()")
     if not -array.ndim <= number < array.ndim:
         raise ValueError(
             f"{op}: axis must lie in [{-array.ndim}, {array.ndim}) for shape {array.shape}, "
@@ -119,66 +196,70 @@ def axis(op: str, array: Array, value: Any) -> int:
 def boolean(op: str, name: str, value: Any) -> bool:
     """True or False, and not merely something that counts as one of them."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")
+        raise TypeError(f"{op}: {name} must be True or False, got {shown(value)}")
     return bool(value)
 
 
 def last_axes(op: str, size: Sequence[int], value: Any) -> tuple[int, ...]:
     """The last axis of an array of that shape, or the last ones, counted from the front."""
-    entries = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-    numbers = [integer(op, "axes", entry) for entry in entries]
-    axes = tuple(sorted(number + len(size) if number < 0 else number for number in numbers))
-    first = len(size) - len(axes)
-    if not axes or first < 0 or axes != tuple(range(first, len(size))):
+    if not size:
+        raise ValueError(f"{op}: x must have an axis, got shape ()")
+    numbers = axes(op, "axes", value)
+    found = tuple(sorted(number + len(size) if number < 0 else number for number in numbers))
+    first = len(size) - len(found)
+    if not found or first < 0 or found != tuple(range(first, len(size))):
         raise ValueError(
             f"{op}: axes must be the last ones, as -1 or (-2, -1), "
-            f"got {value} for shape {tuple(size)}"
+            f"got {shown(value)} for shape {tuple(size)}"
         )
-    return axes
+    return found
 
 
 def choice(op: str, name: str, value: Any, choices: Sequence[str]) -> str:
     """One of a few words."""
-    if value not in choices:
-        raise ValueError(f"{op}: {name} must be one of {', '.join(choices)}, got {value!r}")
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{op}: {name} must be one of {', '.join(choices)}, got {shown(value)}")
     return value
 
 
 def positive(op: str, name: str, value: Any) -> float:
     """A finite number above 0."""
-    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
-        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
-    if not 0 < float(value) < np.inf:
-        raise ValueError(f"{op}: {name} must be finite and above 0, got {value}")
-    return float(value)
+    given = _plain_number(op, name, value)
+    if not 0 < given < np.inf:
+        raise ValueError(f"{op}: {name} must be finite and above 0, got {shown(value)}")
+    return given
 
 
 def probability(op: str, name: str, value: Any) -> float:
     """A number in [0, 1]."""
-    _plain_number(op, name, value)
-    if not 0 <= float(value) <= 1:
-        raise ValueError(f"{op}: {name} must lie in [0, 1], got {value}")
-    return float(value)
+    given = _plain_number(op, name, value)
+    if not 0 <= given <= 1:
+        raise ValueError(f"{op}: {name} must lie in [0, 1], got {shown(value)}")
+    return given
 
 
 def number(
     op: str, name: str, value: Any, *, minimum: float | None = None, positive: bool = False
 ) -> float:
     """A finite number, at least `minimum` or above zero."""
-    _plain_number(op, name, value)
-    if not np.isfinite(value):
-        raise ValueError(f"{op}: {name} must be finite, got {value}")
-    if minimum is not None and value < minimum:
-        raise ValueError(f"{op}: {name} must be at least {minimum:g}, got {value}")
-    if positive and value <= 0:
-        raise ValueError(f"{op}: {name} must be positive, got {value}")
-    return float(value)
+    given = _plain_number(op, name, value)
+    if not np.isfinite(given):
+        raise ValueError(f"{op}: {name} must be finite, got {shown(value)}")
+    if minimum is not None and given < minimum:
+        raise ValueError(f"{op}: {name} must be at least {minimum:g}, got {shown(value)}")
+    if positive and given <= 0:
+        raise ValueError(f"{op}: {name} must be positive, got {shown(value)}")
+    return given
 
 
-def _plain_number(op: str, name: str, value: Any) -> None:
-    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
-        shown = type(value).__name__ if hasattr(value, "shape") else repr(value)
-        raise TypeError(f"{op}: {name} must be a number, got {shown}")
+def _plain_number(op: str, name: str, value: Any) -> float:
+    """A Python float; an integer that none can hold is infinite."""
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be a number, got {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
 
 
 def precision(op: str, value: Any) -> Any:
@@ -200,7 +281,7 @@ def precision(op: str, value: Any) -> Any:
     except ValueError:
         raise ValueError(
             f"{op}: precision must be None, one of jax.lax.Precision, its name, or a pair of these "
-            f"for the two factors, got {value!r}"
+            f"for the two factors, got {shown(value)}"
         ) from None
 
 
@@ -223,14 +304,7 @@ def key(op: str, name: str, value: Any) -> None:
 def function(op: str, name: str, value: Any) -> None:
     """Raise unless the value can be called."""
     if not callable(value):
-        raise TypeError(f"{op}: {name} must be a function, got {value!r}")
-
-
-def size(op: str, name: str, value: Any) -> tuple[int, ...]:
-    """A shape: a sequence of integers of any length, 1 at least each."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise TypeError(f"{op}: {name} must be a sequence of integers, got {value!r}")
-    return per_axis(op, name, value, len(value))
+        raise TypeError(f"{op}: {name} must be a function, got {shown(value)}")
 
 
 def float_dtype(op: str, name: str, value: Any) -> None:
@@ -239,7 +313,7 @@ def float_dtype(op: str, name: str, value: Any) -> None:
         if not jnp.issubdtype(jnp.dtype(value), jnp.floating):
             raise TypeError
     except TypeError:
-        raise TypeError(f"{op}: {name} must be a dtype of floats, got {value!r}") from None
+        raise TypeError(f"{op}: {name} must be a dtype of floats, got {shown(value)}") from None
 
 
 def concrete_range(op: str, name: str, array: Array, low: float, high: float) -> None:

@@ -46,7 +46,7 @@ def compiler_options(platform: str | None = None) -> dict[str, Any]:
     if platform is not None and not isinstance(platform, str):
         raise TypeError(
             'compiler_options: platform must be a name such as "cpu" or "cuda", or None, '
-            f"got {platform!r}"
+            f"got {check.shown(platform)}"
         )
     platform = platform or jax.default_backend()
     return {name: value for name, value in _RECOMMENDED.items() if _knows(platform, name, value)}
@@ -142,7 +142,8 @@ def jit(
     check.function("jit", "f", f)
     if compiler_options is not None and not isinstance(compiler_options, dict):
         raise TypeError(
-            f"jit: compiler_options must be a dict of options by name, got {compiler_options!r}"
+            f"jit: compiler_options must be a dict of options by name, "
+            f"got {check.shown(compiler_options)}"
         )
     return Jitted(f, compiler_options, settings)
 

@@ -129,8 +129,7 @@ def parse_geometry(
 ) -> Geometry:
     """Parse and check everything that says how a window slides over a map of the given size."""
     axes = len(window)
-    if method not in ("direct", "fft"):
-        raise ValueError(f'{op}: method must be "direct" or "fft", got {method!r}')
+    check_method(op, "method", method)
     stride = check.per_axis(op, "stride", stride, axes)
     dilation = check.per_axis(op, "dilation", dilation, axes)
     input_dilation = check.per_axis(op, "input_dilation", input_dilation, axes)
@@ -240,42 +239,64 @@ class AdaptiveGeometry:
         return [(held[0], held[-1] + 1) for held in holders]
 
 
+_WORDS = ("SAME", "SAME_LOWER", "VALID", "FULL", "CAUSAL")
+
+
+def parse_padding(
+    op: str, padding: Any, axes: int, *, words: bool = False, minimum: int | None = None
+) -> tuple[tuple[int, int], ...]:
+    """(low, high) per spatial axis, from numbers; `words`: whether a message offers those too."""
+    if not isinstance(padding, (Sequence, str)):
+        amount = check.integer(op, "padding", padding, minimum=minimum)
+        return ((amount, amount),) * axes
+    pairs = []
+    if check.is_sequence(padding) and len(padding) == axes:
+        pairs = [entry if check.is_sequence(entry) else (entry, entry) for entry in padding]
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        spelled = "".join(f'"{word}", ' for word in _WORDS) if words else ""
+        raise ValueError(
+            f"{op}: padding must be {spelled}an integer, or one entry per spatial axis ({axes}), "
+            f"each an integer or a (low, high) pair, got {check.shown(padding)}"
+        )
+    low_high = [check.integers(op, "padding", pair, minimum=minimum) for pair in pairs]
+    return tuple((low, high) for low, high in low_high)
+
+
+def check_padding(
+    op: str, name: str, value: Any, *, words: bool = True, minimum: int | None = None
+) -> None:
+    """Raise unless this can be a padding, however many axes there are."""
+    del name
+    if not (words and isinstance(value, str) and value.upper() in _WORDS):
+        axes = len(value) if check.is_sequence(value) and 1 <= len(value) <= 3 else 1
+        parse_padding(op, value, axes, words=words, minimum=minimum)
+
+
+def check_method(op: str, name: str, value: Any) -> None:
+    """Raise unless this is a way to convolve."""
+    if not isinstance(value, str) or value not in ("direct", "fft"):
+        raise ValueError(f'{op}: {name} must be "direct" or "fft", got {check.shown(value)}')
+
+
 def _parse_padding(
     op: str, padding: Any, size: Sequence[int], extent: Sequence[int], stride: Sequence[int]
 ) -> tuple[tuple[int, int], ...]:
     """(low, high) per spatial axis, from any of the accepted spellings."""
-    expected = (
-        '"SAME", "SAME_LOWER", "VALID", "FULL", "CAUSAL", an integer, or one entry per spatial '
-        f"axis ({len(size)}), each an integer or a (low, high) pair"
-    )
-    if isinstance(padding, str):
-        match padding.upper():
-            case "VALID":
-                return ((0, 0),) * len(size)
-            case "FULL":
-                return tuple((e - 1, e - 1) for e in extent)
-            case "CAUSAL":
-                # No output sees what comes after it, along any axis.
-                return tuple((e - 1, 0) for e in extent)
-            case "SAME" | "SAME_LOWER" as word:
-                # The output has ceil(h / stride) elements; an odd zero goes to the end for SAME.
-                total = [
-                    max((-(-h // s) - 1) * s + e - h, 0)
-                    for h, e, s in zip(size, extent, stride, strict=True)
-                ]
-                less, more = [t // 2 for t in total], [t - t // 2 for t in total]
-                low, high = (less, more) if word == "SAME" else (more, less)
-                return tuple(zip(low, high, strict=True))
-        raise ValueError(f"{op}: padding must be {expected}, got {padding!r}")
-    if not isinstance(padding, Sequence):
-        amount = check.integer(op, "padding", padding)
-        return ((amount, amount),) * len(size)
-    if len(padding) != len(size):
-        raise ValueError(f"{op}: padding must be {expected}, got {padding!r}")
-    pairs = []
-    for entry in padding:
-        pair = entry if isinstance(entry, Sequence) else (entry, entry)
-        if isinstance(pair, str) or len(pair) != 2:
-            raise ValueError(f"{op}: padding must be {expected}, got {padding!r}")
-        pairs.append(tuple(check.integer(op, "padding", amount) for amount in pair))
-    return tuple(pairs)
+    match padding.upper() if isinstance(padding, str) else None:
+        case "VALID":
+            return ((0, 0),) * len(size)
+        case "FULL":
+            return tuple((e - 1, e - 1) for e in extent)
+        case "CAUSAL":
+            # No output sees what comes after it, along any axis.
+            return tuple((e - 1, 0) for e in extent)
+        case "SAME" | "SAME_LOWER" as word:
+            # The output has ceil(h / stride) elements; an odd zero goes to the end for SAME.
+            total = [
+                max((-(-h // s) - 1) * s + e - h, 0)
+                for h, e, s in zip(size, extent, stride, strict=True)
+            ]
+            less, more = [t // 2 for t in total], [t - t // 2 for t in total]
+            low, high = (less, more) if word == "SAME" else (more, less)
+            return tuple(zip(low, high, strict=True))
+    return parse_padding(op, padding, len(size), words=True)

@@ -46,7 +46,7 @@ def dirac(groups: int = 1, rest: Initializer = initializers.zeros) -> Initialize
     op = "dirac"
     groups = check.integer(op, "groups", groups, minimum=1)
     if not callable(rest):
-        raise TypeError(f"{op}: rest must be an initializer, got {rest!r}")
+        raise TypeError(f"{op}: rest must be an initializer, got {check.shown(rest)}")
 
     def initialise(
         key: Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32

@@ -71,7 +71,7 @@ def check_gradients(
     arrays = _arrays(op, leaves)
     orders = check.integer(op, "orders", orders, minimum=0)
     floor = check.number(op, "floor", floor, positive=True)
-    check.integer(op, "seed", seed, minimum=0)
+    seed = check.integer(op, "seed", seed, minimum=0)
     if step is not None:
         check.number(op, "step", step, positive=True)
     if symmetry is not None:
@@ -146,11 +146,13 @@ def _tolerances(
     """Those given, or the defaults for the dtype of the arrays."""
     if isinstance(differences, str) and differences != "default":
         raise ValueError(
-            f'{op}: difference_tolerance must be "default", a number or None, got {differences!r}'
+            f'{op}: difference_tolerance must be "default", a number or None, '
+            f"got {check.shown(differences)}"
         )
-    for name, bound in (("tolerance", tolerance), ("difference_tolerance", differences)):
-        if bound not in (None, "default"):
-            check.number(op, name, bound, minimum=0)
+    if tolerance is not None:
+        tolerance = check.number(op, "tolerance", tolerance, minimum=0)
+    if differences is not None and not isinstance(differences, str):
+        differences = check.number(op, "difference_tolerance", differences, minimum=0)
     found = TOLERANCES.get(arrays[0].dtype.name)
     if found is None and (tolerance is None or differences == "default"):
         raise ValueError(

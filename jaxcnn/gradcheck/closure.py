@@ -33,7 +33,7 @@ def open_primitives(f: Function, order: int, *args: Array, home: str = "jaxcnn")
         ValueError: order is negative, or home no package.
     """
     check.function("open_primitives", "f", f)
-    check.integer("open_primitives", "order", order, minimum=0)
+    order = check.integer("open_primitives", "order", order, minimum=0)
     args = tuple(
         check.float_array("open_primitives", f"args[{i}]", arg) for i, arg in enumerate(args)
     )
@@ -45,7 +45,8 @@ def open_primitives(f: Function, order: int, *args: Array, home: str = "jaxcnn")
     spec = find_spec(home) if isinstance(home, str) and home.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(
-            f"open_primitives: home must be the name of an installed package, got {home!r}"
+            f"open_primitives: home must be the name of an installed package, "
+            f"got {check.shown(home)}"
         )
     folders = [str(folder) + os.sep for folder in spec.submodule_search_locations]
 

@@ -63,8 +63,10 @@ def pullback_arguments(f: Function, order: int, args: Sequence[Array], seed: int
         TypeError, ValueError: as `pullback` does; or seed is no integer of 0 or more.
     """
     order = _checked("pullback_arguments", f, order)
-    check.integer("pullback_arguments", "seed", seed, minimum=0)
+    seed = check.integer("pullback_arguments", "seed", seed, minimum=0)
     _check_sequence("pullback_arguments", args)
+    for position, leaf in enumerate(jax.tree.leaves(args)):
+        check.float_array("pullback_arguments", f"args[{position}]", leaf)
     arguments: tuple = tuple(args)
     for n, shape in enumerate(cotangent_shapes(f, order, args)):
         arguments = (arguments, random_like(shape, seed + n))
@@ -80,10 +82,12 @@ def random_like(tree: Any, seed: int) -> Any:
         TypeError: a leaf of tree is no array and no shape of one, or seed no integer.
         ValueError: seed is negative.
     """
-    check.integer("random_like", "seed", seed, minimum=0)
+    seed = check.integer("random_like", "seed", seed, minimum=0)
     for leaf in jax.tree.leaves(tree):
-        if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
-            raise TypeError(f"random_like: tree must hold arrays or their shapes, got {leaf!r}")
+        if not check.holds_numbers(leaf):
+            raise TypeError(
+                f"random_like: tree must hold arrays or their shapes, got {check.shown(leaf)}"
+            )
     # A stream of its own: a caller who draws arguments from the same seed must not get cotangents
     # equal to them, or xᵀδ would be symmetric and its transpose pass for it.
     generator = np.random.default_rng([seed, 0xDE17A])
@@ -183,8 +187,10 @@ def _checked(op: str, f: Any, order: Any) -> int:
 
 
 def _check_sequence(op: str, args: Any) -> None:
-    if not isinstance(args, Sequence) or isinstance(args, str):
-        raise TypeError(f"{op}: args must be a sequence of arrays, got {type(args).__name__}")
+    if not check.is_sequence(args):
+        raise TypeError(f"{op}: args must be a sequence of arrays, got {check.shown(args)}")
+    if not args:
+        raise ValueError(f"{op}: args must be one array at least, got none")
 
 
 def _arrays(op: str, f: Any, args: Any) -> list[Array]:
@@ -214,7 +220,7 @@ def second_derivatives(f: Function, args: Sequence[Array], seed: int = 0) -> Arr
         ValueError: seed is negative.
     """
     args = _arrays("second_derivatives", f, args)
-    check.integer("second_derivatives", "seed", seed, minimum=0)
+    seed = check.integer("second_derivatives", "seed", seed, minimum=0)
     weights = random_like(jax.eval_shape(f, *args), seed)
     sizes = np.cumsum([a.size for a in args])[:-1]
 

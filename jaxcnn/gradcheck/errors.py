@@ -46,8 +46,8 @@ def relative_error(value: Any, reference: Any, floor: float = FLOOR) -> tuple[fl
     floor = check.number("relative_error", "floor", floor, positive=True)
     for side, tree in (("value", value), ("reference", reference)):
         for leaf in jax.tree.leaves(tree):
-            if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
-                raise TypeError(f"relative_error: {side} must hold arrays, got {leaf!r}")
+            if not check.holds_numbers(leaf):
+                raise TypeError(f"relative_error: {side} must hold arrays, got {check.shown(leaf)}")
     values, tree = jax.tree.flatten_with_path(value)
     references, reference_tree = jax.tree.flatten_with_path(reference)
     if tree != reference_tree:

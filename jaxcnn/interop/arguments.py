@@ -27,7 +27,7 @@ def layout(op: str, lhs: Array, rhs: Array, numbers: Any) -> lax.ConvDimensionNu
     except (TypeError, ValueError):
         raise ValueError(
             f"{op}: dimension_numbers must be None, ConvDimensionNumbers or three strings of "
-            f'{lhs.ndim} letters such as ("NHWC", "HWIO", "NHWC"), got {numbers!r}'
+            f'{lhs.ndim} letters such as ("NHWC", "HWIO", "NHWC"), got {check.shown(numbers)}'
         ) from None
     return found
 
@@ -63,7 +63,12 @@ def per_axis(op: str, name: str, value: Any, axes: int) -> tuple[int, ...]:
     """One integer per spatial axis; None is 1."""
     if value is None:
         return (1,) * axes
-    return check.per_axis(op, name, tuple(value) if hasattr(value, "__iter__") else value, axes)
+    return check.per_axis(op, name, entries(value), axes)
+
+
+def entries(value: Any) -> Any:
+    """The entries of an array of one axis, which `jax.lax` takes for a sequence."""
+    return tuple(value) if getattr(value, "ndim", 0) == 1 else value
 
 
 def padding(
@@ -80,7 +85,7 @@ def padding(
         spelled = "".join(f'"{word}", ' for word in words)
         raise ValueError(
             f"{op}: padding must be {spelled}or one (low, high) pair of integers per spatial axis "
-            f"({axes}), got {value!r}"
+            f"({axes}), got {check.shown(value)}"
         ) from None
     return pairs
 
@@ -89,10 +94,17 @@ def result_dtype(op: str, dtype: jnp.dtype, preferred: Any) -> jnp.dtype:
     """The dtype of the products and the result: that of the arguments, or a wider one."""
     if preferred is None:
         return dtype
-    wanted = jnp.dtype(preferred)
-    if not jnp.issubdtype(wanted, jnp.floating) or wanted.itemsize < dtype.itemsize:
+    try:
+        wanted = jnp.dtype(preferred)
+    except TypeError:
+        wanted = None
+    if (
+        wanted is None
+        or not jnp.issubdtype(wanted, jnp.floating)
+        or wanted.itemsize < dtype.itemsize
+    ):
         raise TypeError(
             f"{op}: preferred_element_type must be a dtype of floats no narrower than {dtype}, "
-            f"got {wanted}"
+            f"got {wanted or check.shown(preferred)}"
         )
     return wanted

@@ -69,7 +69,8 @@ def conv_general_dilated(
         out_sharding, (jax.sharding.Sharding, jax.sharding.PartitionSpec)
     ):
         raise TypeError(
-            f"{op}: out_sharding must be a sharding or a PartitionSpec, got {out_sharding!r}"
+            f"{op}: out_sharding must be a sharding or a PartitionSpec, "
+            f"got {check.shown(out_sharding)}"
         )
     y = _correlate(
         op,
@@ -179,10 +180,10 @@ def _correlate(
     if isinstance(padding, str) and set(lhs_dilation) - {1}:
         raise ValueError(
             f"{op}: padding must be pairs of integers where lhs is dilated, "
-            f"got {padding!r} for a dilation of {lhs_dilation}"
+            f"got {check.shown(padding)} for a dilation of {lhs_dilation}"
         )
     groups = arguments.groups(op, x, kernel, feature_groups, batch_groups)
-    if batch_groups > 1:
+    if check.integer(op, "batch_group_count", batch_groups) > 1:
         x = _batch_groups_as_channels(x, groups)
     geometry = parse_geometry(
         op,

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
+from jaxcnn.geometry import parse_pool_geometry
 from jaxcnn.interop import arguments
 from jaxcnn.interop.arguments import LaxPadding
 from jaxcnn.ops import max_pool as max_pooling
@@ -107,13 +108,14 @@ def _pool(
 ) -> Array:
     """The pooling of all batch axes as one, with a stride of one unless said otherwise."""
     x = check.float_array(op, "inputs", inputs)
-    axes = len(window_shape) if hasattr(window_shape, "__len__") else 0
+    window_shape = arguments.entries(window_shape)
+    axes = len(window_shape) if check.is_sequence(window_shape) else 0
     if not 1 <= axes <= 3:
         raise ValueError(
             f"{op}: window_shape must hold one integer per spatial axis, 1 to 3 of them, "
-            f"got {window_shape!r}"
+            f"got {check.shown(window_shape)}"
         )
-    window = arguments.per_axis(op, "window_shape", window_shape, axes)
+    window = check.integers(op, "window_shape", window_shape)
     if x.ndim <= axes:
         raise ValueError(
             f"{op}: inputs must have {axes + 1} axes at least (space as window_shape has it, "
@@ -122,5 +124,6 @@ def _pool(
     batch, rest = x.shape[: -axes - 1], x.shape[-axes - 1 :]
     stride = arguments.per_axis(op, "strides", strides, axes)
     padding = arguments.padding(op, padding, axes)
+    parse_pool_geometry(op, rest[:-1], window, stride, padding)  # whose errors name `op`
     y = pool(x.reshape(math.prod(batch), *rest), window, stride=stride, padding=padding, **settings)
     return y.reshape(*batch, *y.shape[1:])

@@ -12,6 +12,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxcnn import check
+from jaxcnn.layers.settings import check_settings
 from jaxcnn.lowering.precision import accumulator
 
 Tree = dict[str, Any]
@@ -54,7 +55,7 @@ class Layer:
         """
         check.key("init", "key", key)
         check.float_dtype("init", "dtype", dtype)
-        shape = check.size("init", "input_shape", input_shape)
+        shape = check.integers("init", "input_shape", input_shape)
         params, state, _ = self._build(key, shape, dtype)
         return params, state
 
@@ -99,12 +100,7 @@ class Leaf(Layer):
     rule: Rule
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            name, value = setting.name, getattr(self, setting.name)
-            if isinstance(setting.default, bool):
-                check.boolean(type(self).__name__, name, value)
-            elif name.endswith(("_init", "rule")) and value is not setting.default:
-                check.function(type(self).__name__, name, value)
+        check_settings(self, fields(self))
 
     @property
     def kind(self) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import jax.numpy as jnp
 from jax.nn import initializers
 
-from jaxcnn import check
 from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, take
+from jaxcnn.layers.settings import Amount, Number
 from jaxcnn.ops.channels import (
     crop_channels,
     crop_channels_map,
@@ -24,8 +24,8 @@ zeros: Initializer = initializers.zeros
 class PadChannels(Leaf):
     """y = [0, x, 0]: so many channels of zeros before and after; see `jaxcnn.pad_channels`."""
 
-    before: int = 0
-    after: int = 0
+    before: Amount = 0
+    after: Amount = 0
     rule: Rule = field(default=pad_channels_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
@@ -36,8 +36,8 @@ class PadChannels(Leaf):
 class CropChannels(Leaf):
     """y = x without so many channels before and after; see `jaxcnn.crop_channels`."""
 
-    before: int = 0
-    after: int = 0
+    before: Amount = 0
+    after: Amount = 0
     rule: Rule = field(default=crop_channels_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
@@ -70,12 +70,8 @@ class Scale(Leaf):
 
     parameter_names = (None,)  # the rule's scale is a constant here
 
-    factor: float
+    factor: Number
     rule: Rule = field(default=scale_channels_map, kw_only=True)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check.number("Scale", "factor", self.factor)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return scale_channels(x, jnp.full(x.shape[-1:], self.factor, x.dtype), rule=rule)

@@ -25,7 +25,7 @@ class Combinator(Layer):
         if not isinstance(self.children, tuple) or not self.children:
             raise TypeError(
                 f"{op}: children must be a tuple of pairs of a name and a layer, "
-                f"got {self.children!r}"
+                f"got {check.shown(self.children)}"
             )
         for child in self.children:
             if not (
@@ -35,7 +35,7 @@ class Combinator(Layer):
                 and isinstance(child[1], Layer)
             ):
                 raise TypeError(
-                    f"{op}: children must be pairs of a name and a layer, got {child!r}"
+                    f"{op}: children must be pairs of a name and a layer, got {check.shown(child)}"
                 )
 
     def keys(self, key: Any) -> list[Any]:
@@ -152,6 +152,8 @@ def residual(*body: Layer, shortcut: Layer | None = None) -> Branches:
     """
     if not body:
         raise ValueError("residual: body must be one layer at least, got none")
+    for layer in body:
+        _check_layer("residual", "body", layer)
     inner = body[0] if len(body) == 1 else serial(*body)
     other = Identity() if shortcut is None else shortcut
     return Branches(_children("residual", (), {"body": inner, "shortcut": other}), merge="add")
@@ -207,9 +209,13 @@ def _children(op: str, layers: Sequence[Layer], by_name: dict[str, Layer]) -> Ch
     if not children:
         raise ValueError(f"{op}: layers must be one at least, got none")
     for name, layer in children:
-        if not isinstance(layer, Layer):
-            raise TypeError(f"{op}: {name} must be a layer, got {layer!r}")
+        _check_layer(op, name, layer)
     if len({name for name, _ in children}) != len(children):
         names = [name for name, _ in children]
         raise ValueError(f"{op}: layers must have names of their own, got {names}")
     return tuple(children)
+
+
+def _check_layer(op: str, name: str, layer: Any) -> None:
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{op}: {name} must be a layer, got {check.shown(layer)}")

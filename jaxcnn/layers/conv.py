@@ -6,22 +6,23 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 from jaxcnn import check
-from jaxcnn.geometry import Method, Padding, Precision, parse_geometry
+from jaxcnn.geometry import check_padding, parse_geometry
 from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, Tree, Window, take
 from jaxcnn.layers.leaves import he_normal, zeros
+from jaxcnn.layers.settings import AnyPadding, By, Count, Mode, PerAxis, Products
 from jaxcnn.layers.shape import Pad
 from jaxcnn.ops.conv import conv, conv_map
 from jaxcnn.ops.conv_variants import true_conv, true_conv_map
-from jaxcnn.ops.pad import MODES, pad_map
+from jaxcnn.ops.pad import pad_map
 
 
 class _Fields:
     """What every convolution has as fields, each in an order of its own."""
 
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int]
-    padding: Padding
-    dilation: int | Sequence[int]
+    window_size: PerAxis
+    stride: PerAxis
+    padding: AnyPadding
+    dilation: PerAxis
     use_bias: bool
     bias_init: Initializer
 
@@ -32,7 +33,7 @@ class Convolution(_Fields, Leaf):
 
     parameter_names: ClassVar[tuple[str, ...]] = ("kernel", "bias")
 
-    precision: Precision = field(default=None, kw_only=True)
+    precision: Products = field(default=None, kw_only=True)
 
     @property
     def _name(self) -> str:
@@ -41,9 +42,6 @@ class Convolution(_Fields, Leaf):
     def _per_axis(self, name: str, shape: Sequence[int]) -> tuple[int, ...]:
         """A setting along every spatial axis of examples of that shape."""
         return check.per_axis(self._name, name, getattr(self, name), len(shape) - 1)
-
-    def _positive(self, name: str) -> int:
-        return check.integer(self._name, name, getattr(self, name), minimum=1)
 
     def _extent(self, shape: Sequence[int]) -> tuple[int, ...]:
         sizes = (self._per_axis(name, shape) for name in ("window_size", "dilation"))
@@ -67,12 +65,13 @@ class Padded(Convolution):
     operation, whose rule is `pad_rule`, and the convolution pads no more. "CAUSAL" is an amount.
     """
 
-    padding_mode: str = field(default="zeros", kw_only=True)
+    padding_mode: Mode = field(default="zeros", kw_only=True)
     pad_rule: Rule = field(default=pad_map, kw_only=True)
 
     def __post_init__(self):
         super().__post_init__()
-        check.choice(self._name, "padding_mode", self.padding_mode, tuple(MODES))
+        if self.padding_mode != "zeros":
+            check_padding(self._name, "padding", self.padding, minimum=0)
 
     def first(self, x):  # noqa: D102
         if self.padding_mode == "zeros":
@@ -106,16 +105,16 @@ class Padded(Convolution):
 class _Full(Padded):
     """Those in which every filter reads all maps of its group."""
 
-    features: int
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] = 1
-    padding: Padding = "VALID"
-    dilation: int | Sequence[int] = 1
-    groups: int = 1
+    features: Count
+    window_size: PerAxis
+    stride: PerAxis = 1
+    padding: AnyPadding = "VALID"
+    dilation: PerAxis = 1
+    groups: Count = 1
     use_bias: bool = True
     kernel_init: Initializer = he_normal
     bias_init: Initializer = zeros
-    input_dilation: int | Sequence[int] = field(default=1, kw_only=True)
+    input_dilation: PerAxis = field(default=1, kw_only=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -124,13 +123,14 @@ class _Full(Padded):
         if dilated and self.padding_mode != "zeros":
             raise ValueError(
                 f"{self._name}: input_dilation must be 1 where the padding shows other things "
-                f"than zeros, got {given!r} with padding_mode {self.padding_mode!r}"
+                f"than zeros, got {check.shown(given)} "
+                f"with padding_mode {check.shown(self.padding_mode)}"
             )
 
     def parameters(self, shape):
-        features, groups = self._positive("features"), self._positive("groups")
-        kernel = (*self._per_axis("window_size", shape), shape[-1] // groups, features)
-        return {"kernel": Parameter(kernel, self.kernel_init), **self._biases(features)}
+        window, inputs = self._per_axis("window_size", shape), shape[-1] // self.groups
+        kernel = Parameter((*window, inputs, self.features), self.kernel_init)
+        return {"kernel": kernel, **self._biases(self.features)}
 
     def window(self, shape):
         # Of so many places in a row one in `input_dilation` holds an element of x.
@@ -152,7 +152,7 @@ class Conv(_Full):
     "direct" or "fft".
     """
 
-    method: Method = field(default="direct", kw_only=True)
+    method: By = field(default="direct", kw_only=True)
     rule: Rule = field(default=conv_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102

@@ -1,18 +1,25 @@
 """Relatives of the convolution as layers: depthwise, by a table of connections, transposed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jax.nn import initializers
 
-from jaxcnn.geometry import Padding, Precision
 from jaxcnn.layers.base import Initializer, Parameter, Rule, Window
 from jaxcnn.layers.combinators import Serial, serial
 from jaxcnn.layers.conv import Conv, Convolution, Padded, fractions
 from jaxcnn.layers.leaves import he_normal, zeros
+from jaxcnn.layers.settings import (
+    Amounts,
+    AnyPadding,
+    Count,
+    Mode,
+    PerAxis,
+    Products,
+    check_arguments,
+)
 from jaxcnn.ops.conv import conv_map
 from jaxcnn.ops.conv_transpose import conv_transpose, conv_transpose_map
-from jaxcnn.ops.conv_variants import depthwise_conv, table_conv, table_conv_map
+from jaxcnn.ops.conv_variants import check_table, depthwise_conv, table_conv, table_conv_map
 
 # The kernel is that of the convolution whose adjoint the layer is: its last axis comes in.
 he_normal_transposed: Initializer = initializers.he_normal(in_axis=-1, out_axis=-2)
@@ -25,18 +32,18 @@ class DepthwiseConv(Padded):
     `padding_mode` as for `Conv`.
     """
 
-    window_size: int | Sequence[int]
-    multiplier: int = 1
-    stride: int | Sequence[int] = 1
-    padding: Padding = "VALID"
-    dilation: int | Sequence[int] = 1
+    window_size: PerAxis
+    multiplier: Count = 1
+    stride: PerAxis = 1
+    padding: AnyPadding = "VALID"
+    dilation: PerAxis = 1
     use_bias: bool = True
     kernel_init: Initializer = he_normal
     bias_init: Initializer = zeros
     rule: Rule = field(default=conv_map, kw_only=True)
 
     def parameters(self, shape):  # noqa: D102
-        filters = shape[-1] * self._positive("multiplier")
+        filters = shape[-1] * self.multiplier
         kernel = (*self._per_axis("window_size", shape), 1, filters)
         return {"kernel": Parameter(kernel, self.kernel_init), **self._biases(filters)}
 
@@ -54,21 +61,18 @@ class TableConv(Padded):
     parameter_names = ("weights", "bias")
 
     table: tuple[tuple[int, ...], ...]
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] = 1
-    padding: Padding = "VALID"
+    window_size: PerAxis
+    stride: PerAxis = 1
+    padding: AnyPadding = "VALID"
     use_bias: bool = True
     kernel_init: Initializer = he_normal
     bias_init: Initializer = zeros
-    dilation: int | Sequence[int] = field(default=1, kw_only=True)
+    dilation: PerAxis = field(default=1, kw_only=True)
     rule: Rule = field(default=table_conv_map, kw_only=True)
 
     def __post_init__(self):
         super().__post_init__()
-        if not isinstance(self.table, Sequence) or not self.table:
-            raise ValueError(
-                f"TableConv: table must name the inputs of one output at least, got {self.table!r}"
-            )
+        check_table("TableConv", self.table)
 
     def parameters(self, shape):  # noqa: D102
         weights = (*self._per_axis("window_size", shape), sum(map(len, self.table)))
@@ -91,24 +95,27 @@ class ConvTranspose(Convolution):
     transposed convolutions take "zeros" alone, there is none. Put a `Pad` before it instead.
     """
 
-    features: int
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] = 1
-    padding: Padding = "VALID"
-    output_padding: int | Sequence[int] = 0
-    dilation: int | Sequence[int] = 1
-    groups: int = 1
+    features: Count
+    window_size: PerAxis
+    stride: PerAxis = 1
+    padding: AnyPadding = "VALID"
+    output_padding: Amounts = 0
+    dilation: PerAxis = 1
+    groups: Count = 1
     use_bias: bool = True
     kernel_init: Initializer = he_normal_transposed
     bias_init: Initializer = zeros
     rule: Rule = field(default=conv_transpose_map, kw_only=True)
 
-    def parameters(self, shape):  # noqa: D102
-        features, groups = self._positive("features"), self._positive("groups")
-        if features % groups:
+    def __post_init__(self):
+        super().__post_init__()
+        if self.features % self.groups:
             raise ValueError(
-                f"ConvTranspose: groups must divide features, got {groups} for {features}"
+                f"ConvTranspose: groups must divide features, got {self.groups} for {self.features}"
             )
+
+    def parameters(self, shape):  # noqa: D102
+        features, groups = self.features, self.groups
         kernel = (*self._per_axis("window_size", shape), features // groups, shape[-1])
         return {"kernel": Parameter(kernel, self.kernel_init), **self._biases(features)}
 
@@ -133,16 +140,16 @@ class ConvTranspose(Convolution):
 
 
 def separable_conv(
-    features: int,
-    window_size: int | Sequence[int],
+    features: Count,
+    window_size: PerAxis,
     *,
-    stride: int | Sequence[int] = 1,
-    padding: Padding = "SAME",
-    dilation: int | Sequence[int] = 1,
-    multiplier: int = 1,
+    stride: PerAxis = 1,
+    padding: AnyPadding = "SAME",
+    dilation: PerAxis = 1,
+    multiplier: Count = 1,
     use_bias: bool = True,
-    padding_mode: str = "zeros",
-    precision: Precision = None,
+    padding_mode: Mode = "zeros",
+    precision: Products = None,
 ) -> Serial:
     """A depthwise convolution, then a 1×1 convolution: N·M + M·K² weights instead of N·M·K².
 
@@ -162,6 +169,7 @@ def separable_conv(
     Raises:
         ValueError: padding_mode is none of those of `jaxcnn.pad`.
     """
+    check_arguments(separable_conv, locals())
     depthwise = DepthwiseConv(
         window_size, multiplier, stride, padding, dilation, use_bias=False,
         padding_mode=padding_mode, precision=precision,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import jax
 from jax.nn import initializers
 
-from jaxcnn import check
 from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, take
+from jaxcnn.layers.settings import Count
 from jaxcnn.ops.embedding import embedding, embedding_map
 
 standard_normal: Initializer = initializers.normal(1.0)
@@ -18,15 +18,13 @@ class Embedding(Leaf):
 
     parameter_names = ("table",)
 
-    vocabulary: int
-    features: int
+    vocabulary: Count
+    features: Count
     table_init: Initializer = standard_normal
     rule: Rule = field(default=embedding_map, kw_only=True)
 
     def parameters(self, shape):  # noqa: D102
-        vocabulary = check.integer("Embedding", "vocabulary", self.vocabulary, minimum=1)
-        features = check.integer("Embedding", "features", self.features, minimum=1)
-        return {"table": Parameter((vocabulary, features), self.table_init)}
+        return {"table": Parameter((self.vocabulary, self.features), self.table_init)}
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return embedding(x, take(params, "table"), rule=rule)

@@ -10,6 +10,7 @@ from jax.nn import initializers
 
 from jaxcnn import check, ops
 from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, take
+from jaxcnn.layers.settings import Count, Share
 from jaxcnn.ops.activation import relu
 from jaxcnn.ops.dense import dense, dense_map
 from jaxcnn.ops.dropout import dropout, dropout_map
@@ -26,16 +27,15 @@ class Dense(Leaf):
 
     parameter_names = ("weight", "bias")
 
-    features: int
+    features: Count
     use_bias: bool = True
     weight_init: Initializer = he_normal
     bias_init: Initializer = zeros
     rule: Rule = field(default=dense_map, kw_only=True)
 
     def parameters(self, shape):  # noqa: D102
-        features = check.integer("Dense", "features", self.features, minimum=1)
-        bias = {"bias": Parameter((features,), self.bias_init)} if self.use_bias else {}
-        return {"weight": Parameter((shape[-1], features), self.weight_init), **bias}
+        bias = {"bias": Parameter((self.features,), self.bias_init)} if self.use_bias else {}
+        return {"weight": Parameter((shape[-1], self.features), self.weight_init), **bias}
 
     def window(self, shape):  # noqa: D102
         return None if len(shape) == 1 else SAME_PLACE
@@ -70,7 +70,7 @@ class Activation(Leaf):
         if not hasattr(self.op, "__name__"):
             raise TypeError(
                 f"Activation: op must be an operation of jaxcnn, with its keyword arguments in "
-                f"settings, got {self.op!r}"
+                f"settings, got {check.shown(self.op)}"
             )
         wanted = ops.rule_of(self.op, "Activation: op")
         # As a tuple, that equal layers are equal and can be hashed.
@@ -90,7 +90,7 @@ class Activation(Leaf):
             raise TypeError(
                 f"Activation: settings must be a dict of keyword arguments of {self.kind}, "
                 f"{', '.join(name for name in taken if name != 'rule') or 'which has none'}, "
-                f"got {self.settings!r}"
+                f"got {check.shown(self.settings)}"
             )
         return settings
 
@@ -106,12 +106,8 @@ class Activation(Leaf):
 class Dropout(Leaf):
     """y = x • mask / (1 − p) in training, y = x otherwise; see `jaxcnn.dropout`."""
 
-    rate: float = 0.5
+    rate: Share = 0.5
     rule: Rule = field(default=dropout_map, kw_only=True)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check.probability("Dropout", "rate", self.rate)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         if not train or self.rate == 0:

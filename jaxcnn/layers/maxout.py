@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from jaxcnn.layers.base import Leaf, Rule
+from jaxcnn.layers.settings import Count
 from jaxcnn.ops.maxout import maxout, maxout_map
 
 
@@ -10,7 +11,7 @@ from jaxcnn.ops.maxout import maxout, maxout_map
 class Maxout(Leaf):
     """y = the largest of so many neighbouring channels; see `jaxcnn.maxout`."""
 
-    pieces: int = 2
+    pieces: Count = 2
     rule: Rule = field(default=maxout_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102

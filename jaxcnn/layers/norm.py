@@ -10,7 +10,7 @@ from jax.nn import initializers
 
 from jaxcnn import check
 from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, Tree, take
-from jaxcnn.ops.across import AxisName
+from jaxcnn.layers.settings import Axes, Count, Mapped, Positive, Share
 from jaxcnn.ops.batch_norm import batch_norm, batch_norm_inference, batch_norm_inference_map
 from jaxcnn.ops.local_response import local_response_norm, local_response_norm_map
 from jaxcnn.ops.norm import group_norm, instance_norm, layer_norm, normalise_map
@@ -26,7 +26,7 @@ class _Norm(Leaf):
 
     parameter_names = ("scale", "bias")
 
-    epsilon: float = 1e-5
+    epsilon: Positive = 1e-5
     use_scale: bool = True
     use_bias: bool = True
     scale_init: Initializer = ones
@@ -59,14 +59,10 @@ class BatchNorm(_Norm):
     with `unbiased` the one divided by n − 1, as PyTorch's does (whose momentum is 1 − ours).
     """
 
-    momentum: float = 0.9
-    axis_name: AxisName | None = None
+    momentum: Share = 0.9
+    axis_name: Mapped = None
     unbiased: bool = False
     inference_rule: Rule = field(default=batch_norm_inference_map, kw_only=True)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check.probability("BatchNorm", "momentum", self.momentum)
 
     def states(self, shape):  # noqa: D102
         return {"mean": Parameter(shape[-1:], zeros), "variance": Parameter(shape[-1:], ones)}
@@ -111,7 +107,7 @@ class BatchNorm(_Norm):
 class LayerNorm(_Norm):
     """y = γx̂ + β over the last axes of each example; see `jaxcnn.layer_norm`."""
 
-    axes: int | Sequence[int] = -1
+    axes: Axes = -1
 
     def window(self, shape):  # noqa: D102
         return SAME_PLACE if self._parameter_shape(shape) == shape[-1:] else None
@@ -128,7 +124,7 @@ class LayerNorm(_Norm):
 class GroupNorm(_Norm):
     """y = γx̂ + β over space and groups of channels; see `jaxcnn.group_norm`."""
 
-    groups: int
+    groups: Count
 
     def window(self, shape):  # noqa: D102
         return None if len(shape) > 1 else SAME_PLACE
@@ -155,8 +151,8 @@ class RMSNorm(Leaf):
 
     parameter_names = ("scale",)
 
-    axes: int | Sequence[int] = -1
-    epsilon: float = field(default=1e-6, kw_only=True)
+    axes: Axes = -1
+    epsilon: Positive = field(default=1e-6, kw_only=True)
     use_scale: bool = field(default=True, kw_only=True)
     scale_init: Initializer = field(default=ones, kw_only=True)
     rule: Rule = field(default=rms_norm_map, kw_only=True)
@@ -177,10 +173,10 @@ class RMSNorm(Leaf):
 class LocalResponseNorm(Leaf):
     """y = x / (k + α Σx²)^β over neighbouring channels; see `jaxcnn.local_response_norm`."""
 
-    size: int = 5
-    k: float = 2.0
-    alpha: float = 1e-4
-    beta: float = 0.75
+    size: Count = 5
+    k: Positive = 2.0
+    alpha: Positive = 1e-4
+    beta: Positive = 0.75
     average: bool = False
     rule: Rule = field(default=local_response_norm_map, kw_only=True)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from jaxcnn import check
-from jaxcnn.geometry import Padding
 from jaxcnn.layers.base import Leaf, Rule, Window
+from jaxcnn.layers.settings import Exponent, PerAxis, PoolPadding, Step
 from jaxcnn.ops.adaptive_pool import (
     adaptive_avg_pool,
     adaptive_avg_pool_map,
@@ -30,10 +30,10 @@ from jaxcnn.ops.sum_pool import (
 class _Pool(Leaf):
     """What every pooling with a window of its own has in common."""
 
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] | None = None
-    padding: Padding = "VALID"
-    dilation: int | Sequence[int] = 1
+    window_size: PerAxis
+    stride: Step = None
+    padding: PoolPadding = "VALID"
+    dilation: PerAxis = 1
     ceil_mode: bool = False
 
     def window(self, shape):
@@ -90,7 +90,7 @@ class SumPool(_Pool):
 class LpPool(_Pool):
     """y = the p-norm of every window; see `jaxcnn.lp_pool`."""
 
-    p: float = field(default=2, kw_only=True)
+    p: Exponent = field(default=2, kw_only=True)
     rule: Rule = field(default=lp_pool_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
@@ -129,7 +129,7 @@ class GlobalAvgPool(Leaf):
 class _AdaptivePool(Leaf):
     """What both adaptive poolings have in common."""
 
-    output_size: int | Sequence[int]
+    output_size: PerAxis
 
     def window(self, shape):
         output = check.per_axis(
@@ -162,7 +162,7 @@ class AdaptiveAvgPool(_AdaptivePool):
 class Upsample(Leaf):
     """y = every element replicated over a window; see `jaxcnn.upsample`."""
 
-    size: int | Sequence[int]
+    size: PerAxis
     rule: Rule = field(default=upsample_map, kw_only=True)
 
     def window(self, shape):  # noqa: D102

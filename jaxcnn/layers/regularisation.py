@@ -1,10 +1,9 @@
 """Layers that drop maps or squares in training, and do nothing otherwise."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jaxcnn import check
 from jaxcnn.layers.base import Leaf, Rule
+from jaxcnn.layers.settings import PerAxis, Share
 from jaxcnn.ops.drop_block import drop_block, drop_block_map
 from jaxcnn.ops.dropout import spatial_dropout, spatial_dropout_map
 
@@ -13,12 +12,8 @@ from jaxcnn.ops.dropout import spatial_dropout, spatial_dropout_map
 class SpatialDropout(Leaf):
     """y = x • mask / (1 − p), whole maps at a time, in training; see `jaxcnn.spatial_dropout`."""
 
-    rate: float = 0.5
+    rate: Share = 0.5
     rule: Rule = field(default=spatial_dropout_map, kw_only=True)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check.probability("SpatialDropout", "rate", self.rate)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         if not train or self.rate == 0:
@@ -30,13 +25,9 @@ class SpatialDropout(Leaf):
 class DropBlock(Leaf):
     """y = x • M count(M) / Σ M, M zero on squares, in training; see `jaxcnn.drop_block`."""
 
-    rate: float = 0.1
-    block: int | Sequence[int] = 7
+    rate: Share = 0.1
+    block: PerAxis = 7
     rule: Rule = field(default=drop_block_map, kw_only=True)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check.probability("DropBlock", "rate", self.rate)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         if not train or self.rate == 0:

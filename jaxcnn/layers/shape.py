@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from jaxcnn import check
-from jaxcnn.geometry import Padding
 from jaxcnn.layers.base import Leaf, Rule, Window
+from jaxcnn.layers.settings import AnyPadding, Mode, PadAmount, PerAxis, Size
 from jaxcnn.ops.pad import pad, pad_map
 from jaxcnn.ops.patches import fold, fold_map, patches, patches_map
 from jaxcnn.ops.shape import dilate, dilate_map, subsample, subsample_map, unflatten, unflatten_map
@@ -16,8 +16,8 @@ from jaxcnn.ops.shape import dilate, dilate_map, subsample, subsample_map, unfla
 class Pad(Leaf):
     """y = x with elements added around it: zeros, reflected, replicated or wrapped; see `pad`."""
 
-    padding: Padding
-    mode: str = "zeros"
+    padding: PadAmount
+    mode: Mode = "zeros"
     rule: Rule = field(default=pad_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
@@ -28,7 +28,7 @@ class Pad(Leaf):
 class Subsample(Leaf):
     """y = every element at a multiple of the rate; see `jaxcnn.subsample`."""
 
-    rate: int | Sequence[int]
+    rate: PerAxis
     rule: Rule = field(default=subsample_map, kw_only=True)
 
     def window(self, shape):  # noqa: D102
@@ -42,7 +42,7 @@ class Subsample(Leaf):
 class Dilate(Leaf):
     """y = x with rate − 1 zeros between its elements; see `jaxcnn.dilate`."""
 
-    rate: int | Sequence[int]
+    rate: PerAxis
     rule: Rule = field(default=dilate_map, kw_only=True)
 
     def window(self, shape):  # noqa: D102
@@ -58,10 +58,10 @@ class Dilate(Leaf):
 class _Windows(Leaf):
     """What patches and their folding have in common."""
 
-    window_size: int | Sequence[int]
-    stride: int | Sequence[int] = 1
-    padding: Padding = "VALID"
-    dilation: int | Sequence[int] = field(default=1, kw_only=True)
+    window_size: PerAxis
+    stride: PerAxis = 1
+    padding: AnyPadding = "VALID"
+    dilation: PerAxis = field(default=1, kw_only=True)
 
     def _sizes(self, shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The extent of the window and its stride, along every axis."""
@@ -92,7 +92,7 @@ class Patches(_Windows):
 class Fold(_Windows):
     """y = the rows of windows put back on a map of `input_size`, added up; see `jaxcnn.fold`."""
 
-    input_size: Sequence[int] = field(kw_only=True)
+    input_size: PerAxis = field(kw_only=True)
     rule: Rule = field(default=fold_map, kw_only=True)
 
     def window(self, shape):  # noqa: D102
@@ -112,7 +112,7 @@ class Fold(_Windows):
 class Unflatten(Leaf):
     """y = every row of x in the given shape; see `jaxcnn.unflatten`."""
 
-    shape: Sequence[int]
+    shape: Size
     rule: Rule = field(default=unflatten_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102

@@ -37,7 +37,13 @@ def rows(net: Layer, input_shape: Sequence[int]) -> list[Row]:
         TypeError: net is no layer, or input_shape no sequence of integers.
         ValueError: a layer does not fit the shape that reaches it; a note names the layer.
     """
-    shape = check.size("rows", "input_shape", input_shape)
+    return _rows("rows", net, input_shape)
+
+
+def _rows(op: str, net: Any, input_shape: Any) -> list[Row]:
+    if not isinstance(net, Layer):
+        raise TypeError(f"{op}: net must be a layer of jaxcnn.layers, got {check.shown(net)}")
+    shape = check.integers(op, "input_shape", input_shape)
     found: list[Row] = []
     _walk(net, "", shape, (), len(shape) - 1, found)
     return found
@@ -71,7 +77,7 @@ def _walk(
             with named(path):
                 _, shape = _abstract(net, shape)
             return shape, _widest(ways, axes)
-    raise TypeError(f"summary: net must be a layer of jaxcnn.layers, got {net!r}")
+    raise TypeError(f"summary: net must be a layer of jaxcnn.layers, got {check.shown(net)}")
 
 
 def _axes(axes: int, shape: tuple[int, ...], passed: Passed) -> int:
@@ -106,7 +112,7 @@ def summary(net: Layer, input_shape: Sequence[int]) -> str:
     Raises:
         TypeError, ValueError: as `rows` does.
     """
-    table = rows(net, input_shape)
+    table = _rows("summary", net, input_shape)
     cells = [("layer", "operation", "output shape", "parameters", "receptive field")]
     cells.append(("input", "", _times(input_shape), "", ""))
     for row in table:

@@ -29,7 +29,7 @@ def accurate_mnist(classes: int = 10) -> Serial:
     Raises:
         TypeError, ValueError: classes is no integer above 0.
     """
-    check.integer("accurate_mnist", "classes", classes, minimum=1)
+    classes = check.integer("accurate_mnist", "classes", classes, minimum=1)
     return serial(
         group1=_group(32),
         group2=_group(64),

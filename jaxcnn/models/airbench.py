@@ -77,10 +77,8 @@ def airbench96(
 def _checked(op: str, classes: int, widths: tuple[int, int, int], whitening: object) -> list[int]:
     if whitening is not None:
         check.function(op, "whitening", whitening)
-    check.integer(op, "classes", classes, minimum=1)
-    if len(widths) != 3:
-        raise ValueError(f"{op}: widths must be three numbers of maps, got {tuple(widths)}")
-    return [check.integer(op, "widths", width, minimum=1) for width in widths]
+    classes = check.integer(op, "classes", classes, minimum=1)
+    return list(check.integers(op, "widths", widths, count=3))
 
 
 def _network(

@@ -45,13 +45,9 @@ def alexnet(classes: int = 1000, *, widths: Sequence[int] = WIDTHS, hidden: int 
         TypeError, ValueError: classes, hidden or a width is no integer above 0, or there are not
             five widths.
     """
-    check.integer("alexnet", "classes", classes, minimum=1)
-    check.integer("alexnet", "hidden", hidden, minimum=1)
-    if len(widths) != 5:
-        raise ValueError(f"alexnet: widths must be five numbers of maps, got {tuple(widths)}")
-    one, two, three, four, five = (
-        check.integer("alexnet", "widths", width, minimum=1) for width in widths
-    )
+    classes = check.integer("alexnet", "classes", classes, minimum=1)
+    hidden = check.integer("alexnet", "hidden", hidden, minimum=1)
+    one, two, three, four, five = check.integers("alexnet", "widths", widths, count=5)
     pool, norm, activation = MaxPool(3, 2), LocalResponseNorm(), Activation(relu)
     conv, dense = partial(Conv, kernel_init=_NORMAL), partial(Dense, weight_init=_NORMAL)
     return serial(
@@ -90,7 +86,7 @@ def small_alexnet(classes: int = 10) -> Serial:
     Raises:
         TypeError, ValueError: classes is no integer above 0.
     """
-    check.integer("small_alexnet", "classes", classes, minimum=1)
+    classes = check.integer("small_alexnet", "classes", classes, minimum=1)
     conv, pool, activation = Conv(64, 5, padding="SAME"), MaxPool(3, 2, "SAME"), Activation(relu)
     # Four neighbours on either side, as the tutorial has it.
     norm = LocalResponseNorm(9, k=1.0, alpha=0.001 / 9)

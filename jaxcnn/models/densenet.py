@@ -41,11 +41,11 @@ def densenet(
         TypeError, ValueError: depth is not 6n + 4, growth or classes no integer above 0, or
             compression not in (0, 1].
     """
-    check.integer("densenet", "depth", depth)
-    check.integer("densenet", "classes", classes, minimum=1)
-    check.integer("densenet", "growth", growth, minimum=1)
-    check.positive("densenet", "compression", compression)
-    check.probability("densenet", "compression", compression)
+    depth = check.integer("densenet", "depth", depth)
+    classes = check.integer("densenet", "classes", classes, minimum=1)
+    growth = check.integer("densenet", "growth", growth, minimum=1)
+    compression = check.positive("densenet", "compression", compression)
+    compression = check.probability("densenet", "compression", compression)
     if depth < 10 or depth % 6 != 4:
         raise ValueError(f"densenet: depth must be 6n + 4, as 40 or 100, got {depth}")
     layers = (depth - 4) // 6

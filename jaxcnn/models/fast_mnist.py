@@ -17,7 +17,7 @@ def fast_mnist(classes: int = 10) -> Serial:
     Raises:
         TypeError, ValueError: classes is no integer above 0.
     """
-    check.integer("fast_mnist", "classes", classes, minimum=1)
+    classes = check.integer("fast_mnist", "classes", classes, minimum=1)
     return serial(
         conv1=Conv(24, 5),
         pool1=MaxPool(2),

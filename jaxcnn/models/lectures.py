@@ -49,7 +49,7 @@ def conv_dense(
     Raises:
         TypeError, ValueError: an argument is no integer above 0, or features is empty.
     """
-    check.integer("conv_dense", "stride", stride, minimum=1)
+    stride = check.integer("conv_dense", "stride", stride, minimum=1)
     blocks = [
         (conv, Activation(sigmoid))
         for conv in _convolutions("conv_dense", outputs, features, window, stride)
@@ -69,10 +69,8 @@ def gormley_cnn(classes: int = 10, *, features: tuple[int, int] = (4, 8)) -> Ser
     Raises:
         TypeError, ValueError: an argument is no integer above 0, or there are not two widths.
     """
-    check.integer("gormley_cnn", "classes", classes, minimum=1)
-    if len(features) != 2:
-        raise ValueError(f"gormley_cnn: features must be two numbers of maps, got {features}")
-    one, two = (check.integer("gormley_cnn", "features", width, minimum=1) for width in features)
+    classes = check.integer("gormley_cnn", "classes", classes, minimum=1)
+    one, two = check.integers("gormley_cnn", "features", features, count=2)
     return serial(
         z1=Conv(one, 3, use_bias=False),
         z2=MaxPool(2),
@@ -95,8 +93,8 @@ def ray_cnn(window: int = 3, *, pool: int = 2) -> Serial:
     Raises:
         TypeError, ValueError: an argument is no integer above 0.
     """
-    check.integer("ray_cnn", "window", window, minimum=1)
-    check.integer("ray_cnn", "pool", pool, minimum=1)
+    window = check.integer("ray_cnn", "window", window, minimum=1)
+    pool = check.integer("ray_cnn", "pool", pool, minimum=1)
     return serial(conv=Conv(1, window, use_bias=False), relu=Activation(relu), pool=MaxPool(pool))
 
 
@@ -108,7 +106,7 @@ def logistic_regression(outputs: int = 1) -> Serial:
     Raises:
         TypeError, ValueError: outputs is no integer above 0.
     """
-    check.integer("logistic_regression", "outputs", outputs, minimum=1)
+    outputs = check.integer("logistic_regression", "outputs", outputs, minimum=1)
     return serial(Flatten(), _logits(outputs))
 
 
@@ -125,7 +123,7 @@ def mlp(*widths: int, outputs: int = 1, activation: Callable[..., Any] = sigmoid
     Raises:
         TypeError, ValueError: a width is no integer above 0, or activation no operation of jaxcnn.
     """
-    check.integer("mlp", "outputs", outputs, minimum=1)
+    outputs = check.integer("mlp", "outputs", outputs, minimum=1)
     rule_of(activation, "mlp: activation")
     hidden = [
         layer
@@ -141,9 +139,9 @@ def mlp(*widths: int, outputs: int = 1, activation: Callable[..., Any] = sigmoid
 def _convolutions(
     op: str, outputs: int, features: Sequence[int], window: int, stride: int
 ) -> list[Conv]:
-    check.integer(op, "outputs", outputs, minimum=1)
-    check.integer(op, "window", window, minimum=1)
-    widths = [check.integer(op, "features", width, minimum=1) for width in features]
+    outputs = check.integer(op, "outputs", outputs, minimum=1)
+    window = check.integer(op, "window", window, minimum=1)
+    widths = check.integers(op, "features", features)
     if not widths:
         raise ValueError(f"{op}: features must be one number of maps at least, got none")
     return [Conv(width, window, stride=stride, kernel_init=lecun_normal) for width in widths]

@@ -54,7 +54,7 @@ def lenet5(flavour: str = "relu", *, classes: int = 10) -> Serial:
         TypeError, ValueError: flavour is none of these, or classes no integer above 0.
     """
     check.choice("lenet5", "flavour", flavour, FLAVOURS)
-    check.integer("lenet5", "classes", classes, minimum=1)
+    classes = check.integer("lenet5", "classes", classes, minimum=1)
     if flavour == "relu":
         pool, activation, init = MaxPool(2), Activation(relu), he_normal
     else:

@@ -49,13 +49,23 @@ def mobilenet(
         TypeError, ValueError: classes, stem_stride or an entry of blocks is no integer above 0,
             or width no number above 0.
     """
-    check.integer("mobilenet", "classes", classes, minimum=1)
-    check.integer("mobilenet", "stem_stride", stem_stride, minimum=1)
-    shapes = [check.per_axis("mobilenet", "blocks", block, 2) for block in blocks]
-    check.positive("mobilenet", "width", width)
+    classes = check.integer("mobilenet", "classes", classes, minimum=1)
+    stem_stride = check.integer("mobilenet", "stem_stride", stem_stride, minimum=1)
+    if not check.is_sequence(blocks):
+        raise TypeError(
+            "mobilenet: blocks must be a sequence of pairs of maps and a stride, "
+            f"got {check.shown(blocks)}"
+        )
+    if not blocks:
+        raise ValueError("mobilenet: blocks must be one pair at least, got none")
+    shapes = [
+        check.integers("mobilenet", f"blocks[{position}]", block, count=2)
+        for position, block in enumerate(blocks)
+    ]
+    width = check.positive("mobilenet", "width", width)
 
     def scaled(features: int) -> int:
-        return max(1, round(width * features))
+        return max(1, check.integer("mobilenet", "width · maps", round(width * features)))
 
     stem = Conv(scaled(32), 3, stride=stem_stride, padding=1, use_bias=False)
     return serial(

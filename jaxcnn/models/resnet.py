@@ -38,9 +38,9 @@ def resnet(depth: int = 20, classes: int = 10, *, width: int = 16, shortcut: str
         TypeError, ValueError: depth is not 6n + 2, width or classes no integer above 0, or there is
             no such shortcut.
     """
-    check.integer("resnet", "depth", depth)
-    check.integer("resnet", "classes", classes, minimum=1)
-    check.integer("resnet", "width", width, minimum=1)
+    depth = check.integer("resnet", "depth", depth)
+    classes = check.integer("resnet", "classes", classes, minimum=1)
+    width = check.integer("resnet", "width", width, minimum=1)
     check.choice("resnet", "shortcut", shortcut, ("A", "B"))
     if depth < 8 or depth % 6 != 2:
         raise ValueError(f"resnet: depth must be 6n + 2, as 20, 56 or 110, got {depth}")

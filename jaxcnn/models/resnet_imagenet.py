@@ -48,12 +48,15 @@ def resnet_imagenet(
         TypeError, ValueError: there is no such depth, or another argument is no integer above 0.
     """
     op = "resnet_imagenet"
-    if depth not in STAGES:
-        raise ValueError(f"{op}: depth must be one of {', '.join(map(str, STAGES))}, got {depth!r}")
-    check.integer(op, "classes", classes, minimum=1)
-    check.integer(op, "width", width, minimum=1)
-    counts = STAGES[depth] if stages is None else stages
-    counts = check.per_axis(op, "stages", counts, len(counts))
+    if check.integer(op, "depth", depth) not in STAGES:
+        raise ValueError(
+            f"{op}: depth must be one of {', '.join(map(str, STAGES))}, got {check.shown(depth)}"
+        )
+    classes = check.integer(op, "classes", classes, minimum=1)
+    width = check.integer(op, "width", width, minimum=1)
+    counts = check.integers(op, "stages", STAGES[depth] if stages is None else stages)
+    if not counts:
+        raise ValueError(f"{op}: stages must be one number of blocks at least, got none")
     block, factor = (_bottleneck, 4) if depth >= _BOTTLENECKS else (basic_block, 1)
     body, wide = {}, width
     for number, count in enumerate(counts):

@@ -20,8 +20,8 @@ def vgg6(classes: int = 10, *, hidden: int = 128) -> Serial:
     Raises:
         TypeError, ValueError: an argument is no integer above 0.
     """
-    check.integer("vgg6", "classes", classes, minimum=1)
-    check.integer("vgg6", "hidden", hidden, minimum=1)
+    classes = check.integer("vgg6", "classes", classes, minimum=1)
+    hidden = check.integer("vgg6", "hidden", hidden, minimum=1)
     return serial(
         block1=_block(32),
         block2=_block(64),

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+from jaxcnn import check
+
 
 def rule_of(op: Callable[..., Any], name: str = "rule_of: op") -> Callable[..., Any]:
     """The rule that a public operation applies: the default of its argument `rule`.
@@ -15,7 +17,10 @@ def rule_of(op: Callable[..., Any], name: str = "rule_of: op") -> Callable[..., 
     Raises:
         TypeError: op is no public operation of jaxcnn.
     """
-    parameter = signature(op).parameters.get("rule") if callable(op) else None
+    try:
+        parameter = signature(op).parameters.get("rule")
+    except (TypeError, ValueError):  # no function, or a built-in one
+        parameter = None
     if parameter is None or not callable(parameter.default):
-        raise TypeError(f"{name} must be a public operation of jaxcnn, got {op!r}")
+        raise TypeError(f"{name} must be a public operation of jaxcnn, got {check.shown(op)}")
     return parameter.default

@@ -1,6 +1,6 @@
 """Batch norm: in training with the statistics of the batch, in evaluation with given ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -166,18 +166,13 @@ def _check_examples(op: str, x: ArrayLike) -> Array:
 
 
 def _check_axis_name(op: str, axis_name: Any) -> AxisName | None:
-    if axis_name is None or isinstance(axis_name, str):
-        names = axis_name
-    elif isinstance(axis_name, Sequence) and all(isinstance(name, str) for name in axis_name):
-        names = tuple(axis_name)
-    else:
-        raise TypeError(f"{op}: axis_name must be a name or several, got {axis_name!r}")
+    names = None if axis_name is None else check.axis_name(op, "axis_name", axis_name)
     if names:
         try:
             lax.axis_size(names)
         except NameError:
             raise ValueError(
                 f"{op}: axis_name must name a mapped axis, of jax.vmap or jax.shard_map around it, "
-                f"got {axis_name!r}"
+                f"got {check.shown(axis_name)}"
             ) from None
     return names or None

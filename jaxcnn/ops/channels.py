@@ -179,6 +179,5 @@ def scale_channels(
 
 def _check_channels(op: str, x: ArrayLike) -> Array:
     array = check.float_array(op, "x", x)
-    if array.ndim < 1:
-        raise ValueError(f"{op}: x must have channels, got shape {array.shape}")
+    check.channels(op, "x", array)
     return array

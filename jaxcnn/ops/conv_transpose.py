@@ -133,7 +133,8 @@ def _parse_geometry(
     if isinstance(padding, str) and padding.upper().startswith("SAME"):
         if any(extra):
             raise ValueError(
-                f"{op}: output_padding must be 0 with padding {padding!r}, which leaves no larger "
+                f"{op}: output_padding must be 0 with padding {check.shown(padding)}, "
+                f"which leaves no larger "
                 f"size than p·stride, got {output_padding}"
             )
         large = [p * s for p, s in zip(size, stride, strict=True)]
@@ -150,7 +151,7 @@ def _parse_geometry(
     large = [h + o for h, o in zip(large, extra, strict=True)]
     if min(large) < 1:
         raise ValueError(
-            f"{op}: padding must leave something of the result, got {padding!r} "
+            f"{op}: padding must leave something of the result, got {check.shown(padding)} "
             f"for a size of {tuple(large)}"
         )
     return parse_geometry(

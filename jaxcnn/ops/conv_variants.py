@@ -252,10 +252,10 @@ def table_conv(
     x = check.maps(op, "x", x)
     weights = check.float_array(op, "weights", weights, like=("x", x))
     check.rank(op, "weights", weights, x.ndim - 1, "space as x has it, connections")
-    connections = tuple(tuple(check.integer(op, "table", c) for c in inputs) for inputs in table)
+    connections = check_table(op, table)
     for d, inputs in enumerate(connections):
         outside = [c for c in inputs if not 0 <= c < x.shape[-1]]
-        if outside or not inputs or len(set(inputs)) < len(inputs):
+        if outside or len(set(inputs)) < len(inputs):
             raise ValueError(
                 f"{op}: table must name for every output different maps in [0, {x.shape[-1]}), "
                 f"got {inputs} for output {d}"
@@ -274,3 +274,15 @@ def table_conv(
         precision=check.precision(op, precision),
     )  # fmt: skip
     return rule(*vary_together(x, weights, bias), geometry, connections)
+
+
+def check_table(op: str, table: Any) -> tuple[tuple[int, ...], ...]:
+    """The table of connections as tuples: for every output the inputs that it reads, if any."""
+    rows = table if check.is_sequence(table) else (None,)
+    sequences = all(map(check.is_sequence, rows))
+    if not sequences or not rows or not all(rows):
+        raise (ValueError if sequences else TypeError)(
+            f"{op}: table must name for every output the maps that it reads, as ((0, 1), (1, 2)), "
+            f"got {check.shown(table)}"
+        )
+    return tuple(check.integers(op, "table", inputs, minimum=0) for inputs in rows)

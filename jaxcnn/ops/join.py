@@ -78,15 +78,17 @@ def concatenate(
         ValueError: there is no part, or their other axes differ.
     """
     op = "concatenate"
-    if not isinstance(parts, Sequence) or not parts:
-        got = "none" if isinstance(parts, Sequence) else type(parts).__name__
+    if not check.is_sequence(parts) or not parts:
+        got = "none" if check.is_sequence(parts) else check.shown(parts)
         raise ValueError(f"{op}: parts must be a sequence of at least one array, got {got}")
     first = check.float_array(op, "parts[0]", parts[0])
+    check.channels(op, "parts[0]", first)
     arrays = [first]
     for position, part in enumerate(parts[1:], start=1):
         name = f"parts[{position}]"
         array = check.float_array(op, name, part, like=("parts[0]", first))
-        if array.ndim < 1 or array.shape[:-1] != first.shape[:-1]:
+        check.channels(op, name, array)
+        if array.shape[:-1] != first.shape[:-1]:
             raise ValueError(
                 f"{op}: {name} must have the shape of parts[0] but for the last axis, "
                 f"got {array.shape} for {first.shape}"
@@ -113,8 +115,8 @@ def split(
         ValueError: the sizes do not add up to the channels of x.
     """
     x = check.float_array("split", "x", x)
-    sizes = check.per_axis("split", "sizes", tuple(sizes), len(sizes))
-    if x.ndim < 1 or sum(sizes) != x.shape[-1]:
+    sizes = check.integers("split", "sizes", sizes)
+    if sum(sizes) != check.channels("split", "x", x):
         raise ValueError(
             f"split: sizes must add up to the last axis of x, got {sizes} for shape {x.shape}"
         )

@@ -114,8 +114,7 @@ def local_response_norm(
     """
     op = "local_response_norm"
     x = check.float_array(op, "x", x)
-    if x.ndim < 1:
-        raise ValueError(f"{op}: x must have an axis of channels, got shape {x.shape}")
+    check.channels(op, "x", x)
     size = check.integer(op, "size", size, minimum=1)
     k = check.positive(op, "k", k)
     alpha = check.positive(op, "alpha", alpha)

@@ -78,8 +78,7 @@ def maxout(
     """
     x = check.float_array("maxout", "x", x)
     pieces = check.integer("maxout", "pieces", pieces, minimum=1)
-    channels = x.shape[-1] if x.ndim else 0
-    if not channels or channels % pieces:
+    if check.channels("maxout", "x", x) % pieces:
         raise ValueError(
             f"maxout: pieces must divide the channels of x, got {pieces} for shape {x.shape}"
         )

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Padding, parse_geometry
+from jaxcnn.geometry import Padding, parse_padding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
 
@@ -93,6 +93,11 @@ def _shown(size: int, pair: tuple[int, int], mode: str) -> np.ndarray:
     return np.pad(np.arange(size), pair, mode=MODES[mode])  # type: ignore[call-overload]
 
 
+def _most(size: int, mode: str) -> float:
+    """The largest amount that the mode can show of an axis of that size."""
+    return {"reflect": size - 1, "circular": size}.get(mode, float("inf"))
+
+
 def _config(pads: Pads, sign: int = 1) -> list[tuple[int, int, int]]:
     return [(0, 0, 0), *((sign * low, sign * high, 0) for low, high in pads), (0, 0, 0)]
 
@@ -123,17 +128,14 @@ def pad(
     op = "pad"
     x = check.maps(op, "x", x)
     mode = check.choice(op, "mode", mode, tuple(MODES))
-    if isinstance(padding, str):
-        raise ValueError(f"{op}: padding must be a number of elements, got {padding!r}")
     size = x.shape[1:-1]
-    window = (1,) * len(size)
-    pads = parse_geometry(op, size, window, stride=1, padding=padding).padding
-    for axis, ((low, high), h) in enumerate(zip(pads, size, strict=True)):
-        most = {"reflect": h - 1, "circular": h}.get(mode, max(low, high))
-        if not (0 <= low <= most and 0 <= high <= most):
+    pads = parse_padding(op, padding, len(size), minimum=0)
+    for axis, (pair, h) in enumerate(zip(pads, size, strict=True)):
+        most = _most(h, mode)
+        if max(pair) > most:
             raise ValueError(
                 f"{op}: padding must be at least 0 and for mode {mode!r} at most {most} "
-                f"on a map of {h}, got {(low, high)} in spatial axis {axis}"
+                f"on a map of {h}, got {pair} in spatial axis {axis}"
             )
     return rule(x, pads, mode, size)
 
@@ -163,14 +165,11 @@ def fold_back(
     op = "fold_back"
     delta = check.maps(op, "delta", delta)
     mode = check.choice(op, "mode", mode, tuple(MODES))
-    if isinstance(padding, str):
-        raise ValueError(f"{op}: padding must be a number of elements, got {padding!r}")
-    window = (1,) * (delta.ndim - 2)
-    pads = parse_geometry(op, delta.shape[1:-1], window, stride=1, padding=padding).padding
+    pads = parse_padding(op, padding, delta.ndim - 2, minimum=0)
     size = tuple(p - low - high for p, (low, high) in zip(delta.shape[1:-1], pads, strict=True))
     for axis, ((low, high), h) in enumerate(zip(pads, size, strict=True)):
-        most = {"reflect": h - 1, "circular": h}.get(mode, max(low, high))
-        if h < 1 or not (0 <= low <= most and 0 <= high <= most):
+        most = _most(h, mode)
+        if h < 1 or max(low, high) > most:
             raise ValueError(
                 f"{op}: padding must be at least 0 and fit into delta, "
                 f"got {(low, high)} for {h + low + high} in spatial axis {axis}"

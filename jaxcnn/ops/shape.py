@@ -234,7 +234,7 @@ def unflatten(
     """
     x = check.float_array("unflatten", "x", x)
     check.rank("unflatten", "x", x, 2, "batch, elements")
-    shape = check.size("unflatten", "shape", shape)
+    shape = check.integers("unflatten", "shape", shape)
     if math.prod(shape) != x.shape[1]:
         raise ValueError(
             f"unflatten: shape must have as many elements as a row of x, "

@@ -194,7 +194,7 @@ def max_unpool(
         if ceil_mode or (isinstance(padding, str) and padding.upper().startswith("SAME")):
             raise ValueError(
                 f"{op}: input_size must be given with ceil_mode or padding that depends on it, "
-                f"got None with ceil_mode={ceil_mode} and padding={padding!r}"
+                f"got None with ceil_mode={ceil_mode} and padding={check.shown(padding)}"
             )
         # The geometry of one window on a map of its own size has the padding and the extent.
         taps = check.per_axis(op, "window", window, axes)
