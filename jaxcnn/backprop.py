@@ -3,19 +3,22 @@
 Huang, "BP Algorithm summary"; Gwardys, steps 1 to 5; Gormley, Algorithm 1; Ray, "Putting it all
 together". Forward, every layer's rule returns its output and what its backward pass needs; then,
 for l = L, L − 1, …, 0, the same rule's backward pass turns δ at the layer's output into the
-gradients of its parameters and δ at its input. `jax.grad` calls the very same rules.
+gradients of its parameters and δ at its input. `jax.grad` calls the very same rules. Where it
+starts, δ at the network's output, is the rule of a loss of ours, or given; of any other loss
+`jax.grad` takes it, there and nowhere else.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn import check
 from jaxcnn.layers.base import Layer, Leaf, Tree, check_pass, named
 from jaxcnn.layers.combinators import Branches, Serial, without_empty
-from jaxcnn.ops import rule_of
+from jaxcnn.ops import is_operation, rule_of
 from jaxcnn.ops.join import split
 
 Loss = Callable[..., Array]
@@ -24,13 +27,14 @@ Loss = Callable[..., Array]
 class Backprop(NamedTuple):
     """What one forward and one backward pass find.
 
-    loss: the number that was differentiated. outputs: of the network. state: the network's new one.
-    gradients: ∂loss/∂params, in the structure of the parameters. deltas: for every layer δ, the
-    gradient at its output, under its name; for a convolution or a dense layer that is ∂E/∂u at the
-    pre-activation, Huang's definition. input_delta: ∂loss/∂x; None where x holds integers.
+    loss: the number that was differentiated; None where δ was given. outputs: of the network.
+    state: the network's new one. gradients: ∂loss/∂params, in the structure of the parameters.
+    deltas: for every layer δ, the gradient at its output, under its name; for a convolution or a
+    dense layer that is ∂E/∂u at the pre-activation, Huang's definition. input_delta: ∂loss/∂x; None
+    where x holds integers.
     """
 
-    loss: Array
+    loss: Any
     outputs: Any
     state: Tree
     gradients: Tree
@@ -64,13 +68,14 @@ def backprop(
     params: Tree,
     state: Tree,
     x: Array,
-    targets: Any,
-    loss: Loss | Mapping[str, Loss],
+    targets: Any = None,
+    loss: Loss | Mapping[str, Loss] | None = None,
     *,
+    delta: Any = None,
     key: Array | None = None,
     train: bool = True,
 ) -> Backprop:
-    """Forward through the network and the loss, then back, layer by layer.
+    """Forward through the network and the loss, then back, layer by layer, from δ⁽ᴸ⁾ = ∂loss/∂y.
 
     Under `jax.shard_map` the gradients are each device's own share: sum them by `jax.lax.psum`.
     (`jax.grad` sums them where it differentiates the sharing of the parameters; here nothing does.)
@@ -80,27 +85,37 @@ def backprop(
         params: its parameters.
         state: its state.
         x: a batch.
-        targets: what the loss compares the output with; for several heads a dict.
-        loss: an operation of jaxcnn such as `softmax_cross_entropy`; for several heads a dict of
-            one for each, whose sum is the loss.
+        targets: what the loss compares the output with; for several heads and losses a dict.
+        loss: an operation of jaxcnn such as `softmax_cross_entropy`, or any function of the output
+            and the targets whose result is one number: δ at the output is then `jax.grad` of it.
+            For several heads a dict of one for each, whose sum is the loss, or one function of the
+            dict of outputs.
+        delta: δ at the output, in its shape (for several heads a dict), in the place of a loss.
         key: for layers that draw random numbers in training.
         train: whether this is a training pass.
 
     Raises:
-        TypeError: a layer's rule, or the loss, has no backward pass of ours (a twin, for example).
-        ValueError: as the operations do; or losses and heads do not go by the same names.
+        TypeError: a layer's rule has no backward pass of ours (a twin, for example), or loss is no
+            function.
+        ValueError: as the operations do; or losses and heads do not go by the same names; or a loss
+            is not one number, delta does not fit the output, or there is both or neither of them.
     """
     check_pass("backprop", params, state, key, train)
+    if (loss is None) == (delta is None):
+        got = "neither" if loss is None else "both"
+        raise ValueError(f"backprop: loss or delta must be given, one of them, got {got}")
     outputs, state, record = _forward(net, params, state, x, key, train)
-    if isinstance(loss, Mapping):
+    if loss is None:
+        value, delta = None, _given(delta, outputs)
+    elif isinstance(loss, Mapping):
         heads, given = (
-            sorted(tree) if isinstance(tree, Mapping) else "one array"
+            sorted(map(str, tree)) if isinstance(tree, Mapping) else "one array"
             for tree in (outputs, targets)
         )
-        if not sorted(loss) == heads == given:
+        if not sorted(map(str, loss)) == heads == given:
             raise ValueError(
                 f"backprop: loss and targets must name the heads of the network, "
-                f"got losses {sorted(loss)} and targets {given} for {heads}"
+                f"got losses {sorted(map(str, loss))} and targets {given} for {heads}"
             )
         found = {name: _loss(loss[name], outputs[name], targets[name]) for name in outputs}
         value = sum(number for number, _ in found.values())
@@ -108,16 +123,41 @@ def backprop(
     else:
         value, delta = _loss(loss, outputs, targets)
     input_delta, gradients, deltas = _backward(net, record, delta)
-    return Backprop(jnp.asarray(value), outputs, state, gradients, deltas, input_delta)
+    value = None if value is None else jnp.asarray(value)
+    return Backprop(value, outputs, state, gradients, deltas, input_delta)
 
 
-def _loss(loss: Loss, outputs: Array, targets: Any) -> tuple[Array, Array]:
-    """The loss, and δ⁽ᴸ⁾ at the outputs."""
+def _loss(loss: Loss, outputs: Any, targets: Any) -> tuple[Array, Any]:
+    """The loss, and δ⁽ᴸ⁾ at the outputs: by its rule, or by JAX where it is not of ours."""
+    check.function("backprop", "loss", loss)
+    if not is_operation(loss):
+        value, pull = jax.vjp(lambda y: _one_number(loss(y, targets)), outputs)
+        return value, pull(jnp.ones_like(value))[0]
     kept: list[_Call] = []
-    value = loss(outputs, targets, rule=_keeping(rule_of(loss, "backprop: loss"), kept))
+    value = _one_number(loss(outputs, targets, rule=_keeping(rule_of(loss), kept)))
+    return value, kept[0].backward(jnp.ones_like(value))[0]
+
+
+def _one_number(value: Any) -> Array:
+    if not check.holds_numbers(value) or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise TypeError(f"backprop: loss must be one number, got {check.shown(value)}")
     if value.ndim:
         raise ValueError(f"backprop: loss must be one number, got shape {value.shape}")
-    return value, kept[0].backward(jnp.ones_like(value))[0]
+    return value
+
+
+def _given(delta: Any, outputs: Any) -> Any:
+    """δ⁽ᴸ⁾ as it was given, if it is one for these outputs."""
+    if not isinstance(outputs, Mapping):
+        found = check.float_array("backprop", "delta", delta, like=("the output", outputs))
+        check.shape("backprop", "delta", found, outputs.shape)
+        return found
+    if not isinstance(delta, Mapping) or delta.keys() != outputs.keys():
+        got = sorted(map(str, delta)) if isinstance(delta, Mapping) else check.shown(delta)
+        raise ValueError(
+            f"backprop: delta must name the heads of the network, got {got} for {sorted(outputs)}"
+        )
+    return {name: _given(delta[name], output) for name, output in outputs.items()}
 
 
 def _forward(

@@ -88,7 +88,7 @@ TOGETHER = (
 @pytest.fixture(scope="module", autouse=True)
 def whole_tracebacks():
     """To leave JAX's own lines out of a traceback takes longer than the call that fails."""
-    usual = jax.config.jax_traceback_filtering
+    usual = jax.config.values["jax_traceback_filtering"]
     jax.config.update("jax_traceback_filtering", "off")
     yield
     jax.config.update("jax_traceback_filtering", usual)

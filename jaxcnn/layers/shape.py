@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from jaxcnn import check
 from jaxcnn.layers.base import Leaf, Rule, Window
-from jaxcnn.layers.settings import AnyPadding, Mode, PadAmount, PerAxis, Size
+from jaxcnn.layers.settings import AnyPadding, MapSize, Mode, PadAmount, PerAxis, Size
 from jaxcnn.ops.pad import pad, pad_map
 from jaxcnn.ops.patches import fold, fold_map, patches, patches_map
 from jaxcnn.ops.shape import dilate, dilate_map, subsample, subsample_map, unflatten, unflatten_map
@@ -92,7 +92,7 @@ class Patches(_Windows):
 class Fold(_Windows):
     """y = the rows of windows put back on a map of `input_size`, added up; see `jaxcnn.fold`."""
 
-    input_size: PerAxis = field(kw_only=True)
+    input_size: MapSize = field(kw_only=True)
     rule: Rule = field(default=fold_map, kw_only=True)
 
     def window(self, shape):  # noqa: D102
