@@ -307,13 +307,20 @@ def function(op: str, name: str, value: Any) -> None:
         raise TypeError(f"{op}: {name} must be a function, got {shown(value)}")
 
 
+def parse_dtype(value: Any) -> np.dtype | None:
+    """The dtype that the value names; an array names none."""
+    is_array = isinstance(getattr(value, "shape", None), tuple) and not isinstance(value, np.dtype)
+    try:
+        return None if is_array else jnp.dtype(value)
+    except TypeError:
+        return None
+
+
 def float_dtype(op: str, name: str, value: Any) -> None:
     """Raise unless the value names a dtype of floats."""
-    try:
-        if not jnp.issubdtype(jnp.dtype(value), jnp.floating):
-            raise TypeError
-    except TypeError:
-        raise TypeError(f"{op}: {name} must be a dtype of floats, got {shown(value)}") from None
+    dtype = parse_dtype(value)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"{op}: {name} must be a dtype of floats, got {shown(value)}")
 
 
 def concrete_range(op: str, name: str, array: Array, low: float, high: float) -> None:

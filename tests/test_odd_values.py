@@ -19,7 +19,7 @@ HOME = os.path.dirname(jc.__file__) + os.sep
 ODD = {
     "nothing": None,
     "text": "odd",
-    "a letter": "a",
+    "a letter": "z",
     "bytes": b"odd",
     "true": True,
     "false": False,
@@ -50,14 +50,14 @@ ODD = {
     "nested": (((1, 1),), ((1, 1),)),
     "deeply nested": [[[[[1]]]]],
     "pairs": ((1, 1), (1, 1)),
-    "two words": ("a", "b"),
+    "two words": ("y", "z"),
     "with nothing in it": (None, None),
     "a dict": {"a": 1},
     "an empty dict": {},
     "a set": {1, 2},
     "a function": abs,
     "a type": int,
-    "a generator": (i for i in ()),
+    "a range": range(3),
     "a layer": layers.Flatten(),
 }
 TRACED = {thing for thing in FUNCTIONS if thing.__module__.startswith(interop.__name__)}

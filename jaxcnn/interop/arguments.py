@@ -94,10 +94,7 @@ def result_dtype(op: str, dtype: jnp.dtype, preferred: Any) -> jnp.dtype:
     """The dtype of the products and the result: that of the arguments, or a wider one."""
     if preferred is None:
         return dtype
-    try:
-        wanted = jnp.dtype(preferred)
-    except TypeError:
-        wanted = None
+    wanted = check.parse_dtype(preferred)
     if (
         wanted is None
         or not jnp.issubdtype(wanted, jnp.floating)
