@@ -249,10 +249,10 @@ def parse_padding(
     if not isinstance(padding, (Sequence, str)):
         amount = check.integer(op, "padding", padding, minimum=minimum)
         return ((amount, amount),) * axes
-    pairs = []
+    pairs = None
     if check.is_sequence(padding) and len(padding) == axes:
         pairs = [entry if check.is_sequence(entry) else (entry, entry) for entry in padding]
-    if not pairs or any(len(pair) != 2 for pair in pairs):
+    if pairs is None or any(len(pair) != 2 for pair in pairs):
         spelled = "".join(f'"{word}", ' for word in _WORDS) if words else ""
         raise ValueError(
             f"{op}: padding must be {spelled}an integer, or one entry per spatial axis ({axes}), "
