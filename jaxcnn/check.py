@@ -14,6 +14,8 @@ import numpy as np
 from jax import Array, lax
 from jax.core import Tracer
 
+from jaxcnn.sizes import known, surely
+
 _LARGEST = 2**63 - 1  # of the integers that JAX knows
 _LINE = 100  # letters of a value that a message repeats
 
@@ -107,16 +109,16 @@ def shown(value: Any) -> str:
 
 
 def integer(op: str, name: str, value: Any, *, minimum: int | None = None) -> int:
-    """The value as a Python int, at least `minimum`."""
+    """The value as a Python int, or a symbol of `jax.export`, at least `minimum`."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
-        number = index(value)
+        number = index(value) if known(value) else value
     except TypeError:
         raise TypeError(f"{op}: {name} must be an integer, got {shown(value)}") from None
-    if minimum is not None and number < minimum:
+    if minimum is not None and surely(lambda: number < minimum):
         raise ValueError(f"{op}: {name} must be at least {minimum}, got {shown(number)}")
-    if abs(number) > _LARGEST:
+    if known(number) and abs(number) > _LARGEST:
         raise ValueError(f"{op}: {name} must fit into 64 bits, got {shown(number)}")
     return number
 

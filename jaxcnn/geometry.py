@@ -13,6 +13,7 @@ import jax
 from jax import lax
 
 from jaxcnn import check
+from jaxcnn.sizes import known, larger, surely
 
 Padding = str | int | Sequence[int | tuple[int, int]]
 Method = Literal["direct", "fft"]
@@ -143,13 +144,13 @@ def parse_geometry(
         # PyTorch's rule: a last window that overhangs must start on the map or in its low padding.
         if ceil_mode and room % s and p * s < h + low:
             p += 1
-        if p < 1:
+        if surely(lambda p=p: p < 1):
             raise ValueError(
                 f"{op}: {window_name} must not be larger than the padded map, got an extent of {e} "
                 f"on a map of {h} + {low} + {high} in spatial axis {axis}"
             )
         output.append(p)
-        overhang.append(max((p - 1) * s - room, 0))
+        overhang.append(max((p - 1) * s - room, 0) if ceil_mode else 0)
     return Geometry(
         input=tuple(input_size),
         window=tuple(window),
@@ -192,7 +193,7 @@ def parse_pool_geometry(
         window_name="window",
     )
     for pair, extent in zip(geometry.counted_padding, geometry.extent, strict=True):
-        if not all(0 <= pad < extent for pad in pair):
+        if any(surely(lambda pad=pad, e=extent: pad < 0 or pad >= e) for pad in pair):
             raise ValueError(
                 f"{op}: padding must be at least 0 and smaller than the window, "
                 f"got {pair} for a window of {extent}"
@@ -205,7 +206,7 @@ def _check_every_window_meets_the_map(op: str, geometry: Geometry) -> None:
     """Between the taps of a dilated window a small map can disappear."""
     for axis, d in enumerate(geometry.dilation):
         h, k, (low, high) = geometry.input[axis], geometry.window[axis], geometry.padding[axis]
-        if d <= h or not low + high:
+        if not known(h) or d <= h or not low + high:
             continue
         for start in range(
             -low, geometry.stride[axis] * geometry.output[axis] - low, geometry.stride[axis]
@@ -293,7 +294,7 @@ def _parse_padding(
         case "SAME" | "SAME_LOWER" as word:
             # The output has ceil(h / stride) elements; an odd zero goes to the end for SAME.
             total = [
-                max((-(-h // s) - 1) * s + e - h, 0)
+                larger((-(-h // s) - 1) * s + e - h, 0)
                 for h, e, s in zip(size, extent, stride, strict=True)
             ]
             less, more = [t // 2 for t in total], [t - t // 2 for t in total]

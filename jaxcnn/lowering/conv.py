@@ -46,6 +46,7 @@ from jaxcnn.lowering import (
 from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.sharding import Entries, declared
+from jaxcnn.sizes import known
 
 Form = Callable[..., Array]
 
@@ -115,7 +116,7 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
 
 
 def _correlation(x: Array, kernel: Array, sliding: Sliding) -> Array:
-    form = correlation_form(kernel.shape, sliding)
+    form = correlation_form(kernel.shape, sliding) if known(*x.shape[1:-1]) else plain.correlate
     if form is plain.correlate:
         return form(x, kernel, sliding=sliding)
     return on_a_cpu(x, kernel, cpu=form, default=plain.correlate, sliding=sliding)
@@ -177,7 +178,7 @@ def _kernel_gradient(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
     """How a CPU computes a kernel gradient of n images between so many channels."""
     groups = geometry.groups
-    if not geometry.window:
+    if not geometry.window or not known(*geometry.input, *geometry.output, *geometry.window):
         return plain.kernel_grad
     if geometry.taps == 1 and groups == 1:
         return pointwise.kernel_grad
@@ -187,9 +188,9 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
         return _kernel_grad_by_groups if groups <= grouped.MAX_GROUPS else plain.kernel_grad
     if geometry.axes == 3:
         return _kernel_grad_by_slices
-    if patches.pays(geometry, n, c, d):
+    if known(n) and patches.pays(geometry, n, c, d):
         return patches.kernel_grad
-    if parts.pays(n, c, d, geometry):
+    if known(n) and parts.pays(n, c, d, geometry):
         return parts.kernel_grad
     return extended.kernel_grad if extended.pays_backwards(geometry) else plain.kernel_grad
 

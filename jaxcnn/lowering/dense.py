@@ -9,6 +9,7 @@ from jax import Array, lax
 from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import declared
+from jaxcnn.sizes import surely
 
 # A weight so many times larger than the maps beside it had better be read as it lies.
 LARGE = 8
@@ -23,7 +24,7 @@ def matmul(x: Array, weight: Array) -> Array:
 def matmul_transposed(delta: Array, weight: Array) -> Array:
     """δ Wᵀ: ... d, c d → ... c."""
     rows = math.prod(delta.shape[:-1])
-    large = weight.size >= LARGE * rows * sum(weight.shape)
+    large = surely(lambda: weight.size >= LARGE * rows * sum(weight.shape))
     beside_large = partial(on_a_cpu, cpu=_by_rows, default=_by_columns)
     product = beside_large if large else _by_columns
     return declared(product, lambda d, w: (*d[:-1], w[0]), delta, weight)

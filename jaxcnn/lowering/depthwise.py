@@ -19,6 +19,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.places import every, pad, sum_over_parts, together
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
+from jaxcnn.sizes import known
 
 # Beyond so many products per element the program would be long, and a convolution loses less.
 MAX_TAPS = 128
@@ -93,7 +94,7 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
     per_image = sum(rows.count for rows in blocks) * math.prod(delta.shape[2:])
     sums = geometry.taps * per_image * x.dtype.itemsize
     maps = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
-    images = n if n * sums <= BYTES else together(n, BYTES // max(maps, sums))
+    images = n if not known(n) or n * sums <= BYTES else together(n, BYTES // max(maps, sums))
     of_part = partial(_over_images, geometry=geometry, blocks=blocks)
     if images == n:
         return of_part(x, delta)

@@ -23,6 +23,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import plain
 from jaxcnn.lowering.places import REGISTER
 from jaxcnn.lowering.plain import Sliding
+from jaxcnn.sizes import known
 
 # XLA's own code needs more channels in than this, and out those that fill a vector register.
 FEW_CHANNELS = 2
@@ -76,7 +77,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 
 def _where_it_pays(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     *window, c, d = kernel.shape
-    form = correlate if pays(window, c, d, sliding) else plain.correlate
+    form = correlate if known(c) and pays(window, c, d, sliding) else plain.correlate
     return form(x, kernel, sliding=sliding)
 
 

@@ -4,14 +4,17 @@ That is batch, space, channels for the maps, and space, channels in, channels ou
 all layouts XLA's CPU backend knows it best, and GPU libraries know it too.
 """
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import accumulator
+from jaxcnn.sizes import known
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,12 @@ KernelGrad = Callable[[Array, Array, Geometry], Array]
 
 def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """y = x ⋆ k: n h w c, kh kw c/g d → n p q d."""
+    if not known(*itertools.chain(*sliding.padding)):  # XLA's convolution takes numbers only
+        config = zip(sliding.padding, sliding.input_dilation, strict=True)
+        around = [(0, 0, 0), *((*pads, gap - 1) for pads, gap in config), (0, 0, 0)]
+        x = lax.pad(x, jnp.zeros((), x.dtype), around)
+        none = (1,) * len(sliding.stride)
+        sliding = replace(sliding, padding=tuple((0, 0) for _ in none), input_dilation=none)
     y = lax.conv_general_dilated(
         x,
         kernel,

@@ -13,6 +13,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.places import outer_sum, pad, together
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import accumulator
+from jaxcnn.sizes import known
 
 # A sum is cut into so many parts if each has so many times more places than channels.
 PARTS, PLACES = 4, 16
@@ -59,6 +60,8 @@ def _parts(x: Sequence[int], d: int) -> int:
     better share the sum. Devices keep their own images.
     """
     n, *space, c = x
+    if not known(n):
+        return 1
     parts = together(n, PARTS // jax.device_count())
     return parts if n * math.prod(space) >= parts * PLACES * max(c, d) else together(n, 1)
 

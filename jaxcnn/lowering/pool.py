@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import by_batch
 from jaxcnn.lowering.windows import UNPADDED, blocks, fill_remainder, reduced, tap, unblock
+from jaxcnn.sizes import arange, known, larger
 
 # Fewer than a vector register holds.
 FEW_CHANNELS = 8
@@ -90,7 +92,7 @@ def _max_of_the_whole(x: Array, dtype: jnp.dtype) -> tuple[Array, Array]:
     best = x.max(axes, keepdims=True)
     held = (x == best) | jnp.isnan(x)
     taps = math.prod(x.shape[1:-1])
-    number = np.arange(taps, dtype=np.uint32).reshape(1, *x.shape[1:-1], 1)
+    number = arange(taps).astype(np.uint32).reshape(1, *x.shape[1:-1], 1)
     first = jnp.where(held, number, jnp.full(held.shape, taps, jnp.uint32)).min(axes, keepdims=True)
     return best, first.astype(dtype)
 
@@ -100,7 +102,7 @@ def _max_along(
 ) -> tuple[Array, Array]:
     """Slide along one axis: the first maximum, and its tap here besides those of later axes."""
 
-    def at(t: int) -> tuple[Array, Array, np.ndarray]:
+    def at(t: int) -> tuple[Array, Array, np.ndarray | Array]:
         part = tap(x, axis, t, geometry, fill=-jnp.inf)
         below = switches if switches.ndim == 0 else tap(switches, axis, t, geometry, fill=0)
         number = below + jnp.array(t * taps_below, switches.dtype)
@@ -113,7 +115,7 @@ def _max_along(
         # A NaN is the maximum, as in JAX and PyTorch, and the first NaN stays. A padded position
         # is never chosen, even where everything else in the window is −∞ as well.
         better = (part > best) | (jnp.isnan(part) & ~jnp.isnan(best))
-        if not (valid <= seen).all():
+        if not (isinstance(valid, np.ndarray) and (valid <= seen).all()):
             better |= jnp.broadcast_to(valid & ~seen, better.shape)
             seen = seen | valid
         best = jnp.where(better, part, best)
@@ -123,6 +125,8 @@ def _max_along(
 
 def switch_dtype(geometry: Geometry) -> jnp.dtype:
     """The smallest unsigned dtype that can number the taps of a window."""
+    if not known(geometry.taps):
+        return jnp.dtype(jnp.uint32)
     for dtype in (jnp.uint8, jnp.uint16, jnp.uint32):
         if geometry.taps - 1 <= jnp.iinfo(dtype).max:
             return jnp.dtype(dtype)
@@ -169,7 +173,9 @@ def _computed_once(switches: Array, geometry: Geometry) -> Array:
     loop that spreads δ; a division of integers it holds to be too dear for that. With few channels,
     where its loops are no vector loops, a pooling and its gradient take half the time.
     """
-    if switches.shape[-1] >= FEW_CHANNELS or geometry.taps >= jnp.iinfo(switches.dtype).max:
+    if switches.shape[-1] >= FEW_CHANNELS or not known(geometry.taps):
+        return switches
+    if geometry.taps >= jnp.iinfo(switches.dtype).max:
         return switches
     return switches % jnp.array(geometry.taps + 1, switches.dtype)
 
@@ -183,7 +189,7 @@ def _scatter_overlapping(delta: Array, switches: Array, geometry: Geometry) -> A
         for h, (low, _), s in zip(geometry.input, geometry.padding, steps, strict=True)
     ]
     shift = [(e - 1) // s for e, s in zip(geometry.extent, steps, strict=True)]
-    pads = [(m, max(c - p, 0), 0) for m, c, p in zip(shift, count, geometry.output, strict=True)]
+    pads = [(m, larger(c - p, 0), 0) for m, c, p in zip(shift, count, geometry.output, strict=True)]
     wide = lax.pad(
         widen(delta), jnp.zeros((), accumulator(delta.dtype)), [UNPADDED, *pads, UNPADDED]
     )
@@ -216,21 +222,21 @@ def _taps(geometry: Geometry) -> Iterator[tuple[int, ...]]:
 
 def _chosen(switches: Array, geometry: Geometry) -> Array:
     """M in blocks, n p kh q kw c: whether the element is the one that its window's switch names."""
-    number = np.arange(geometry.taps).reshape(geometry.window)
-    number = np.expand_dims(number, [0, *range(1, 2 * geometry.axes, 2), 2 * geometry.axes + 1])
+    shape = [size for k in geometry.window for size in (1, k)]
+    number = arange(geometry.taps).reshape(1, *shape, 1)
     names = jnp.expand_dims(switches, range(2, 2 * geometry.axes + 1, 2))
     return names == jnp.asarray(number, switches.dtype)
 
 
 def on_the_map(
     geometry: Geometry, axis: int, tap: int, reach: tuple[int, int] = (0, 0)
-) -> np.ndarray:
+) -> np.ndarray | Array:
     """For which outputs along the axis the tap lies on the map, or as far beyond its two ends."""
     start = tap * geometry.dilation[axis] - geometry.padding[axis][0]
-    position = start + geometry.stride[axis] * np.arange(geometry.output[axis])
+    position = start + geometry.stride[axis] * arange(geometry.output[axis])
     return (position >= -reach[0]) & (position < geometry.input[axis] + reach[1])
 
 
-def along_axis(values: np.ndarray, axis: int, geometry: Geometry) -> np.ndarray:
+def along_axis(values: Any, axis: int, geometry: Geometry) -> Any:
     """Values per position of one spatial axis, shaped to broadcast against n p q c."""
-    return np.expand_dims(values, [a for a in range(geometry.axes + 2) if a != axis + 1])
+    return values.reshape([-1 if a == axis + 1 else 1 for a in range(geometry.axes + 2)])

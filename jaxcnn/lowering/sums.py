@@ -17,7 +17,8 @@ from jaxcnn.lowering.places import on_a_cpu, pad
 from jaxcnn.lowering.pool import along_axis, on_the_map
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
-from jaxcnn.lowering.windows import fill_remainder, reduced, tap
+from jaxcnn.lowering.windows import fill_remainder, reduced, sliced, tap
+from jaxcnn.sizes import larger
 
 # Of a window along an axis: so many slices in a program, which XLA sums in one pass.
 FEW_TAPS = 8
@@ -107,27 +108,27 @@ def _spread_along(x: Array, axis: int, geometry: Geometry) -> Array:
     count = -(-(geometry.input[axis] + low) // s)
     shift = taps[-1] // s
     padding = [(0, 0)] * geometry.axes
-    padding[axis] = (shift, max(count - geometry.output[axis], 0))
+    padding[axis] = (shift, larger(count - geometry.output[axis], 0))
     wide = pad(x, padding)
     residues = []
     for r in range(s):
         starts = [shift - o // s for o in taps if o % s == r]
-        parts = [lax.slice_in_dim(wide, b, b + count, axis=place) for b in starts]
+        parts = [sliced(wide, place, b, b + count) for b in starts]
         residues.append(sum(parts[1:], parts[0]) if parts else jnp.zeros_like(residues[0]))
     merged = jnp.stack(residues, place + 1)
     merged = merged.reshape(*x.shape[:place], count * s, *x.shape[place + 1 :])
-    return lax.slice_in_dim(merged, low, low + geometry.input[axis], axis=place)
+    return sliced(merged, place, low, low + geometry.input[axis])
 
 
-def window_counts(geometry: Geometry, count_padding: bool) -> np.ndarray:
+def window_counts(geometry: Geometry, count_padding: bool) -> np.ndarray | Array:
     """How many elements of each window lie on the map, or in its padding too: 1 p q 1.
 
     What overhangs the padded map does not count in either case, as in PyTorch.
     """
-    counts = np.ones((1,) * (geometry.axes + 2), np.int64)
+    counts: Any = np.ones((1,) * (geometry.axes + 2), int)
     for axis, k in enumerate(geometry.window):
         reach = geometry.counted_padding[axis] if count_padding else (0, 0)
-        reached = np.sum([on_the_map(geometry, axis, t, reach) for t in range(k)], axis=0)
+        reached = sum(on_the_map(geometry, axis, t, reach).astype(int) for t in range(k))
         counts = counts * along_axis(reached, axis, geometry)
     return counts
 

@@ -12,6 +12,7 @@ from jax import Array, lax
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch, whole_channels
+from jaxcnn.sizes import known
 
 UNPADDED = (0, 0, 0)  # an axis that is not padded
 
@@ -92,10 +93,10 @@ def tap(x: Array, axis: int, number: int, geometry: Geometry, *, fill: float) ->
     """Along one spatial axis, the element at that tap of every window; `fill` in the padding."""
     low, high = geometry.padding[axis]
     start, stride = number * geometry.dilation[axis], geometry.stride[axis]
-    if stride > 1 and (low or high):
+    if stride > 1 and (low or high) and known(x.shape[axis + 1]):
         return _tap_on_the_map(x, axis, start - low, stride, geometry.output[axis], fill)
     x = _filled(x, axis, low, high, fill)
-    return lax.slice_in_dim(x, start, start + geometry.dilated_output[axis], stride, axis + 1)
+    return sliced(x, axis + 1, start, start + geometry.dilated_output[axis], stride)
 
 
 def _tap_on_the_map(x: Array, axis: int, start: int, stride: int, count: int, fill: float) -> Array:
@@ -111,6 +112,13 @@ def _tap_on_the_map(x: Array, axis: int, start: int, stride: int, count: int, fi
         begin = end = 0
     part = lax.slice_in_dim(x, begin, end, stride, axis + 1)
     return _filled(part, axis, first, count - last, fill)
+
+
+def sliced(x: Array, axis: int, start: int, stop: int, stride: int = 1) -> Array:
+    """x from start to stop along an axis; of `lax.slice_in_dim` no symbol may be the limit."""
+    first, last, steps = [0] * x.ndim, [*x.shape], [1] * x.ndim
+    first[axis], last[axis], steps[axis] = start, stop, stride
+    return lax.slice(x, first, last, steps)
 
 
 def _filled(x: Array, axis: int, low: int, high: int, fill: float) -> Array:

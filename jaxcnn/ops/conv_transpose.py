@@ -15,6 +15,7 @@ from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import check_groups, conv_input_grad_map, conv_kernel_grad_map, conv_map
+from jaxcnn.sizes import surely
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -149,7 +150,7 @@ def _parse_geometry(
             for p, s, e, (low, high) in zip(size, stride, extent, pads, strict=True)
         ]
     large = [h + o for h, o in zip(large, extra, strict=True)]
-    if min(large) < 1:
+    if any(surely(lambda size=size: size < 1) for size in large):
         raise ValueError(
             f"{op}: padding must leave something of the result, got {check.shown(padding)} "
             f"for a size of {tuple(large)}"

@@ -16,6 +16,7 @@ from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
+from jaxcnn.sizes import surely
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -113,7 +114,7 @@ def drop_block(
     x = check.maps(op, "x", x)
     rate = check.probability(op, "rate", rate)
     block = check.per_axis(op, "block", block, x.ndim - 2)
-    if any(b > h for b, h in zip(block, x.shape[1:-1], strict=True)):
+    if any(surely(lambda b=b, h=h: b > h) for b, h in zip(block, x.shape[1:-1], strict=True)):
         raise ValueError(
             f"{op}: block must not be larger than the map, got {block} on a map of {x.shape[1:-1]}"
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -92,10 +93,13 @@ avg_pool_map.defvjp(_avg_pool_fwd, _avg_pool_bwd)
 
 def _window_weight(geometry: Geometry, count_include_pad: bool, like: Array) -> Array:
     """1/size of every window, in the shape of `like`; a window with nothing to count gets 0."""
-    counts = lowering.window_counts(geometry, count_include_pad)
-    if (counts == geometry.taps).all():
+    if geometry.tiling:
         return jnp.full(like.shape, 1 / geometry.taps, like.dtype)
-    return jnp.broadcast_to(jnp.asarray((counts > 0) / counts.clip(1), like.dtype), like.shape)
+    counts = lowering.window_counts(geometry, count_include_pad)
+    if isinstance(counts, np.ndarray) and (counts == geometry.taps).all():
+        return jnp.full(like.shape, 1 / geometry.taps, like.dtype)
+    weight = (counts > 0).astype(float) / counts.clip(1).astype(float)
+    return jnp.broadcast_to(jnp.asarray(weight, like.dtype), like.shape)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))

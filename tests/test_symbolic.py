@@ -1,0 +1,125 @@
+"""One program for every size: exported with symbols, against the program of each size."""
+
+import batched as batches
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+import jaxcnn as jc
+from experiments.cases import FAMILIES, FIRST
+from jaxcnn.gradcheck import random_like, relative_error
+
+JITS = {"jax": jax.jit, "jaxcnn": jc.jit}
+jits = pytest.mark.parametrize("jit", JITS.values(), ids=JITS)
+
+
+def with_gradients(f):
+    """The value, and the gradients for a δ that every size has."""
+
+    def both(args):
+        y, pull = jax.vjp(f, args)
+        return y, pull(jax.tree.map(jnp.cos, y))[0]
+
+    return both
+
+
+def agree(f, symbolic, several, jit=jax.jit):
+    """The program with symbols gives what the programs of some sizes give."""
+    program = export.export(jit(f))(symbolic)
+    for args in several:
+        error, where = relative_error(program.call(args), jax.jit(f)(args))
+        assert error < 1e-12, where
+
+
+@jits
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__.split(".")[-1])
+def test_every_operation_with_a_batch_of_any_size(family, jit, request):
+    full = request.config.getoption("full")
+    cases = {c.name: c for c in family.CASES if full or c is FIRST[c.op]}
+    cases = {name: case for name, case in cases.items() if batches.has_batch(case)}
+    given = {name: batches.arguments(case)[:2] for name, case in cases.items()}
+    batch = export.symbolic_shape("b")
+
+    def sized(size):
+        def of(name, a):
+            if name not in batches.MAPS:
+                return a
+            return jax.ShapeDtypeStruct((*size, *a.shape[1:]), a.dtype) if size else a
+
+        return {
+            case: tuple({n: of(n, a) for n, a in named.items()} for named in args)
+            for case, args in given.items()
+        }
+
+    def shortened(size):
+        return {
+            case: tuple(
+                {n: a[:size] if n in batches.MAPS else a for n, a in named.items()}
+                for named in args
+            )
+            for case, args in given.items()
+        }
+
+    def every(args):
+        return {
+            name: with_gradients(lambda a, f=fixed, c=cases[name]: batches.applied(c, a, f))(arrays)
+            for name, (arrays, fixed) in args.items()
+        }
+
+    agree(every, sized(batch), [shortened(3), shortened(16)], jit)
+
+
+@jits
+def test_the_gradient_of_lenet5_with_a_batch_of_any_size(jit):
+    net = jc.models.lenet5()
+    params, state = net.init(jax.random.key(0), (32, 32, 1), dtype=jnp.float64)
+
+    def step(args):
+        def loss(params):
+            return jc.softmax_cross_entropy(net.apply(params, state, args[0])[0], args[1])
+
+        return jax.value_and_grad(loss)(params)
+
+    (b,) = export.symbolic_shape("b")
+    symbolic = [jax.ShapeDtypeStruct((b, 32, 32, 1), jnp.float64)]
+    symbolic.append(jax.ShapeDtypeStruct((b,), jnp.int32))
+    several = [
+        [random_like(jnp.zeros((n, 32, 32, 1)), 1), jnp.arange(n, dtype=jnp.int32)] for n in (2, 5)
+    ]
+    agree(step, symbolic, several, jit)
+
+
+KERNEL, SCALE = random_like(jnp.zeros((3, 2, 2, 4)), 2), random_like(jnp.zeros(2), 3)
+OF_ANY_MAP = {
+    "conv": lambda x: jc.conv(x, KERNEL),
+    "conv, SAME, stride 2": lambda x: jc.conv(x, KERNEL, stride=2, padding="SAME"),
+    "conv_transpose": lambda x: jc.conv_transpose(x, KERNEL.swapaxes(2, 3), stride=2),
+    "max_pool": lambda x: jc.max_pool(x, 2),
+    "max_pool, overlapping": lambda x: jc.max_pool(x, 3, stride=2, padding="SAME"),
+    "avg_pool": lambda x: jc.avg_pool(x, 2),
+    "avg_pool, padded": lambda x: jc.avg_pool(x, 3, stride=2, padding=1, count_include_pad=False),
+    "global_max_pool": jc.global_max_pool,
+    "global_avg_pool": jc.global_avg_pool,
+    "batch_norm": lambda x: jc.batch_norm(x, SCALE)[0],
+    "layer_norm": lambda x: jc.layer_norm(x, SCALE),
+    "upsample": lambda x: jc.upsample(x, 2),
+    "pad": lambda x: jc.pad(x, 1),
+}
+
+
+@jits
+@pytest.mark.parametrize("f", OF_ANY_MAP.values(), ids=OF_ANY_MAP)
+def test_maps_of_any_size(f, jit):
+    b, h, w = export.symbolic_shape("b, h, w", constraints=("h >= 4", "w >= 4"))
+    several = [random_like(jnp.zeros((n, h, w, 2)), 1) for n, h, w in ((1, 4, 5), (2, 7, 8))]
+    agree(with_gradients(f), jax.ShapeDtypeStruct((b, h, w, 2), jnp.float64), several, jit)
+
+
+def test_two_programs_with_symbols_of_one_name():
+    """Settings with symbols in them are keys of JAX's caches."""
+    x = np.ones((2, 6, 6, 2))
+    for f in (OF_ANY_MAP["max_pool, overlapping"], OF_ANY_MAP["conv, SAME, stride 2"]) * 2:
+        shape = export.symbolic_shape("b, h, w", constraints=("h >= 4", "w >= 4"))
+        agree(f, jax.ShapeDtypeStruct((*shape, 2), x.dtype), [x])
