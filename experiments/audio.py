@@ -13,7 +13,6 @@ the same tones: it has to learn every pitch by itself.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ import numpy as np
 from jax import Array
 
 import jaxcnn
-from experiments import runs
+from experiments import command, runs
 from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.fit import Task, Trained, fit, predict
@@ -134,4 +133,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

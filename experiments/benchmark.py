@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from experiments import command
 from experiments.benchmarks import bars, peers, report, rows
 from experiments.benchmarks.measure import EndedError, measure, started, wait_until_idle
 from experiments.benchmarks.results import Results, RowResult, read
@@ -252,4 +253,4 @@ def machine() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

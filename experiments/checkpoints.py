@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ import orbax.checkpoint as ocp
 from experiments.options import TrainOptions, UserError, binding, flag
 from experiments.runs import broken, digest, seal
 from experiments.training import TrainState
+from experiments.training.devices import primary
 
 FOLDER = "checkpoints"
 # The accuracy of a checkpoint that has none: orbax then knows each one's, and the worst is no best.
@@ -36,6 +38,21 @@ Read = tuple[dict[str, Any], dict[str, Any]]
 
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be written."""
+
+
+class Damage(str):
+    """What is wrong with a checkpoint that cannot be read."""
+
+
+class _Manager(ocp.CheckpointManager):
+    """Orbax's, which would not begin where the accuracy of a single checkpoint cannot be read."""
+
+    def metrics(self, step: int) -> Any:
+        try:
+            found: Any = super().metrics(step)
+            return found if isinstance(found["accuracy"], float | int) else None
+        except Exception:  # whatever damage makes of it
+            return None
 
 
 class Checkpoints:
@@ -62,7 +79,7 @@ class Checkpoints:
         if read_only and not self.folder.is_dir():
             raise UserError(f"{folder} holds no checkpoints: there is no folder {FOLDER} in it.")
         try:
-            self.manager = ocp.CheckpointManager(self.folder, options=settings)
+            self.manager = _Manager(self.folder, options=settings)
         except OSError as error:
             raise UserError(f"The folder {self.folder} cannot be written: {error}.") from error
 
@@ -126,7 +143,9 @@ class Checkpoints:
     def restore(
         self, like: TrainState, folder: Path, step: int | None = None
     ) -> tuple[int, TrainState, dict[str, Any]] | None:
-        """(step, state, progress) of the last checkpoint, or that of `step`; None without any.
+        """(step, state, progress) of the last good checkpoint, or that of `step`; None without any.
+
+        A later one that is damaged is named, and forgotten: what it held will be computed again.
 
         like: a state of the same structure, whose places on devices the result takes.
 
@@ -134,17 +153,32 @@ class Checkpoints:
             UserError: there is none of that step; or it is damaged, or of another run: then the
                 last good one is named.
         """
+        leaves, remedy = named_leaves(like), f"go on from it with --resume {folder} --checkpoint"
         if step is None:
-            step = self.manager.latest_step()
+            step = self._newest(leaves)
             if step is None:
                 return None
-        remedy = f"go on from it with --resume {folder} --checkpoint"
-        read, progress = self._good(step, named_leaves(like), remedy)
+        read, progress = self._good(step, leaves, remedy)
         for later in sorted(self.manager.all_steps()):
             if later > step:
                 self.manager.delete(later)
         _, structure = jax.tree.flatten(like)
         return step, jax.tree.unflatten(structure, list(read.values())), progress
+
+    def _newest(self, like: Mapping[str, jax.Array]) -> int | None:
+        """The last step that is not damaged, or the last of all if there is none; None without any.
+
+        Those after it are named.
+        """
+        steps, left_out = sorted(self.manager.all_steps(), reverse=True), []
+        for step in steps:
+            damage = self._read(step, like)
+            if not isinstance(damage, Damage):
+                if primary():
+                    print(*left_out, sep="", end="", file=sys.stderr, flush=True)
+                return step
+            left_out.append(f"The checkpoint {self.path(step)} {damage}: it is left out.\n")
+        return steps[0] if steps else None
 
     def parameters(self, step: int, averaged: bool) -> tuple[Any, Any]:
         """(params, net_state) of a checkpoint as NumPy arrays, or their moving averages.
@@ -186,7 +220,7 @@ class Checkpoints:
         """
         damage = broken(self.path(step))
         if damage is not None:
-            return f"is damaged ({damage})"
+            return Damage(f"is damaged ({damage})")
         try:
             found = self.manager.restore(
                 step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
@@ -202,7 +236,7 @@ class Checkpoints:
                 else like
             )
         except Exception as error:  # orbax, tensorstore, json: whatever damage makes of them
-            return f"is damaged ({one_line(error)})"
+            return Damage(f"is damaged ({one_line(error)})")
         if set(arrays) != set(wanted):
             odd = sorted(set(arrays) ^ set(wanted))
             return f"belongs to another network or optimiser (it differs in {odd[0]})"
@@ -218,7 +252,9 @@ class Checkpoints:
             return f"is damaged or of another network ({one_line(error)})"
         for name, leaf in read.items():
             if digest(leaf) != arrays[name][0]:
-                return f"is damaged (the numbers of {name} are not those that were saved)"
+                return Damage(f"is damaged (the numbers of {name} are not those that were saved)")
+            if jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and not np.isfinite(leaf).all():
+                return Damage(f"is damaged ({name} holds NaN or infinity)")
         return {name: read[name] for name in wanted}, progress
 
     def best_step(self) -> int | None:

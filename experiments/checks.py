@@ -48,7 +48,7 @@ _LEAST = {
     "process": 0,
 }
 
-
+MANY = 2**31  # what XLA's counters end at
 FILES = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
 # name: (the option beside which it counts, and the values of that one)
 _COUNTS_BESIDE = {
@@ -110,6 +110,8 @@ def check(options: TrainOptions) -> None:
     for name, least in _LEAST.items():
         if found[name] is not None and found[name] < least:
             raise UserError(f"{flag(name)} must be at least {least}, got {found[name]}.")
+        if found[name] is not None and found[name] >= MANY:
+            raise UserError(f"{flag(name)} must be less than {MANY}, got {found[name]}.")
     for name, limits in _LIMITS.items():
         if found[name] is not None:
             _number(flag(name), found[name], *limits)

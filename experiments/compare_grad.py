@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from experiments import command
 from experiments.case import Case
 from experiments.cases import CASES, LARGE
 from jaxcnn.gradcheck import check_gradients, random_like, relative_error
@@ -220,4 +221,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -26,6 +26,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from experiments import command
 from experiments.looking.opened import open_run
 from experiments.options import UserError
 
@@ -66,8 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with listening(options.port) as listener:
             app = application(opened)
             print(f"http://localhost:{listener.getsockname()[1]}/  (end with Ctrl-C)", flush=True)
-            server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-            server.run(sockets=[listener])
+            # At the end it waits for answers, but not for clients that hold back theirs.
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+            uvicorn.Server(config).run(sockets=[listener])
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -97,4 +99,4 @@ def listening(port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

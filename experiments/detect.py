@@ -14,7 +14,6 @@ fragments, that were never trained on.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 from jax import Array
 
 import jaxcnn
-from experiments import data, runs
+from experiments import command, data, runs
 from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.fit import Task, Trained, fit, predict
@@ -178,4 +177,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

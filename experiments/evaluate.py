@@ -22,8 +22,7 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import data, material, plots, runs, training
-from experiments.checkpoints import Checkpoints
+from experiments import command, data, material, plots, runs, saved, training
 from experiments.checks import FILES, check_beside
 from experiments.options import TrainOptions, UserError
 from experiments.recipes import make_recipe
@@ -70,10 +69,9 @@ def evaluate(options: EvaluateOptions) -> float:
     Raises:
         UserError: there is no such run, checkpoint or data.
     """
-    stored = runs.stored_options(options.run)
+    stored, params, net_state = saved.read(options.run, options.checkpoint)
     if options.data_dir is not None:
         check_beside("data_dir", "dataset", options.dataset or stored.dataset, FILES)
-    params, net_state = load(options.run, stored, options.checkpoint)
     if options.safetensors is not None:
         write_safetensors(options.safetensors, params, net_state, stored)
     chosen = dataclasses.replace(
@@ -81,18 +79,15 @@ def evaluate(options: EvaluateOptions) -> float:
         dataset=check_dataset(options.dataset, stored),
         data_dir=options.data_dir or stored.data_dir,
         tta=options.tta or stored.tta,
-        # Of the training images, as few as will do.
-        validation=0,
-        train_images=stored.batch_size,
     )
     with jax.enable_x64(stored.precision == "float64"):
-        images = material.load(chosen, None)
+        images = material.test_images(chosen)
         # Pixels are scaled as they were in training, whatever set they are of.
         trained = dataclasses.replace(chosen, dataset=stored.dataset)
         recipe = dataclasses.replace(make_recipe(trained, 1, 1), mesh=None)
         params, net_state = jax.tree.map(jax.numpy.asarray, (params, net_state))
         state = training.TrainState(params, net_state, opt_state=None)
-        (judge,) = material.compile_judges(recipe, state, [images.test])
+        (judge,) = material.compile_judges(recipe, state, [images])
         assert judge is not None  # every data set has test images
         found = judge(state.params, state.net_state)
     folder = options.output or options.run / "evaluation"
@@ -109,7 +104,7 @@ def evaluate(options: EvaluateOptions) -> float:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         runs.write_json(folder / "summary.json", summary)
-        plots.save_looks(folder, chosen, found, images.test, recipe.net, params)
+        plots.save_looks(folder, chosen, found, images, recipe.net, params)
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be written: {error.strerror}.") from error
     return found.accuracy
@@ -134,46 +129,30 @@ def check_dataset(name: str | None, stored: TrainOptions) -> Any:
     return name
 
 
-def load(run: Path, options: TrainOptions, checkpoint: int | str | None) -> tuple[Any, Any]:
-    """(params, state) as NumPy arrays: those that the run ended with, or of a checkpoint.
-
-    Raises:
-        UserError: there are none.
-    """
-    if checkpoint is None:
-        return runs.load_parameters(run)
-    checkpoints = Checkpoints(run, options, read_only=True)
-    try:
-        step = checkpoint
-        if isinstance(checkpoint, str):
-            steps = {"best": checkpoints.best_step(), "last": checkpoints.manager.latest_step()}
-            step = steps[checkpoint]
-        if step is None:
-            raise UserError(f"{run} has no {checkpoint} checkpoint: none holds an accuracy.")
-        averaged = options.average == "ema"
-        return checkpoints.parameters(int(step), averaged)
-    finally:
-        checkpoints.close()
-
-
 def write_safetensors(path: Path, params: Any, net_state: Any, options: TrainOptions) -> None:
     """Every array under `params/…` or `state/…`, with the model and the data set as metadata.
+
+    A file is replaced as a whole, behind a link too; into a device or a pipe it is written.
 
     Raises:
         UserError: the file cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     found, _ = jax.tree.flatten_with_path({"params": params, "state": net_state})
     tensors = {
         "/".join(str(key.key) for key in where): np.ascontiguousarray(leaf) for where, leaf in found
     }
     about = {"model": options.model, "dataset": options.dataset, "layout": "NHWC, HWIO"}
+    content = save(tensors, metadata=about)
     try:
-        save_file(tensors, path, metadata=about)
-    except Exception as error:  # safetensors has an error of its own for files
-        raise UserError(f"{path} cannot be written ({type(error).__name__}).") from error
+        if path.is_file() or not path.exists():
+            runs.write_whole(path.resolve(), content)
+        else:
+            path.write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

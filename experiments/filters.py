@@ -28,6 +28,7 @@ from jax import Array
 from jaxtyping import Float
 
 import jaxcnn
+from experiments import command
 from experiments.data.picture import Background, open_picture
 from experiments.options import UserError
 
@@ -188,4 +189,4 @@ def draw(picture: Float[np.ndarray, "h w 3"], path: Path, dpi: int = 110) -> Non
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

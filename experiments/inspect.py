@@ -25,7 +25,7 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import data, material
+from experiments import command, data, material
 from experiments.data.picture import Background
 from experiments.looking.opened import Opened, open_run
 from experiments.looking.page import page
@@ -100,7 +100,8 @@ def inspect(options: Options) -> Path:
                 (folder / f"{name}.png").write_bytes(image)
         path = folder / "report.html"
         text = page("What the network learned", introduction, sections)
-        path.write_text(text, encoding="utf-8")
+        # Names of files may hold bytes that are no text.
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror}.") from error
     return path
@@ -148,4 +149,4 @@ def unsure(judged: Judged, label: int | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

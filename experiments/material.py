@@ -8,8 +8,9 @@ import tempfile
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jax.sharding import Mesh
@@ -19,7 +20,7 @@ from PIL import Image
 from experiments import data
 from experiments.data import records
 from experiments.data.picture import Background, open_picture
-from experiments.data.stream import Stream, crop, open_streams
+from experiments.data.stream import Stream, crop, open_streams, open_test_stream
 from experiments.networks import NETWORKS
 from experiments.options import TrainOptions, UserError
 from experiments.training import Recipe, Resident, TrainState, compile_predict
@@ -54,11 +55,11 @@ def count_of(pictures: data.Split | Stream) -> int:
     return pictures.images if isinstance(pictures, Stream) else len(pictures.labels)
 
 
-def load(options: TrainOptions, mesh: Mesh | None) -> Material:
-    """The images as the network takes them; refuses options that do not fit the data.
+def image_shape(options: TrainOptions) -> tuple[int, int, int]:
+    """Of an image as the network takes it.
 
     Raises:
-        UserError: they do not fit, or the data cannot be had.
+        UserError: it takes none of this data set's.
     """
     about, network = data.DATASETS[options.dataset], NETWORKS[options.model]
     if network.channels not in (None, about.shape[-1]):
@@ -67,13 +68,26 @@ def load(options: TrainOptions, mesh: Mesh | None) -> Material:
             f"channel{'s' if network.channels != 1 else ''}, "
             f"those of {options.dataset} have {about.shape[-1]}."
         )
+    h, w, channels = about.shape
     if about.streamed:
-        return _streams(options, mesh) if not options.smoke else _small_streams(options, mesh)
+        return network.size or h, network.size or w, channels
+    return fit_images(np.empty((0, h, w, channels), np.uint8), options).shape[1:]
+
+
+def load(options: TrainOptions, mesh: Mesh | None) -> Material:
+    """The images as the network takes them; refuses options that do not fit the data.
+
+    Raises:
+        UserError: they do not fit, or the data cannot be had.
+    """
+    image_shape(options)
+    if data.DATASETS[options.dataset].streamed:
+        return _on_disk(options, partial(_streams, mesh=mesh))
     splits = [_fitted(split, options) for split in _splits(options)]
     train, validation, test = splits
     _check_cutout(options, min(train.images.shape[1:3]))
     pixels, labels = everywhere(mesh, (train.images, train.labels))
-    first = train.images[:WHITENED] if network.whitened else None
+    first = train.images[:WHITENED] if NETWORKS[options.model].whitened else None
     return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first)
 
 
@@ -85,33 +99,57 @@ def _check_cutout(options: TrainOptions, side: int) -> None:
         )
 
 
+def test_images(options: TrainOptions) -> data.Split | Stream:
+    """What a network of these options is judged by, without anything to train on.
+
+    Raises:
+        UserError: the data cannot be had.
+    """
+    if data.DATASETS[options.dataset].streamed:
+        return _on_disk(options, _test_stream)
+    return _fitted(all_images(options).test, options)
+
+
 def _streams(options: TrainOptions, mesh: Mesh | None) -> Material:
-    size = NETWORKS[options.model].size
-    if size is None:
-        size = data.DATASETS[options.dataset].shape[0]
-    _check_cutout(options, size)
+    shape = image_shape(options)
+    _check_cutout(options, shape[0])
     train, validation, test = open_streams(
         options.dataset,
         options.data_dir,
         options.manual_dir,
-        size=size,
+        size=shape[0],
         batch_size=options.batch_size,
         seed=options.seed,
         validation=options.validation,
         train_images=options.train_images,
         mesh=mesh,
     )
-    return Material(train, validation, test, (size, size, 3), None)
+    return Material(train, validation, test, shape, None)
 
 
-def _small_streams(options: TrainOptions, mesh: Mesh | None) -> Material:
-    """Generated pictures as prepared records, read like the real ones."""
+def _test_stream(options: TrainOptions) -> Stream:
+    return open_test_stream(
+        options.dataset,
+        options.data_dir,
+        options.manual_dir,
+        size=image_shape(options)[0],
+        batch_size=options.batch_size,
+    )
+
+
+Opened = TypeVar("Opened")
+
+
+def _on_disk(options: TrainOptions, opened: Callable[[TrainOptions], Opened]) -> Opened:
+    """What is opened; for a smoke run on generated records, which last as long as it does."""
+    if not options.smoke:
+        return opened(options)
     folder = Path(tempfile.mkdtemp(prefix="jaxcnn-smoke-"))
     train = SMOKE_TRAIN + options.validation
     records.write(folder, (train // 2, train - train // 2), (SMOKE_TEST,))
-    material = _streams(dataclasses.replace(options, data_dir=folder), mesh)
-    weakref.finalize(material, shutil.rmtree, folder, ignore_errors=True)
-    return material
+    found = opened(dataclasses.replace(options, data_dir=folder))
+    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
 
 
 def all_images(options: TrainOptions) -> data.Dataset:

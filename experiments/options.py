@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -249,24 +246,3 @@ def binding(options: Any) -> dict[str, Any]:
     """The options that a run's numbers follow from, as JSON has them."""
     found = {name: value for name, value in values(options).items() if name not in FREE}
     return json.loads(json.dumps(found, default=str))
-
-
-def from_json(stored: Mapping[str, Any], kind: type = TrainOptions) -> Any:
-    """The options that config.json holds.
-
-    Raises:
-        UserError: an option is unknown or missing: another version of this program wrote the file.
-    """
-    hints = typing.get_type_hints(kind)
-    if set(stored) != set(hints):
-        odd = sorted(set(stored) ^ set(hints))
-        raise UserError(f"the options {', '.join(odd)} belong to another version of this program")
-    return kind(**{name: _converted(value, hints[name]) for name, value in stored.items()})
-
-
-def _converted(value: Any, hint: Any) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_json(value, typing.cast(type, hint))
-    if isinstance(hint, types.UnionType) and Path in typing.get_args(hint):
-        return None if value is None else Path(value)
-    return tuple(value) if isinstance(value, list) else value

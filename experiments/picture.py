@@ -21,7 +21,7 @@ import numpy as np
 from jax import Array
 
 import jaxcnn
-from experiments import data, runs
+from experiments import command, data, saved
 from experiments.options import TrainOptions, UserError
 from jaxcnn.layers import Serial
 
@@ -136,8 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with TemporaryDirectory() as temporary:
             folder = options.run or _train(Path(temporary) / "run", options.epochs)
-            params, _ = runs.load_parameters(folder)
-    except (UserError, FileNotFoundError, ValueError) as error:
+            trained, params, _ = saved.read(folder)
+        if trained.model != "lenet5":
+            raise UserError(f"{folder} is one of {trained.model}, not of lenet5.")
+    except UserError as error:
         print(f"--run must be the folder of a finished run: {error}", file=sys.stderr)
         return 2
     net = jaxcnn.models.lenet5()
@@ -161,4 +163,4 @@ def _train(folder: Path, epochs: int) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -13,7 +13,6 @@ figures for testing come from a key of their own.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from jax import Array
 from jaxtyping import Float
 
 import jaxcnn
-from experiments import runs
+from experiments import command, runs
 from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.figures import JOINTS, LIMBS, SIDE, Figures, draw_figures
@@ -145,4 +144,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import data, material, runs, training
+from experiments import command, data, material, saved, training
 from experiments.data.picture import Background
 from experiments.options import UserError
 from experiments.plots.looks import probabilities
@@ -68,8 +68,7 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
     """
     if not options.images:
         raise UserError("IMAGE must be one file at least, got none.")
-    stored = runs.stored_options(options.run)
-    params, net_state = runs.load_parameters(options.run)
+    stored, params, net_state = saved.read(options.run)
     about = data.DATASETS[stored.dataset]
     if not 1 <= options.top <= about.classes:
         raise UserError(f"--top must be from 1 to {about.classes}, got {options.top}.")
@@ -96,4 +95,4 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -9,12 +9,12 @@ Result:   layer | formula forward | formula backward | source | file, for every 
 import argparse
 import inspect
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jaxcnn
+from experiments import command
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- rule table -->\n", "<!-- end of the rule table -->"
@@ -71,4 +71,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -9,7 +9,8 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,11 +19,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.options import TrainOptions, UserError, from_json
+from experiments.checks import check
+from experiments.lock import LOCK
+from experiments.options import TrainOptions, UserError
+from experiments.schema import from_json, read_json
 from experiments.training.devices import primary
 
 # What a run that was killed while it made its folder may have left there.
-UNFINISHED = {"versions.json", "versions.json.tmp", "config.json.tmp"}
+UNFINISHED = {LOCK, "versions.json", "versions.json.tmp", "config.json.tmp"}
 
 
 def folder_of(options: TrainOptions) -> Path:
@@ -39,16 +43,32 @@ def create(folder: Path, options: TrainOptions) -> None:
     Raises:
         UserError: it is not empty, or cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(path.name not in UNFINISHED for path in folder.iterdir()):
-            raise UserError(
-                f"The run folder {folder} is not empty: choose another with --run-dir, or go on "
-                "with the run in it by --resume."
-            )
+    with written(folder):
+        make(folder)
         write_json(folder / "versions.json", versions())
         # What makes the folder a run comes last.
         write_json(folder / "config.json", dataclasses.asdict(options))
+
+
+def make(folder: Path) -> None:
+    """Make the folder, if it is not there.
+
+    Raises:
+        UserError: it is not empty.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(path.name not in UNFINISHED for path in folder.iterdir()):
+        raise UserError(
+            f"The run folder {folder} is not empty: choose another with --run-dir, or go on with "
+            "the run in it by --resume."
+        )
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Have whatever cannot be written there be a UserError."""
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"The run folder {folder} cannot be written: {error.strerror or error}."
@@ -63,11 +83,15 @@ def stored_options(folder: Path) -> TrainOptions:
     """
     path = folder / "config.json"
     try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
+        options = from_json(read_json(path))
+        check(options)
     except OSError as error:
-        raise UserError(f"{folder} holds no run: {path} cannot be read.") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} holds no run of this version: {error}.") from error
+        reason = error.strerror or error
+        raise UserError(f"{folder} holds no run: {path} cannot be read ({reason}).") from error
+    except ValueError as error:
+        reason = str(error).rstrip(".")
+        raise UserError(f"{path} holds no run of this version: {reason}.") from error
+    return options
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -77,9 +101,12 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write beside the path, then put the file in its place."""
+    """Write beside the path, then put the file in its place: whole after a loss of power too."""
     unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_bytes(content)
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(path)
 
 
@@ -101,9 +128,16 @@ def forget_comparisons(folder: Path, done: int) -> None:
     """Take from gradients.jsonl what a resumed run will compare again, from this step on."""
     path = folder / "gradients.jsonl"
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < done]
-        write_whole(path, "".join(kept).encode())
+        lines = path.read_bytes().splitlines(keepends=True)
+        write_whole(path, b"".join(line for line in lines if _is_before(done, line)))
+
+
+def _is_before(done: int, line: bytes) -> bool:
+    """Whether the line is whole, and of an earlier step."""
+    try:
+        return line.endswith(b"\n") and bool(json.loads(line)["step"] < done)
+    except (ValueError, TypeError, LookupError, RecursionError):  # as a loss of power leaves it
+        return False
 
 
 def append_metrics(folder: Path, record: Mapping[str, Any]) -> None:
@@ -150,13 +184,14 @@ def load_parameters(folder: Path) -> tuple[Any, Any]:
         with ocp.StandardCheckpointer() as checkpointer:
             tree = checkpointer.restore(path.resolve())
         saved = tree.pop("digest").tobytes().hex()
+        params, state = tree["params"], tree["state"]
     except Exception as error:  # orbax, tensorstore: whatever damage makes of them
         raise UserError(
             f"The parameters in {path} are damaged ({type(error).__name__})."
         ) from error
     if digest(tree) != saved:
         raise UserError(f"The parameters in {path} are not those that were saved.")
-    return tree["params"], tree["state"]
+    return params, state
 
 
 def digest(tree: Any) -> str:
@@ -193,7 +228,7 @@ def broken(folder: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        sealed = dict(json.loads(path.read_text(encoding="utf-8")))
+        sealed = dict(read_json(path))
     except (OSError, ValueError, TypeError):
         return f"{SEAL} cannot be read"
     found = _digests(folder)

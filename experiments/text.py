@@ -18,7 +18,6 @@ word, weighted by how few documents hold it (tf-idf).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -33,7 +32,7 @@ from jax.nn import initializers
 from jaxtyping import Float, Int
 
 import jaxcnn
-from experiments import runs
+from experiments import command, runs
 from experiments.options import UserError
 from experiments.plots.small import save_small
 from experiments.systems import record
@@ -314,4 +313,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -29,9 +29,10 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import material, runs, training
+from experiments import command, material, runs, training
 from experiments.checkpoints import CheckpointError, Checkpoints, one_line
 from experiments.checks import check, check_used
+from experiments.lock import LOCK, alone
 from experiments.loop import DivergedError, Loop, StoppedError, longest_segment
 from experiments.metrics import Events
 from experiments.options import FREE, TrainOptions, UserError, command_to_go_on, flag, values
@@ -67,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoppedError as error:
         print(error, file=sys.stderr)
         return 130
+    except BrokenPipeError:  # nobody reads what is printed any more
+        raise
     except OSError as error:
         name = error.filename or "A file of the run"
         print(f"{name} cannot be read or written: {error.strerror or error}.", file=sys.stderr)
@@ -144,18 +147,37 @@ def train(options: TrainOptions) -> Result:
                 lambda: material.load(options, mesh), "Another process could not load its data."
             )
         folder = runs.folder_of(options)
-        if options.safety.resume is None:
+        with contextlib.ExitStack() as held:
             devices.together(
-                lambda: runs.create(folder, options) if devices.primary() else None,
-                "The first process could not make the run folder.",
+                lambda: claim(folder, options, held) if devices.primary() else None,
+                "The first process could not make the run folder its own.",
             )
-        try:
-            return _run(options, images, folder, mesh, seconds)
-        except KeyboardInterrupt as error:
-            raise StoppedError(
-                "Interrupted; go on from the last checkpoint with: "
-                f"{command_to_go_on(folder, options)}"
-            ) from error
+            try:
+                return _run(options, images, folder, mesh, seconds)
+            except KeyboardInterrupt as error:
+                raise StoppedError(
+                    "Interrupted; go on from the last checkpoint with: "
+                    f"{command_to_go_on(folder, options)}"
+                ) from error
+
+
+def claim(folder: Path, options: TrainOptions, held: contextlib.ExitStack) -> None:
+    """Take the folder for as long as `held` is open, and make a new run's.
+
+    Raises:
+        UserError: another process trains there; it is not empty, or cannot be written.
+    """
+    new = options.safety.resume is None
+    with runs.written(folder):
+        if new:
+            try:
+                runs.make(folder)
+            except UserError:  # nothing is to be left in a folder of other things
+                if not (folder / LOCK).exists():
+                    raise
+        held.enter_context(alone(folder))
+        if new:
+            runs.create(folder, options)
 
 
 def _run(
@@ -301,4 +323,4 @@ def stopwatch(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    devices.leave(main)
+    command.run(lambda: devices.leave(main))

@@ -18,7 +18,6 @@ learns the same images on the features of a trunk that was never trained. Three 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ import numpy as np
 from jax import Array
 
 import jaxcnn
-from experiments import data, runs
+from experiments import command, data, runs
 from experiments.options import UserError
 from experiments.plots.small import save_small
 from experiments.systems import record
@@ -211,4 +210,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
+from experiments import command
 from experiments.worked import EXAMPLES, Example, Line, lines
 
 TOLERANCE = 1e-12
@@ -105,4 +106,4 @@ def text(value: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -191,16 +191,7 @@ def open_streams(
     Raises:
         UserError: the data set is not there, not whole, or smaller than what is asked of it.
     """
-    builder = prepared(name, data_dir, manual_dir)
-    about = DATASETS[name]
-    have = {split: builder.info.splits[split].num_examples for split in ("train", about.test_split)}
-    published = {"train": about.train, about.test_split: about.test}
-    folder = Path(builder.data_path)
-    if have != published and not (folder / GENERATED).exists():
-        raise UserError(
-            f"{folder} must hold {_listed(published)} images of {name}, got {_listed(have)}: "
-            "prepare the data set again."
-        )
+    builder, have = _whole(name, data_dir, manual_dir)
     wanted = validation + (batch_size if train_images is None else train_images)
     if wanted > have["train"]:
         raise UserError(
@@ -218,8 +209,41 @@ def open_streams(
         source = builder.as_data_source(split)
         return Stream(source, numbers, size, batch_size, builder, split, seed, mesh)
 
+    test = DATASETS[name].test_split
     return Streams(
         stream("train", np.sort(order[validation:end]), seed),
         stream("train", np.sort(order[:validation])),
-        stream(about.test_split, np.arange(have[about.test_split])),
+        stream(test, np.arange(have[test])),
     )
+
+
+def open_test_stream(
+    name: str, data_dir: Path | None, manual_dir: Path | None, *, size: int, batch_size: int
+) -> Stream:
+    """The data set's test images alone.
+
+    Raises:
+        UserError: the data set is not there, or not whole.
+    """
+    builder, have = _whole(name, data_dir, manual_dir)
+    split = DATASETS[name].test_split
+    source = builder.as_data_source(split)
+    return Stream(source, np.arange(have[split]), size, batch_size, builder, split)
+
+
+def _whole(name: str, data_dir: Path | None, manual_dir: Path | None) -> tuple[Any, dict[str, int]]:
+    """The prepared data set, and how many images there are of each split.
+
+    Raises:
+        UserError: it is not there, or not whole.
+    """
+    builder, about = prepared(name, data_dir, manual_dir), DATASETS[name]
+    have = {split: builder.info.splits[split].num_examples for split in ("train", about.test_split)}
+    published = {"train": about.train, about.test_split: about.test}
+    folder = Path(builder.data_path)
+    if have != published and not (folder / GENERATED).exists():
+        raise UserError(
+            f"{folder} must hold {_listed(published)} images of {name}, got {_listed(have)}: "
+            "prepare the data set again."
+        )
+    return builder, have

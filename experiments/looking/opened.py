@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, PyTree, UInt8
 
-from experiments import data, material, runs
+from experiments import data, material, saved
 from experiments.networks import NETWORKS, make
 from experiments.options import TrainOptions, UserError
 from jaxcnn.layers import Serial
@@ -60,18 +60,16 @@ class Opened:
 
 
 def open_run(folder: Path) -> Opened:
-    """What `experiments.train` left in a folder: the only place that knows its format.
+    """What `experiments.train` left in a folder.
 
     Raises:
         UserError: there is no finished run of a network for images of digits or the like.
     """
     wanted = "RUN must be the folder of a finished run of experiments.train"
     try:
-        options = runs.stored_options(folder)
-        params, state = runs.load_parameters(folder)
-    except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{wanted}, {folder} is not: {reason}") from error
+        options, params, state = saved.read(folder)
+    except UserError as error:
+        raise UserError(f"{wanted}, {folder} is not: {error}") from error
     about, network = data.DATASETS[options.dataset], NETWORKS[options.model]
     if about.streamed or network.signals:
         raise UserError(f"{wanted} on small images, {folder} is one of {options.model}.")

@@ -50,6 +50,8 @@ def leave(main: Callable[[], int]) -> NoReturn:
     """
     try:
         code = main()
+    except BrokenPipeError:  # this process ends at once anyway, see `command`
+        raise
     except Exception:
         if not jax.distributed.is_initialized():
             raise

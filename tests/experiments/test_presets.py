@@ -7,8 +7,9 @@ import pytest
 
 from experiments import runs, train
 from experiments.networks import NETWORKS
-from experiments.options import Model, TrainOptions, UserError, from_json, values
+from experiments.options import Model, TrainOptions, UserError, values
 from experiments.presets import PRESETS, listing
+from experiments.schema import from_json
 
 # Every day the one with the most parts: a whitened kernel, an optimiser of its own, Lookahead, six
 # views of each test image.

@@ -1,0 +1,42 @@
+"""One process at a time trains in a run's folder.
+
+The lock is the system's own, on an open file: it goes when its holder ends, however that dies, and
+the file that stays behind means nothing. Whoever only reads needs none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from experiments.options import UserError
+
+LOCK = "lock"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in the folder; warn where its file system has no locks.
+
+    Raises:
+        UserError: another process trains there.
+        OSError: the folder cannot be written.
+    """
+    with (folder / LOCK).open("ab") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"The run folder {folder} is taken: another process is training in this folder."
+            ) from error
+        except (ImportError, OSError) as error:
+            print(
+                f"Warning: {folder} is where files cannot be locked ({error}): see to it that no "
+                "other process trains in this folder.",
+                file=sys.stderr,
+            )
+        yield
