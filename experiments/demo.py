@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         import uvicorn
 
-        from experiments.looking.server import application, milliseconds
+        from experiments.looking.server import Server, application, milliseconds
 
         opened = open_run(options.run)
         if options.strokes < 0:
@@ -67,9 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with listening(options.port) as listener:
             app = application(opened)
             print(f"http://localhost:{listener.getsockname()[1]}/  (end with Ctrl-C)", flush=True)
-            # At the end it waits for answers, but not for clients that hold back theirs.
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-            uvicorn.Server(config).run(sockets=[listener])
+            Server(config).run(sockets=[listener])
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -32,9 +32,22 @@ UNFINISHED = {LOCK, "versions.json", "versions.json.tmp", "config.json.tmp"}
 def folder_of(options: TrainOptions) -> Path:
     """The folder asked for, or runs/<utc time>-<model>-<dataset>-s<seed>."""
     if options.run_dir is not None:
-        return options.run_dir.expanduser()
+        return _in_text(options.run_dir.expanduser())
     time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     return Path("runs") / f"{time}-{options.model}-{options.dataset}-s{options.seed}"
+
+
+def _in_text(folder: Path) -> Path:
+    """The same; orbax takes no other bytes in the name of a folder.
+
+    Raises:
+        UserError: it holds others.
+    """
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"The run folder must have a name in UTF-8, got {folder}.") from error
+    return folder
 
 
 def create(folder: Path, options: TrainOptions) -> None:
@@ -81,7 +94,7 @@ def stored_options(folder: Path) -> TrainOptions:
     Raises:
         UserError: there is no run, or none of this version.
     """
-    path = folder / "config.json"
+    path = _in_text(folder) / "config.json"
     try:
         options = from_json(read_json(path))
         check(options)
@@ -103,11 +116,15 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write beside the path, then put the file in its place: whole after a loss of power too."""
     unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def metrics_line(record: Mapping[str, Any]) -> str:

@@ -105,7 +105,8 @@ def _called(hint: Any) -> str:
 def shortened(value: Any) -> str:
     """The value as JSON has it, in a sentence's length."""
     try:
-        text = value if isinstance(value, str) else json.dumps(value)
+        readable = isinstance(value, str) and value.isprintable()
+        text = value if readable else json.dumps(value)
     except RecursionError:
         text = "something nested"
     return text if len(text) <= 60 else text[:57] + "…"

@@ -68,8 +68,8 @@ def test_the_command_serves_the_page_of_its_run(run, monkeypatch, capsys):
             served.append(listener.getsockname())
 
     # A real one would keep the streams that capsys closes.
-    monkeypatch.setattr("uvicorn.Config", lambda app, log_level: app)
-    monkeypatch.setattr("uvicorn.Server", Server)
+    monkeypatch.setattr("uvicorn.Config", lambda app, **_: app)
+    monkeypatch.setattr(server, "Server", Server)
     assert demo.main([str(run), "--port", "0"]) == 0
     ((host, port),) = served
     assert host == "127.0.0.1"

@@ -258,15 +258,20 @@ def damage(folder):
     largest.write_bytes(content)
 
 
-def test_a_damaged_checkpoint_is_named_and_the_last_good_one_is_offered(finished, tmp_path, capsys):
+def test_a_damaged_checkpoint_is_left_out_and_the_one_before_it_taken(finished, tmp_path, capsys):
     folder = copy_of(finished, tmp_path)
-    damage(folder / "checkpoints" / "9")
-    assert train.main(["--resume", str(folder)]) == 2
+    last = folder / "checkpoints" / "9"
+    damage(last)
+    assert train.main(["--resume", str(folder), "--checkpoint", "9"]) == 2  # it was asked for
     errors = capsys.readouterr().err
-    assert f"The checkpoint {folder / 'checkpoints' / '9'} is damaged (the file state/" in errors
+    assert f"The checkpoint {last} is damaged (the file state/" in errors
     assert "is not as it was written); the last good one is" in errors
     assert f"the last good one is {folder / 'checkpoints' / '6'}" in errors
-    assert train.main(["--resume", str(folder), "--checkpoint", "6"]) == 0
+    assert train.main(["--resume", str(folder)]) == 0
+    captured = capsys.readouterr()
+    assert f"The checkpoint {last} is damaged (the file state/" in captured.err
+    assert captured.err.endswith("): it is left out.\n")
+    assert "Going on after step 6." in captured.out
     assert_same(finished, folder)
 
 
@@ -286,7 +291,7 @@ def truncate(path):
 def test_any_file_that_is_not_whole_is_damage(file, harm, found, finished, tmp_path, capsys):
     folder = copy_of(finished, tmp_path)
     harm(folder / "checkpoints" / "9" / file)
-    assert train.main(["--resume", str(folder)]) == 2
+    assert train.main(["--resume", str(folder), "--checkpoint", "9"]) == 2
     assert f"{folder / 'checkpoints' / '9'} is damaged ({found}" in capsys.readouterr().err
 
 
@@ -301,7 +306,7 @@ def test_a_checkpoint_killed_before_its_seal_is_taken_by_its_numbers(finished, t
     name = next(name for name in about["arrays"] if ".params" in name)
     about["arrays"][name][0] = "0" * 16
     progress.write_text(json.dumps(about))
-    assert train.main(["--resume", str(folder)]) == 2
+    assert train.main(["--resume", str(folder), "--checkpoint", "9"]) == 2
     assert f"(the numbers of {name} are not those that were" in capsys.readouterr().err
 
 
