@@ -41,10 +41,10 @@ def trained(tmp_path_factory):
     return folder
 
 
-def process(code, *arguments, **more):
+def process(code, *arguments) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, **more,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
     )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def test_output_that_cannot_be_written_is_told():
 
 
 def test_names_are_printed_as_the_bytes_that_they_are():
-    with process(PRINTING.format(r"'\udcff.png'"), text=False) as printer:
+    with process(PRINTING.format(r"'\udcff.png'")) as printer:
         assert printer.communicate()[0] == b"\xff.png\n"
 
 
