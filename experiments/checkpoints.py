@@ -8,6 +8,7 @@ position in the data follow from those.
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import sys
@@ -59,6 +60,8 @@ class Checkpoints:
     """The checkpoints in a run's folder, `keep` of the latest and the best by accuracy."""
 
     def __init__(self, folder: Path, options: TrainOptions, *, read_only: bool = False):
+        # What is wrong is told by what orbax raises, or by the digests.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.folder = (folder / FOLDER).resolve()
         self.keep = keep = options.safety.keep
         self.options = binding(options)

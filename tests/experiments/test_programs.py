@@ -54,7 +54,7 @@ def process(code, *arguments) -> subprocess.Popen[bytes]:
 def test_a_second_process_in_a_folder_is_refused_until_the_first_dies(trained, tmp_path, capsys):
     """By SIGKILL, which gives it no time to clean up; whoever only reads is not kept waiting."""
     folder, image = shutil.copytree(trained, tmp_path / "run"), tmp_path / "image.png"
-    Image.new("L", (28, 28)).save(image)
+    Image.linear_gradient("L").save(image)
     holding = """
 import sys, time
 from pathlib import Path
