@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.options import TrainOptions, UserError, flag, values
 
+MANY = 2**31  # where XLA's counters end
 # name: (least, whether least itself will do, what must not be reached)
 _LIMITS: dict[str, tuple[float, bool, float]] = {
     "learning_rate": (0, False, math.inf),
@@ -48,7 +49,6 @@ _LEAST = {
     "process": 0,
 }
 
-MANY = 2**31  # what XLA's counters end at
 FILES = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
 # name: (the option beside which it counts, and the values of that one)
 _COUNTS_BESIDE = {
@@ -110,11 +110,12 @@ def check(options: TrainOptions) -> None:
     for name, least in _LEAST.items():
         if found[name] is not None and found[name] < least:
             raise UserError(f"{flag(name)} must be at least {least}, got {found[name]}.")
-        if found[name] is not None and found[name] >= MANY:
-            raise UserError(f"{flag(name)} must be less than {MANY}, got {found[name]}.")
     for name, limits in _LIMITS.items():
         if found[name] is not None:
             _number(flag(name), found[name], *limits)
+    for name in (*_LEAST, "epochs"):
+        if found[name] is not None and found[name] >= MANY:
+            raise UserError(f"{flag(name)} must be less than {MANY}, got {found[name]}.")
     if not 0 <= options.seed < 2**32:
         raise UserError(f"--seed must be between 0 and 2**32 - 1, got {options.seed}.")
     _together(options, found)
