@@ -15,6 +15,11 @@ a CPU it depends on the shapes, and there are other forms beside it:
 
 Fourier transforms (`fft`) take their place, everywhere, if `method` says so.
 
+What is not finite is lost where it is read and nowhere else, as in the sum over taps written as a
+loop; 0 or NaN where a tap that is not finite meets padding. Banded kernels, and those of phases
+together, have zeros between their taps, and 0 · ∞ is NaN: they are for finite maps, and `plain` is
+for the others. Only Fourier transforms spread everything over a whole map.
+
 All are written with the canonical dimension numbers (batch, space, channels) and explicit
 transposes. JAX's own kernel gradient asks for the same convolution with other dimension numbers,
 which XLA's CPU backend runs several times slower, and some seventy times slower inside a loop.
@@ -24,10 +29,11 @@ Letters: n batch, c channels in, d channels out, g groups, h/w input, p/q output
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import (
@@ -43,7 +49,7 @@ from jaxcnn.lowering import (
     pointwise,
     slices,
 )
-from jaxcnn.lowering.places import on_a_cpu
+from jaxcnn.lowering.places import all_finite, on_a_cpu
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.sharding import Entries, declared
 from jaxcnn.sizes import known
@@ -119,7 +125,26 @@ def _correlation(x: Array, kernel: Array, sliding: Sliding) -> Array:
     form = correlation_form(kernel.shape, sliding) if known(*x.shape[1:-1]) else plain.correlate
     if form is plain.correlate:
         return form(x, kernel, sliding=sliding)
+    form = _of_finite_maps if adds_zeros(kernel.shape, sliding) else form
     return on_a_cpu(x, kernel, cpu=form, default=plain.correlate, sliding=sliding)
+
+
+def _of_finite_maps(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    """By the form that is chosen, or plainly where its zeros would meet what is not finite."""
+    form = correlation_form(kernel.shape, sliding)
+    forms = (partial(f, sliding=sliding) for f in (form, plain.correlate))
+    return lax.cond(all_finite(x), *forms, x, kernel)
+
+
+def adds_zeros(kernel: Sequence[int], sliding: Sliding) -> bool:
+    """Whether the form for such a kernel, or that of its parts, puts zeros between the taps."""
+    form = correlation_form(kernel, sliding)
+    *window, c, d = kernel
+    if form is _by_groups:
+        return adds_zeros((*window, c, d // sliding.groups), replace(sliding, groups=1))
+    if form is _by_slices:
+        return adds_zeros((*window[1:], window[0] * c, d), slices.over_two(sliding))
+    return form in (banded.correlate, phases.correlate_together)
 
 
 def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:

@@ -9,6 +9,7 @@ devices stays where it is.
 
 import itertools
 import math
+from functools import partial
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -47,19 +48,15 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over blocks of rows of patches(x)ᵀ δ: n h w c, n p q d → kh kw c d."""
     dtype, n, c, d = x.dtype, x.shape[0], x.shape[-1], delta.shape[-1]
     images, rows = _block(n, c, geometry, x.dtype.itemsize)
-    blocks = -(-geometry.output[0] // rows)
-    # Rows at the end that only fill up the last block: zeros in δ.
-    surplus = blocks * rows - geometry.output[0]
-    step = rows * geometry.stride[0]
-    reach = (geometry.window[0] - 1) * geometry.dilation[0] + step - geometry.stride[0] + 1
-    x = pad(x, _as_read(geometry, surplus), geometry.input_dilation)
-    delta = pad(delta, ((0, surplus), *((0, 0),) * (geometry.axes - 1)))
+    x = pad(x, _as_read(geometry), geometry.input_dilation)
     x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
 
-    def add(i: Array, total: Array) -> Array:
+    def add(i: Array, total: Array, *, first: int, rows: int, blocks: int) -> Array:
         batch, block = (i, 0) if blocks == 1 else (i // blocks, i % blocks)
-        outputs = _rows(delta, batch, block * rows, rows)
-        parts = _patches(_rows(x, batch, block * step, reach), rows, geometry)
+        start = first + block * rows
+        reach = (rows - 1) * geometry.stride[0] + geometry.extent[0]
+        outputs = _rows(delta, batch, start, rows)
+        parts = _patches(_rows(x, batch, start * geometry.stride[0], reach), rows, geometry)
         factors = [(outputs, part) if turned else (part, outputs) for part in parts]
         products = [outer_sum(*pair, precision=geometry.precision) for pair in factors]
         return total + jnp.stack(products)
@@ -69,7 +66,14 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     shape = (d, columns) if turned else (columns, d)
     zero = jnp.zeros((geometry.taps * c // columns, *shape), accumulator(x.dtype))
     x, delta, zero = vary_together(x, delta, zero)  # what a loop carries keeps its type
-    total = lax.fori_loop(0, n // images * blocks, add, zero)
+    # The last rows are a block of fewer: with zeros in δ instead, ∞ in x would become NaN.
+    blocks, rest = divmod(geometry.output[0], rows)
+    total = lax.fori_loop(
+        0, n // images * blocks, partial(add, first=0, rows=rows, blocks=blocks), zero
+    )
+    if rest:
+        last = partial(add, first=blocks * rows, rows=rest, blocks=1)
+        total = lax.fori_loop(0, n // images, last, total)
     total = total.swapaxes(1, 2) if turned else total
     return total.reshape(*geometry.window, c, d).astype(dtype)
 
@@ -111,14 +115,13 @@ def _block(n: int, c: int, geometry: Geometry, itemsize: int) -> tuple[int, int]
     return images, -(-p // min(p, parts))
 
 
-def _as_read(geometry: Geometry, surplus: int) -> list[tuple[int, int]]:
-    """The padding that makes the map just as large as the windows reach, and the surplus ones."""
-    more = (surplus, *(0,) * (geometry.axes - 1))
+def _as_read(geometry: Geometry) -> list[tuple[int, int]]:
+    """The padding that makes the map just as large as the windows reach."""
     return [
-        (low, (p + m - 1) * s + e - low - h)
-        for (low, _), p, m, s, e, h in zip(
-            geometry.padding, geometry.output, more, geometry.stride, geometry.extent,
-            geometry.dilated_input, strict=True,
+        (low, p - 1 + e - low - h)
+        for (low, _), p, e, h in zip(
+            geometry.padding, geometry.dilated_output, geometry.extent, geometry.dilated_input,
+            strict=True,
         )
     ]  # fmt: skip
 

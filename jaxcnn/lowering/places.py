@@ -86,6 +86,22 @@ def sum_over_parts(
     return lax.fori_loop(0, count, add, zero)
 
 
+@jax.custom_batching.custom_vmap
+def all_finite(x: Array) -> Array:
+    """Whether there is neither ∞ nor NaN in x; where its sum overflows it counts as none too.
+
+    XLA's CPU backend reads a map ten times faster for its sum than for anything else. Mapped over,
+    all maps are asked at once: a condition for each would have both branches computed.
+    """
+    return jnp.isfinite(x.sum(dtype=accumulator(x.dtype)))
+
+
+@all_finite.def_vmap
+def _all_finite(size: int, mapped: list[bool], x: Array) -> tuple[Array, bool]:
+    del size, mapped
+    return all_finite(x), False
+
+
 @partial(jax.jit, static_argnames=("cpu", "default", "sliding", "geometry"))
 def on_a_cpu(
     *maps: Array, cpu: Callable[..., Array], default: Callable[..., Array], **settings: Any

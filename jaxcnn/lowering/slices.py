@@ -24,7 +24,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding, flat: Correlation) -
     """y = x ⋆ k: n t h w c, kt kh kw c d → n p q r d; `flat` is that over two axes."""
     taps, *window, c, d = kernel.shape
     maps, count = _beside_each_other(x, taps, sliding)
-    y = flat(maps, jnp.moveaxis(kernel, 0, -3).reshape(*window, taps * c, d), _over_two(sliding))
+    y = flat(maps, jnp.moveaxis(kernel, 0, -3).reshape(*window, taps * c, d), over_two(sliding))
     return y.reshape(x.shape[0], count, *y.shape[1:])
 
 
@@ -34,7 +34,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry, flat: KernelGrad)
     maps, _ = _beside_each_other(x, taps, geometry)
     delta = delta.reshape(-1, *delta.shape[2:])
     within = replace(
-        _over_two(geometry),
+        over_two(geometry),
         input=geometry.input[1:],
         window=geometry.window[1:],
         output=geometry.output[1:],
@@ -59,7 +59,8 @@ def _beside_each_other(x: Array, taps: int, sliding: Sliding | Geometry) -> tupl
     return maps.reshape(-1, *maps.shape[2:]), count
 
 
-def _over_two(sliding: Static) -> Static:
+def over_two(sliding: Static) -> Static:
+    """How the windows slide over the other two axes."""
     return replace(
         sliding,
         stride=sliding.stride[1:],
