@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+import jaxcnn as jc
 from jaxcnn.gradcheck import relative_error
 from jaxcnn.lowering import dense
 
@@ -57,3 +58,29 @@ def test_the_product_that_is_computed(rows, weight, product):
     products = [line for line in str(compiled.as_text()).splitlines() if " dot(" in line]
     assert len(products) == 1
     assert product in products[0]
+
+
+def positive(*shape):
+    return np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("places", [2**18, 2**18 + 3])
+@pytest.mark.parametrize("jit", [jax.jit, jc.jit])
+@pytest.mark.parametrize(("c", "d"), [(4, 1), (1, 4), (3, 3)])
+def test_a_long_sum_of_few_columns(c, d, jit, places):
+    """In float32, one number after the other, it would be off by 2e-5, and more where longer."""
+    x, delta = positive(places, c), positive(places, d)
+    exact = x.T.astype(float) @ delta.astype(float)
+    found = jit(jc.dense_weight_grad)(x, delta)
+    pointwise = jit(lambda x, delta: jc.conv_kernel_grad(x, delta, kernel_size=(1, 1)))
+    kernel = pointwise(x.reshape(1, places, 1, c), delta.reshape(1, places, 1, d))
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+    np.testing.assert_allclose(kernel[0, 0], exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit", [jax.jit, jc.jit])
+def test_a_long_product_of_one_row(jit):
+    x, weight = positive(1, 2**18), positive(2**18, 3)
+    exact = x.astype(float) @ weight.astype(float)
+    np.testing.assert_allclose(jit(jc.dense)(x, weight), exact, rtol=1e-6)
+    np.testing.assert_allclose(jit(jc.dense)(x[0], weight), exact[0], rtol=1e-6)

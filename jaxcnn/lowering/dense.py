@@ -6,7 +6,7 @@ from functools import partial
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxcnn.lowering.places import on_a_cpu
+from jaxcnn.lowering.places import in_one_lane, long_sum, on_a_cpu
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import declared
 from jaxcnn.sizes import surely
@@ -18,6 +18,8 @@ LARGE = 8
 def matmul(x: Array, weight: Array) -> Array:
     """... c, c d → ... d."""
     contract = partial(_contract, axes_a=(x.ndim - 1,), axes_b=(0,))
+    if math.prod(x.shape[:-1]) == 1 and in_one_lane(x.shape[-1], 1, weight.shape[1]):
+        contract = partial(on_a_cpu, cpu=_of_one_row, default=contract)
     return declared(contract, lambda x, w: (*x[:-1], w[1]), x, weight)
 
 
@@ -34,7 +36,18 @@ def outer_sum(x: Array, delta: Array) -> Array:
     """xᵀ δ, summed over every leading axis: ... c, ... d → c d."""
     leading = tuple(range(x.ndim - 1))
     contract = partial(_contract, axes_a=leading, axes_b=leading)
+    if in_one_lane(math.prod(x.shape[:-1]), x.shape[-1], delta.shape[-1]):
+        contract = partial(on_a_cpu, cpu=_in_parts, default=contract)
     return declared(contract, lambda x, d: (x[-1], d[-1]), x, delta)
+
+
+def _in_parts(x: Array, delta: Array) -> Array:
+    return long_sum(x, delta).astype(x.dtype)
+
+
+def _of_one_row(x: Array, weight: Array) -> Array:
+    """Such a product is a sum over the rows of the weight."""
+    return _in_parts(x.reshape(-1, 1), weight).reshape(*x.shape[:-1], weight.shape[1])
 
 
 def _by_columns(delta: Array, weight: Array) -> Array:

@@ -10,7 +10,7 @@ import jax
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import outer_sum, pad, together
+from jaxcnn.lowering.places import in_one_lane, long_sum, outer_sum, pad, together
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
@@ -45,6 +45,9 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over examples and places of x δᵀ: n h w c, n p q d → 1 1 c d."""
     x = _chosen(pad(x, geometry.padding, geometry.input_dilation), geometry.stride)
+    if in_one_lane(math.prod(x.shape[:-1]), x.shape[-1], delta.shape[-1]):
+        grad = long_sum(x, delta).astype(x.dtype)
+        return grad.reshape(*geometry.window, *grad.shape)
     parts = _parts(x.shape, delta.shape[-1])
     x, delta = (a.reshape(parts, -1, a.shape[-1]) for a in (x, delta))
     c, d = x.shape[-1], delta.shape[-1]
