@@ -135,30 +135,37 @@ PATCHES = {"convolution": 2, "while": 1, "dot_general": 3, "dynamic_slice": 2}
 # The same form everywhere, unless a platform has been measured to want another one: see
 # `jaxcnn.lowering.conv` for a CPU's.
 FORMS = [
-    form(conv, MAPS, KERNEL, convolution=1),
-    form(gradients(conv), MAPS, KERNEL, convolution=3),
+    # With few channels a CPU has two forms: that for maps which are not finite is the plain one.
+    form(conv, MAPS, KERNEL, cpu={"convolution": 2}, convolution=1),
+    form(gradients(conv), MAPS, KERNEL, cpu={"convolution": 5}, convolution=3),
     form(depthwise, (2, 8, 8, 8), (3, 3, 1, 16), cpu={}, convolution=1),
     form(depthwise, MAPS, (3, 3, 1, 4), cpu={}, convolution=1),
     form(gradients(depthwise), (2, 8, 8, 8), (3, 3, 1, 16), cpu={}, convolution=3),
     form(gradients(depthwise), MAPS, (3, 3, 1, 4), cpu={}, convolution=3),
     # Each group by itself, in the form that suits it.
-    form(gradients(grouped), MAPS, (3, 3, 2, 6), cpu={"convolution": 6}, convolution=3),
+    form(gradients(grouped), MAPS, (3, 3, 2, 6), cpu={"convolution": 8}, convolution=3),
     form(gradients(grouped), MAPS, (1, 1, 2, 6), cpu={"dot_general": 6}, convolution=3),
     form(gradients(pointwise), MAPS, (1, 1, 4, 6), cpu={"dot_general": 3}, convolution=3),
     # A loop over the rows, each of which is a product of matrices: of one image or two
     # with few filters, of more with many of both.
-    form(gradients(conv), (2, 8, 8, 8), (3, 3, 8, 6), cpu=PATCHES, convolution=3),
+    form(
+        gradients(conv),
+        (2, 8, 8, 8),
+        (3, 3, 8, 6),
+        cpu={**PATCHES, "convolution": 4},
+        convolution=3,
+    ),
     form(gradients(conv), (4, 8, 8, 40), (3, 3, 40, 32), cpu=PATCHES, convolution=3),
     # With few channels, a loop over parts of the batch.
     form(
         gradients(conv),
         (16, 8, 8, 8),
         (3, 3, 8, 20),
-        cpu={"convolution": 3, "while": 1, "dynamic_slice": 2},
+        cpu={"convolution": 4, "while": 1, "dynamic_slice": 2},
         convolution=3,
     ),
-    form(transposed, MAPS, (3, 3, 6, 4), convolution=1),
-    form(gradients(transposed), MAPS, (3, 3, 6, 4), convolution=3),
+    form(transposed, MAPS, (3, 3, 6, 4), cpu={"convolution": 2}, convolution=1),
+    form(gradients(transposed), MAPS, (3, 3, 6, 4), cpu={"convolution": 5}, convolution=3),
     # A maximum alone is one reduction, or elementwise where a convolution gains nothing by it;
     # with a gradient it leaves switches: nothing is scattered.
     form(tiling_max, MAPS, reduce_window=1),

@@ -115,9 +115,11 @@ def all_finite(x: Array) -> Array:
     """Whether there is neither ∞ nor NaN in x; where its sum overflows it counts as none too.
 
     XLA's CPU backend reads a map ten times faster for its sum than for anything else. Mapped over,
-    all maps are asked at once: a condition for each would have both branches computed.
+    all maps are asked at once: a condition for each would have both branches computed. Where the
+    batch is spread over devices by the compiler, it is one number that they sum.
     """
-    return jnp.isfinite(x.sum(dtype=accumulator(x.dtype)))
+    with jax.named_scope("all_finite"):
+        return jnp.isfinite(x.sum(dtype=accumulator(x.dtype)))
 
 
 @all_finite.def_vmap

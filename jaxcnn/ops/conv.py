@@ -141,6 +141,7 @@ def conv(
         method: "direct", or "fft": this map and all gradients by Fourier transforms, as products of
             spectra (Gwardys; Mathieu, Henaff and LeCun 2013). It rounds as much as the largest
             elements do, and pays for large kernels; `experiments.benchmark` shows from which size.
+            A NaN or ∞ spreads over the whole map; by "direct" only what reads it is lost.
         rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
 
     Raises:
