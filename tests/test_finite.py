@@ -29,6 +29,7 @@ CASES = {
     "phases, dilated": ((1, 9, 8, 3), (2, 3, 3, 4), {"stride": 3, "dilation": 2}),
     "zeros in x": ((1, 5, 4, 3), (3, 3, 3, 4), {"input_dilation": 2, "padding": 2}),
     "zeros and strides": ((1, 5, 4, 3), (3, 3, 3, 4), {"input_dilation": 3, "stride": 2}),
+    "few groups of one": ((1, 7, 8, 3), (3, 3, 1, 6), {"groups": 3, "stride": 2}),
     "depthwise": ((1, 7, 6, 8), (3, 3, 1, 16), {"groups": 8, "stride": 2, "padding": 1}),
     "grouped": ((1, 7, 6, 4), (3, 3, 2, 6), {"groups": 2, "padding": 1}),
     "many groups": ((1, 3, 4, 130), (5, 5, 2, 130), {"groups": 65, "padding": 2}),
@@ -172,3 +173,77 @@ def test_elsewhere_no_zeros_are_added(case, platform):
     assert program.count("stablehlo.convolution") == 3
     assert "stablehlo.pad" not in program
     assert "stablehlo.concatenate" not in program
+
+
+TABLE = ((0, 1), (1, 2), (2,))
+LAX = {"window_strides": (1, 1), "padding": "VALID"}
+# Functions of x and a kernel whose three maps are those of a convolution, and their settings.
+RELATIVES = {
+    "true": (jc.true_conv, (1, 7, 8, 2), (3, 3, 2, 3), {}),
+    "depthwise": (jc.depthwise_conv, (1, 7, 8, 3), (3, 3, 1, 6), {"stride": 2}),
+    "table": (jc.table_conv, (1, 7, 8, 3), (3, 3, 5), {"table": TABLE}),
+    "transposed": (jc.conv_transpose, (1, 4, 5, 3), (3, 3, 2, 3), {"stride": 2}),
+    "interop": (jc.interop.conv_general_dilated, (1, 2, 8, 7), (3, 2, 3, 3), LAX),
+    "dense": (jc.dense, (4, 5), (5, 3), {}),
+    "maximum": (jc.max_pool, (1, 7, 8, 3), None, {"window": 3, "stride": 2, "padding": 1}),
+    "average": (jc.avg_pool, (1, 7, 8, 3), None, {"window": 3, "stride": 2}),
+    "sum": (jc.sum_pool, (1, 7, 8, 3), None, {"window": 3, "stride": 1, "padding": 1}),
+    "p-norm": (jc.lp_pool, (1, 7, 8, 3), None, {"window": 3, "stride": 2}),
+    "adaptive average": (jc.adaptive_avg_pool, (1, 7, 8, 3), None, {"output_size": (3, 2)}),
+    "adaptive maximum": (jc.adaptive_max_pool, (1, 7, 8, 3), None, {"output_size": (3, 2)}),
+    "global average": (jc.global_avg_pool, (2, 7, 8, 3), None, {}),
+    "global maximum": (jc.global_max_pool, (2, 7, 8, 3), None, {}),
+}  # fmt: skip
+
+
+def lost(y):
+    return ~np.isfinite(y)
+
+
+@pytest.mark.parametrize("jit", [jax.jit, jc.jit])
+@pytest.mark.parametrize("name", RELATIVES)
+def test_the_relatives_and_the_poolings_lose_what_reads_it(name, jit):
+    """What reads an element is what a finite change of it changes, by a derivative."""
+    f, size, window, settings = RELATIVES[name]
+    numbers = np.random.default_rng(0)
+    shapes = [size] if window is None else [size, window]
+    arrays = [numbers.uniform(0.5, 1, shape) for shape in shapes]
+
+    def value(*arrays):
+        return f(*arrays, **settings)
+
+    delta = numbers.uniform(0.5, 1, jax.eval_shape(value, *arrays).shape)
+
+    def both(delta, *arrays):
+        y, pull = jax.vjp(value, *arrays)
+        return y, *pull(delta)
+
+    run, arguments = jit(both), [delta, *arrays]
+    before = run(*arguments)
+    linear = window is not None or "average" in name or name == "sum"
+    for which in range(len(arguments)):
+        for _ in range(2):
+            place = numbers.integers(arguments[which].size)
+            changed = [a.copy() for a in arguments]
+            changed[which].flat[place] *= 1.5
+            pairs = zip(run(*changed), before, strict=True)
+            reading = [~np.isclose(a, b, rtol=1e-12, atol=0) for a, b in pairs]
+            for number in NOT_FINITE[:2]:
+                changed[which].flat[place] = number
+                found = run(*changed)
+                if which == 2:  # a kernel, some of whose taps lie in padding
+                    for a, reads in zip(found, reading, strict=True):
+                        assert lost(a)[reads].all()
+                elif which == 0 or linear:
+                    for a, reads in zip(found, reading, strict=True):
+                        np.testing.assert_array_equal(lost(a), reads)
+                else:  # a maximum reads what is not the largest, too
+                    reads = value_reads(value, arrays[0], place)
+                    np.testing.assert_array_equal(lost(found[0]), reads)
+
+
+def value_reads(value, x, place):
+    """The windows that hold an element: those whose maximum it is once it is the largest."""
+    largest = x.copy()
+    largest.flat[place] = 9
+    return np.asarray(value(largest)) != np.asarray(value(x))

@@ -132,8 +132,17 @@ def _correlation(x: Array, kernel: Array, sliding: Sliding) -> Array:
 def _of_finite_maps(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """By the form that is chosen, or plainly where its zeros would meet what is not finite."""
     form = correlation_form(kernel.shape, sliding)
-    forms = (partial(f, sliding=sliding) for f in (form, plain.correlate))
+    forms = (partial(f, sliding=sliding) for f in (form, _plainly))
     return lax.cond(all_finite(x), *forms, x, kernel)
+
+
+def _plainly(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+    """Each group by itself: XLA's CPU backend puts zeros between groups of one channel."""
+
+    def alone(x: Array, kernel: Array, sliding: Sliding) -> Array:
+        return plain.correlate(x, kernel, sliding=sliding)
+
+    return grouped.correlate(x, kernel, sliding=sliding, alone=alone)
 
 
 def adds_zeros(kernel: Sequence[int], sliding: Sliding) -> bool:

@@ -1,18 +1,20 @@
 """Relatives of the convolution: a flipped kernel, one filter per map, a table of connections."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
+from jaxcnn.lowering.places import all_finite
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import checked_conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.ops.shape import rot180_map
@@ -112,7 +114,18 @@ def table_conv_map(
     ∂w_cd = x_c ⋆ dilate(δ_d), ∂b_d = Σδ_d. N_c are the output maps that read input map c.
     Huang, "Combination of multiple feature maps".
     """
-    return conv_map(x, connect_map(weights, table, x.shape[-1]), bias, geometry)
+    channels = x.shape[-1]
+    sources, targets = _ends(table)
+
+    def whole(x, weights):
+        return conv_map(x, connect_map(weights, table, channels), None, geometry)
+
+    def apart(x, weights):
+        each = conv_map(_chosen(x, sources), weights[..., None, :], None, _by_one(geometry, table))
+        return _added(each, targets, len(table))
+
+    y: Array = lax.cond(all_finite(x), whole, apart, x, weights)
+    return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
 
 def _table_conv_fwd(x, weights, bias, geometry, table):
@@ -124,13 +137,73 @@ def _table_conv_bwd(geometry, table, residuals, delta):
     channels = x.shape[-1]
     delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
     return (
-        conv_input_grad_map(delta, connect_map(weights, table, channels), geometry),
+        table_conv_input_grad_map(delta, weights, geometry, table, channels),
         connected_map(conv_kernel_grad_map(x, delta, geometry), table, channels),
         delta_bias,
     )
 
 
 table_conv_map.defvjp(_table_conv_fwd, _table_conv_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def table_conv_input_grad_map(
+    delta: Float[Array, "n *pq d"],
+    weights: Float[Array, "*k m"],
+    geometry: Geometry,
+    table: Table,
+    channels: int,
+) -> Float[Array, "n *hw c"]:
+    """z_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)).  With ζ = ∂L/∂z:  ∂δ_d = Σ_{c ∈ M_d} ζ_c ⋆ w_cd.
+
+    ∂w_cd = ζ_c ⋆ dilate(δ_d): the same form with ζ where x was.
+    """
+    sources, targets = _ends(table)
+
+    def whole(delta, weights):
+        return conv_input_grad_map(delta, connect_map(weights, table, channels), geometry)
+
+    def apart(delta, weights):
+        each = _chosen(delta, targets), weights[..., None, :], _by_one(geometry, table)
+        return _added(conv_input_grad_map(*each), sources, channels)
+
+    return lax.cond(all_finite(delta), whole, apart, delta, weights)
+
+
+def _table_conv_input_grad_fwd(delta, weights, geometry, table, channels):
+    z = table_conv_input_grad_map(delta, weights, geometry, table, channels)
+    return z, (delta, weights)
+
+
+def _table_conv_input_grad_bwd(geometry, table, channels, residuals, zeta):
+    delta, weights = residuals
+    return (
+        table_conv_map(zeta, weights, None, geometry, table),
+        connected_map(conv_kernel_grad_map(zeta, delta, geometry), table, channels),
+    )
+
+
+table_conv_input_grad_map.defvjp(_table_conv_input_grad_fwd, _table_conv_input_grad_bwd)
+
+
+# As one convolution it has zeros where nothing is connected, and 0 · ∞ is NaN: maps that are not
+# finite are taken apart, connection by connection.
+
+
+def _by_one(geometry: Geometry, table: Table) -> Geometry:
+    return replace(geometry, groups=sum(map(len, table)))
+
+
+def _chosen(maps: Array, index: Sequence[int]) -> Array:
+    return jnp.concatenate([maps[..., i : i + 1] for i in index], -1)
+
+
+def _added(each: Array, index: np.ndarray, count: int) -> Array:
+    """Σ of the connections that belong to each of so many maps."""
+    sums = [sum(each[..., m] for m in np.flatnonzero(index == i)) for i in range(count)]
+    return jnp.stack(
+        [s if isinstance(s, Array) else jnp.zeros_like(each[..., 0]) for s in sums], -1
+    )
 
 
 def _ends(table: Table) -> tuple[np.ndarray, np.ndarray]:

@@ -71,12 +71,23 @@ def _table_conv(
     return _conv(x, _connect(weights, table, x.shape[-1]), bias, geometry)
 
 
+def _table_conv_input_grad(
+    delta: Array,
+    weights: Array,
+    geometry: Geometry,
+    table: tuple[tuple[int, ...], ...],
+    channels: int,
+) -> Array:
+    return _conv_input_grad(delta, _connect(weights, table, channels), geometry)
+
+
 TWINS = {
     conv_transpose.conv_transpose_map: _conv_transpose,
     conv_variants.true_conv_map: _true_conv,
     conv_variants.connect_map: _connect,
     conv_variants.connected_map: _connected,
     conv_variants.table_conv_map: _table_conv,
+    conv_variants.table_conv_input_grad_map: _table_conv_input_grad,
     conv.conv_map: _conv,
     conv.conv_input_grad_map: _conv_input_grad,
     conv.conv_kernel_grad_map: _conv_kernel_grad,
