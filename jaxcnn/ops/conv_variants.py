@@ -194,23 +194,15 @@ def _by_one(geometry: Geometry, table: Table) -> Geometry:
     return replace(geometry, groups=sum(map(len, table)))
 
 
-def _chosen(maps: Array, index: Sequence[int]) -> Array:
+def _chosen(maps: Array, index: np.ndarray) -> Array:
     return jnp.concatenate([maps[..., i : i + 1] for i in index], -1)
 
 
 def _added(each: Array, index: np.ndarray, count: int) -> Array:
     """Σ of the connections that belong to each of so many maps."""
-    sums = [sum(each[..., m] for m in np.flatnonzero(index == i)) for i in range(count)]
-    return jnp.stack(
-        [s if isinstance(s, Array) else jnp.zeros_like(each[..., 0]) for s in sums], -1
-    )
-
-
-def _ends(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """The input map and the output map of every connection, output by output."""
-    pairs = [(c, d) for d, inputs in enumerate(table) for c in inputs]
-    sources, targets = zip(*pairs, strict=True)
-    return np.array(sources), np.array(targets)
+    none = jnp.zeros_like(each[..., 0])
+    sums = [sum((each[..., m] for m in np.flatnonzero(index == i)), none) for i in range(count)]
+    return jnp.stack(sums, -1)
 
 
 def true_conv(
