@@ -121,7 +121,8 @@ def table_conv_map(
         return conv_map(x, connect_map(weights, table, channels), None, geometry)
 
     def apart(x, weights):
-        each = conv_map(_chosen(x, sources), weights[..., None, :], None, _by_one(geometry, table))
+        by_one = _by_one(geometry, table)
+        each: Array = conv_map(_chosen(x, sources), weights[..., None, :], None, by_one)
         return _added(each, targets, len(table))
 
     y: Array = lax.cond(all_finite(x), whole, apart, x, weights)
@@ -203,6 +204,13 @@ def _added(each: Array, index: np.ndarray, count: int) -> Array:
     none = jnp.zeros_like(each[..., 0])
     sums = [sum((each[..., m] for m in np.flatnonzero(index == i)), none) for i in range(count)]
     return jnp.stack(sums, -1)
+
+
+def _ends(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """The input map and the output map of every connection, output by output."""
+    pairs = [(c, d) for d, inputs in enumerate(table) for c in inputs]
+    sources, targets = zip(*pairs, strict=True)
+    return np.array(sources), np.array(targets)
 
 
 def true_conv(
