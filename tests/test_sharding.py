@@ -33,9 +33,8 @@ def test_a_training_step_sums_once_and_gathers_no_activations():
     for report in reports:
         assert report["error"] < 1e-10, report
         # A condition of an input gradient takes the gradients that are there along: a second sum.
-        assert 1 <= report["all-reduce"] <= (2 if report["kind"] in ("auto", "explicit") else 1), (
-            report
-        )
+        most = 1 if report["kind"] == "shard_map" else 2
+        assert 1 <= report["all-reduce"] <= most, report
         assert not moved(report), report
 
 
@@ -53,7 +52,7 @@ def test_every_operation_gives_the_same_numbers_and_gathers_nothing():
         assert len(of_kind) >= 55
         assert not [report for report in of_kind if report["error"] >= 1e-12]
         assert not moved(of_kind[0])
-        assert of_kind[0]["all-reduce"] <= (1 if kind == "shard_map" else 5)
+        assert of_kind[0]["all-reduce"] <= (1 if kind == "shard_map" else 7)
 
 
 # Sums that wait for each other: something near the mean, the mean with the variance, and the
