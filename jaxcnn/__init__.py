@@ -9,7 +9,7 @@ from jaxcnn.ops.conv import conv_input_grad as conv_input_grad
 from jaxcnn.ops.conv import conv_kernel_grad as conv_kernel_grad
 from jaxcnn.ops.conv_variants import true_conv as true_conv
 from jaxcnn.ops.conv_variants import depthwise_conv as depthwise_conv
-from jaxcnn.ops.conv_variants import table_conv as table_conv
+from jaxcnn.ops.table_conv import table_conv as table_conv
 from jaxcnn.ops.conv_transpose import conv_transpose as conv_transpose
 from jaxcnn.ops.pad import pad as pad
 from jaxcnn.ops.pad import fold_back as fold_back

@@ -143,7 +143,7 @@ FORMS = [
     form(gradients(depthwise), (2, 8, 8, 8), (3, 3, 1, 16), cpu={}, convolution=3),
     form(gradients(depthwise), MAPS, (3, 3, 1, 4), cpu={}, convolution=3),
     # Each group by itself, in the form that suits it.
-    form(gradients(grouped), MAPS, (3, 3, 2, 6), cpu={"convolution": 8}, convolution=3),
+    form(gradients(grouped), MAPS, (3, 3, 2, 6), cpu={"convolution": 10}, convolution=3),
     form(gradients(grouped), MAPS, (1, 1, 2, 6), cpu={"dot_general": 6}, convolution=3),
     form(gradients(pointwise), MAPS, (1, 1, 4, 6), cpu={"dot_general": 3}, convolution=3),
     # A loop over the rows, each of which is a product of matrices: of one image or two

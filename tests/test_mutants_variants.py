@@ -10,7 +10,7 @@ from mutation import Mutant, assert_caught, changed, frozen
 
 import jaxcnn as jc
 from experiments.case import Case
-from jaxcnn.ops import conv, conv_transpose, conv_variants, pad
+from jaxcnn.ops import conv, conv_transpose, conv_variants, pad, table_conv
 
 TABLE = ((0, 1), (1, 2), (0, 2))
 TRUE = Case(jc.true_conv, {"x": (1, 6, 5, 2), "kernel": (3, 3, 2, 2), "bias": (2,)})
@@ -31,7 +31,7 @@ SPREAD = Case(jc.conv, {"x": (1, 4, 4, 2), "kernel": (3, 3, 2, 2)}, {"input_dila
 
 true, tabled, transposed = (
     conv_variants.true_conv_map,
-    conv_variants.table_conv_map,
+    table_conv.table_conv_map,
     conv_transpose.conv_transpose_map,
 )
 input_grad, kernel_grad = conv.conv_input_grad_map, conv.conv_kernel_grad_map
@@ -50,7 +50,7 @@ MUTANTS = [
     Mutant("true conv: ∂x as for the correlation", TRUE, lambda g, r, d: (input_grad(d, r[1], g), *true.bwd(g, r, d)[1:])),
     Mutant("true conv: ∂k not turned back", TRUE, lambda g, r, d: (true.bwd(g, r, d)[0], kernel_grad(r[0], d, g), true.bwd(g, r, d)[2])),
     Mutant("true conv: order 2 forgets x and k", TRUE, frozen(true, "residuals"), 2),
-    Mutant("table: M for its transpose", TABLED, lambda g, t, r, d: (input_grad(d, jnp.swapaxes(conv_variants.connect_map(r[1], t, 3), -1, -2), g), *tabled.bwd(g, t, r, d)[1:])),
+    Mutant("table: M for its transpose", TABLED, lambda g, t, r, d: (input_grad(d, jnp.swapaxes(table_conv.connect_map(r[1], t, 3), -1, -2), g), *tabled.bwd(g, t, r, d)[1:])),
     Mutant("table: weights in another order", TABLED, changed(tabled, lambda x, w, b: (x, jnp.roll(w, 1, -1), b))),
     Mutant("table: every map reads every map", TABLED, lambda g, t, r, d: (input_grad(d, jnp.broadcast_to(r[1].sum(-1)[..., None, None], (3, 2, 3, 3)), g), *tabled.bwd(g, t, r, d)[1:])),
     Mutant("table: ∂b averaged", TABLED, changed(tabled, lambda x, w, b: (x, w, b / 15))),

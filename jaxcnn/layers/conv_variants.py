@@ -19,7 +19,8 @@ from jaxcnn.layers.settings import (
 )
 from jaxcnn.ops.conv import conv_map
 from jaxcnn.ops.conv_transpose import conv_transpose, conv_transpose_map
-from jaxcnn.ops.conv_variants import check_table, depthwise_conv, table_conv, table_conv_map
+from jaxcnn.ops.conv_variants import depthwise_conv
+from jaxcnn.ops.table_conv import check_table, table_conv, table_conv_map
 
 # The kernel is that of the convolution whose adjoint the layer is: its last axis comes in.
 he_normal_transposed: Initializer = initializers.he_normal(in_axis=-1, out_axis=-2)

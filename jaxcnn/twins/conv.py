@@ -6,7 +6,7 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.plain import channels_last
-from jaxcnn.ops import conv, conv_transpose, conv_variants
+from jaxcnn.ops import conv, conv_transpose, conv_variants, table_conv
 
 
 def _conv(x: Array, kernel: Array, bias: Array | None, geometry: Geometry) -> Array:
@@ -84,10 +84,10 @@ def _table_conv_input_grad(
 TWINS = {
     conv_transpose.conv_transpose_map: _conv_transpose,
     conv_variants.true_conv_map: _true_conv,
-    conv_variants.connect_map: _connect,
-    conv_variants.connected_map: _connected,
-    conv_variants.table_conv_map: _table_conv,
-    conv_variants.table_conv_input_grad_map: _table_conv_input_grad,
+    table_conv.connect_map: _connect,
+    table_conv.connected_map: _connected,
+    table_conv.table_conv_map: _table_conv,
+    table_conv.table_conv_input_grad_map: _table_conv_input_grad,
     conv.conv_map: _conv,
     conv.conv_input_grad_map: _conv_input_grad,
     conv.conv_kernel_grad_map: _conv_kernel_grad,

@@ -1,0 +1,254 @@
+"""A convolution by a table of connections: every output map reads a selection of input maps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxcnn import check
+from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
+from jaxcnn.lowering.places import all_finite
+from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.ops.conv import conv_input_grad_map, conv_kernel_grad_map, conv_map
+
+Table = tuple[tuple[int, ...], ...]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def connect_map(
+    weights: Float[Array, "*k m"], table: Table, channels: int
+) -> Float[Array, "*k c d"]:
+    """k[c, d] = w[m] for connection m = (c, d), else 0.  With κ = ∂L/∂k:  ∂w[m] = κ[c, d].
+
+    Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
+    """
+    sources, targets = _ends(table)
+    kernel = jnp.zeros((*weights.shape[:-1], channels, len(table)), weights.dtype)
+    return kernel.at[..., sources, targets].set(weights)
+
+
+def _connect_fwd(weights, table, channels):
+    return connect_map(weights, table, channels), None
+
+
+def _connect_bwd(table, channels, _, kappa):
+    return (connected_map(kappa, table, channels),)
+
+
+connect_map.defvjp(_connect_fwd, _connect_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def connected_map(
+    kernel: Float[Array, "*k c d"], table: Table, channels: int
+) -> Float[Array, "*k m"]:
+    """w[m] = k[c, d] for connection m = (c, d).  With ω = ∂L/∂w:  ∂k[c, d] = ω[m], else 0.
+
+    The transpose of `connect_map`.
+    """
+    del channels  # the kernel has them; the backward pass needs them as a static value
+    sources, targets = _ends(table)
+    return kernel[..., sources, targets]
+
+
+def _connected_fwd(kernel, table, channels):
+    return connected_map(kernel, table, channels), None
+
+
+def _connected_bwd(table, channels, _, omega):
+    return (connect_map(omega, table, channels),)
+
+
+connected_map.defvjp(_connected_fwd, _connected_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def table_conv_map(
+    x: Float[Array, "n *hw c"],
+    weights: Float[Array, "*k m"],
+    bias: Float[Array, " d"] | None,
+    geometry: Geometry,
+    table: Table,
+) -> Float[Array, "n *pq d"]:
+    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d.  ∂x_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)).
+
+    ∂w_cd = x_c ⋆ dilate(δ_d), ∂b_d = Σδ_d. N_c are the output maps that read input map c.
+    Huang, "Combination of multiple feature maps".
+    """
+    channels = x.shape[-1]
+    sources, targets = _ends(table)
+
+    def whole(x, weights):
+        return conv_map(x, connect_map(weights, table, channels), None, geometry)
+
+    def apart(x, weights):
+        by_one = _by_one(geometry, table)
+        each: Array = conv_map(_chosen(x, sources), weights[..., None, :], None, by_one)
+        return _added(each, targets, len(table))
+
+    y: Array = lax.cond(all_finite(x), whole, apart, x, weights)
+    return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
+
+
+def _table_conv_fwd(x, weights, bias, geometry, table):
+    return table_conv_map(x, weights, bias, geometry.with_kept_result, table), (x, weights, bias)
+
+
+def _table_conv_bwd(geometry, table, residuals, delta):
+    x, weights, bias = residuals
+    channels = x.shape[-1]
+    delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
+    return (
+        table_conv_input_grad_map(delta, weights, geometry, table, channels),
+        connected_map(conv_kernel_grad_map(x, delta, geometry), table, channels),
+        delta_bias,
+    )
+
+
+table_conv_map.defvjp(_table_conv_fwd, _table_conv_bwd)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def table_conv_input_grad_map(
+    delta: Float[Array, "n *pq d"],
+    weights: Float[Array, "*k m"],
+    geometry: Geometry,
+    table: Table,
+    channels: int,
+) -> Float[Array, "n *hw c"]:
+    """z_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)).  With ζ = ∂L/∂z:  ∂δ_d = Σ_{c ∈ M_d} ζ_c ⋆ w_cd.
+
+    ∂w_cd = ζ_c ⋆ dilate(δ_d): the same form with ζ where x was.
+    """
+    sources, targets = _ends(table)
+
+    def whole(delta, weights):
+        return conv_input_grad_map(delta, connect_map(weights, table, channels), geometry)
+
+    def apart(delta, weights):
+        each = _chosen(delta, targets), weights[..., None, :], _by_one(geometry, table)
+        return _added(conv_input_grad_map(*each), sources, channels)
+
+    return lax.cond(all_finite(delta), whole, apart, delta, weights)
+
+
+def _table_conv_input_grad_fwd(delta, weights, geometry, table, channels):
+    z = table_conv_input_grad_map(delta, weights, geometry, table, channels)
+    return z, (delta, weights)
+
+
+def _table_conv_input_grad_bwd(geometry, table, channels, residuals, zeta):
+    delta, weights = residuals
+    return (
+        table_conv_map(zeta, weights, None, geometry, table),
+        connected_map(conv_kernel_grad_map(zeta, delta, geometry), table, channels),
+    )
+
+
+table_conv_input_grad_map.defvjp(_table_conv_input_grad_fwd, _table_conv_input_grad_bwd)
+
+
+# As one convolution it has zeros where nothing is connected, and 0 · ∞ is NaN: maps that are not
+# finite are taken apart, connection by connection.
+
+
+def _by_one(geometry: Geometry, table: Table) -> Geometry:
+    return replace(geometry, groups=sum(map(len, table)))
+
+
+def _chosen(maps: Array, index: np.ndarray) -> Array:
+    return jnp.concatenate([maps[..., i : i + 1] for i in index], -1)
+
+
+def _added(each: Array, index: np.ndarray, count: int) -> Array:
+    """Σ of the connections that belong to each of so many maps."""
+    none = jnp.zeros_like(each[..., 0])
+    sums = [sum((each[..., m] for m in np.flatnonzero(index == i)), none) for i in range(count)]
+    return jnp.stack(sums, -1)
+
+
+def _ends(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """The input map and the output map of every connection, output by output."""
+    pairs = [(c, d) for d, inputs in enumerate(table) for c in inputs]
+    sources, targets = zip(*pairs, strict=True)
+    return np.array(sources), np.array(targets)
+
+
+def table_conv(
+    x: Float[ArrayLike, "n *hw c"],
+    weights: Float[ArrayLike, "*k m"],
+    bias: Float[ArrayLike, " d"] | None = None,
+    *,
+    table: Sequence[Sequence[int]],
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    precision: Precision = None,
+    rule: Callable[..., Any] = table_conv_map,
+) -> Float[Array, "n *pq d"]:
+    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d: a convolution in which output d reads a selection M_d.
+
+    Backward, with δ = ∂L/∂y: ∂x_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)), ∂w_cd = x_c ⋆ dilate(δ_d),
+    ∂b_d = Σδ_d, where N_c are the outputs that read map c.
+    Source: Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
+
+    Args:
+        x: maps, channels last.
+        weights: window by connections, in the order of the table: the kernels that exist.
+        bias: one number per output map, or None.
+        table: for every output map the input maps that it reads.
+        stride: see `conv`.
+        padding: see `conv`.
+        dilation: see `conv`.
+        precision: see `conv`.
+        rule: the map to apply, hand-written (`table_conv_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: an argument is no float array, or the dtypes differ.
+        ValueError: the table does not fit the maps or the weights, or the sizes do not fit.
+    """
+    op = "table_conv"
+    x = check.maps(op, "x", x)
+    weights = check.float_array(op, "weights", weights, like=("x", x))
+    check.rank(op, "weights", weights, x.ndim - 1, "space as x has it, connections")
+    connections = check_table(op, table)
+    for d, inputs in enumerate(connections):
+        outside = [c for c in inputs if not 0 <= c < x.shape[-1]]
+        if outside or len(set(inputs)) < len(inputs):
+            raise ValueError(
+                f"{op}: table must name for every output different maps in [0, {x.shape[-1]}), "
+                f"got {inputs} for output {d}"
+            )
+    count = sum(map(len, connections))
+    if weights.shape[-1] != count:
+        raise ValueError(
+            f"{op}: weights must have one kernel per connection of the table, {count}, "
+            f"got {weights.shape[-1]}"
+        )
+    if bias is not None:
+        bias = check.float_array(op, "bias", bias, like=("x", x))
+        check.shape(op, "bias", bias, (len(connections),))
+    geometry = parse_geometry(
+        op, x.shape[1:-1], weights.shape[:-1], stride=stride, padding=padding, dilation=dilation,
+        precision=check.precision(op, precision),
+    )  # fmt: skip
+    return rule(*vary_together(x, weights, bias), geometry, connections)
+
+
+def check_table(op: str, table: Any) -> tuple[tuple[int, ...], ...]:
+    """The table of connections as tuples: for every output the inputs that it reads, if any."""
+    rows = table if check.is_sequence(table) else (None,)
+    sequences = all(map(check.is_sequence, rows))
+    if not sequences or not rows or not all(rows):
+        raise (ValueError if sequences else TypeError)(
+            f"{op}: table must name for every output the maps that it reads, as ((0, 1), (1, 2)), "
+            f"got {check.shown(table)}"
+        )
+    return tuple(check.integers(op, "table", inputs, minimum=0) for inputs in rows)
