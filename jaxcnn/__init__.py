@@ -80,6 +80,7 @@ from jaxcnn.ops.weight_decay import weight_decay as weight_decay
 from jaxcnn.ops.dropout import dropout as dropout
 from jaxcnn.ops.dropout import spatial_dropout as spatial_dropout
 from jaxcnn.ops.drop_block import drop_block as drop_block
+from jaxcnn.rules import custom_rule as custom_rule
 from jaxcnn.twins import autodiff_twin as autodiff_twin
 from jaxcnn.backprop import backprop as backprop
 from jaxcnn.compilation import jit as jit
@@ -89,3 +90,4 @@ from jaxcnn import initializers as initializers
 from jaxcnn import interop as interop
 from jaxcnn import layers as layers
 from jaxcnn import models as models
+from jaxcnn import rules as rules

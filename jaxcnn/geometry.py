@@ -6,7 +6,7 @@ strided adjoint is never ambiguous: it gets the geometry of the forward pass, re
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -29,7 +29,7 @@ class Geometry:
 
     The extent of a window of k taps is (k − 1)·dilation + 1. `groups`, `precision`, that of the
     products, and `method` concern convolutions only; all gradients keep them. `fast_convolutions`
-    and `kept`, that the result is stored for a backward pass, decide on forms. `overhang` concerns
+    decides on forms. `overhang` concerns
     poolings: how much of the high padding a rounding up has added, () for none.
     """
 
@@ -45,7 +45,6 @@ class Geometry:
     precision: Any = None
     method: Method = "direct"
     fast_convolutions: bool = False
-    kept: bool = False
 
     @classmethod
     def tiles(cls, size: tuple[int, ...], window: tuple[int, ...]) -> "Geometry":
@@ -59,11 +58,6 @@ class Geometry:
             dilation=(1,) * len(size),
             input_dilation=(1,) * len(size),
         )
-
-    @property
-    def with_kept_result(self) -> "Geometry":
-        """The same, of a forward pass that a backward pass follows."""
-        return replace(self, kept=True)
 
     @property
     def axes(self) -> int:

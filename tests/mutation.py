@@ -14,6 +14,7 @@ import jax
 
 from experiments.case import Case
 from jaxcnn.gradcheck import check_gradients
+from jaxcnn.rules import custom_rule
 
 Backward = Callable[..., Any]
 
@@ -32,7 +33,7 @@ def all_mutants() -> list[Mutant]:
 
 
 def mutate(rule: Any, backward: Backward) -> Any:
-    wrong = jax.custom_vjp(rule.fun, nondiff_argnums=rule.nondiff_argnums)
+    wrong = custom_rule(rule.fun, nondiff_argnums=rule.nondiff_argnums)
     wrong.defvjp(rule.fwd, backward)
     return wrong
 

@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 import typing
+from importlib import import_module
 from pathlib import Path
 
 import jax
@@ -12,13 +13,14 @@ from mutation import all_mutants
 
 import jaxcnn
 from jaxcnn import interop
+from jaxcnn.rules import custom_rule
 from jaxcnn.twins import TWINS
 
 ROOT = Path(__file__).parent.parent
 # A module may import from what stands to its right, and from its own group.
 ORDER = [
     "experiments", "models", "backprop", "layers", "initializers", "interop", "gradcheck", "twins",
-    "ops", "lowering", "compilation", "geometry", "check",
+    "ops", "rules", "primitive", "mapped", "lowering", "compilation", "geometry", "check",
 ]  # fmt: skip
 MODULES = sorted(ROOT.glob("jaxcnn/**/*.py")) + sorted(ROOT.glob("experiments/**/*.py"))
 
@@ -62,28 +64,35 @@ def test_the_library_depends_on_jax_and_jaxtyping_only():
 
 
 def rules():
-    return [rule for rule in TWINS if isinstance(rule, jax.custom_vjp)]
+    return [rule for rule in TWINS if isinstance(rule, custom_rule)]
 
 
-def test_every_custom_vjp_has_a_twin():
-    text = "".join(path.read_text() for path in ROOT.glob("jaxcnn/ops/*.py"))
-    assert text.count(".defvjp(") == len(rules()) == len(TWINS)
+def test_every_rule_has_a_twin():
+    modules = [import_module(f"jaxcnn.ops.{path.stem}") for path in ROOT.glob("jaxcnn/ops/*.py")]
+    found = {r for module in modules for r in vars(module).values() if isinstance(r, custom_rule)}
+    assert found == set(rules()) == set(TWINS)
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
-def test_a_rule_is_four_blocks_with_nothing_between(rule):
-    """function, _fwd, _bwd, defvjp: adjacent, with the formula in the first line."""
+def test_a_rule_has_its_formula_and_both_modes(rule):
+    assert " = " in (inspect.getdoc(rule) or "").splitlines()[0]
+    assert all(map(callable, (rule.fwd, rule.bwd, rule.tangent)))
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
+def test_a_rule_that_is_written_out_stands_together(rule):
+    """function, _fwd, _bwd, perhaps _tangent, then at once what registers them."""
     name = rule.__name__
     stem = "_" + name.removesuffix("_map")
     source = Path(inspect.getfile(rule.__wrapped__)).read_text()
+    if f"def {stem}_fwd(" not in source:
+        return  # of a kind
+    block = r"\([^\n]*\n(?:    [^\n]*\n|\n(?=    ))*\n\n"
     pattern = (
-        rf"\ndef {name}\(.*?\n\n\ndef {stem}_fwd\([^\n]*\n(?:    [^\n]*\n|\n(?=    ))*"
-        rf"\n\ndef {stem}_bwd\([^\n]*\n(?:    [^\n]*\n|\n(?=    ))*"
-        rf"\n\n{name}\.defvjp\(\s*{stem}_fwd, {stem}_bwd\s*\)\n"
+        rf"\ndef {name}\(.*?\n\n\ndef {stem}_fwd{block}def {stem}_bwd{block}"
+        rf"(?:def {stem}_tangent{block})?{name}\.defvjp\(\s*{stem}_fwd, {stem}_bwd\s*\)\n"
     )
     assert re.search(pattern, source, re.DOTALL)
-    first = (inspect.getdoc(rule) or "").splitlines()[0]
-    assert " = " in first
 
 
 def public():

@@ -113,7 +113,7 @@ def test_the_twin_has_no_rule_left():
         for net in (layer, jc.autodiff_twin(layer))
     )
     assert "pad_map" in hand
-    assert "custom_vjp" not in twin
+    assert "by_hand" not in twin
 
 
 def test_settings_reach_the_operations():

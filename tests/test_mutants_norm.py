@@ -4,7 +4,6 @@
 
 from dataclasses import replace
 
-import jax
 import pytest
 from mutation import Mutant, assert_caught, changed, findings_of, frozen
 
@@ -13,6 +12,7 @@ from experiments.case import Case
 from experiments.cases.norm import affine, statistics
 from jaxcnn.ops import batch_norm, local_response, norm, rms_norm
 from jaxcnn.ops.elementary import power
+from jaxcnn.rules import custom_rule
 
 BATCH = Case(jc.batch_norm, affine((3, 2, 3, 4), (4,)), {"epsilon": 0.1}, output=0)
 LAYER = Case(jc.layer_norm, affine((3, 4, 5), (5,)))
@@ -178,7 +178,7 @@ def test_a_wrong_derivative_of_the_statistics_is_caught_at_order_2(name, case, w
         results = wrong(*args)
         return results, (args[0], *results[1:], *args[1:-1])
 
-    wrong = jax.custom_vjp(right.fun, nondiff_argnums=right.nondiff_argnums)
+    wrong = custom_rule(right.fun, nondiff_argnums=right.nondiff_argnums)
     wrong.defvjp(forward, backward)
     *before, last = findings_of(case, wrong, 2)
     assert all(finding.passed for finding in before)

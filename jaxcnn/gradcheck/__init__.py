@@ -25,3 +25,6 @@ from jaxcnn.gradcheck.derivatives import up_to_pullback as up_to_pullback
 from jaxcnn.gradcheck.errors import FLOOR as FLOOR
 from jaxcnn.gradcheck.errors import Finding as Finding
 from jaxcnn.gradcheck.errors import relative_error as relative_error
+from jaxcnn.gradcheck.modes import derivative as derivative
+from jaxcnn.gradcheck.modes import derivative_arguments as derivative_arguments
+from jaxcnn.gradcheck.modes import mixtures as mixtures

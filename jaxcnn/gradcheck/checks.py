@@ -10,6 +10,7 @@ from jax import Array
 from jaxcnn import check
 from jaxcnn.gradcheck.derivatives import (
     Function,
+    default_step,
     pullback_arguments,
     pulled_and_expected,
     random_like,
@@ -17,6 +18,7 @@ from jaxcnn.gradcheck.derivatives import (
     up_to_pullback,
 )
 from jaxcnn.gradcheck.errors import FLOOR, Finding, relative_error
+from jaxcnn.gradcheck.modes import derivative, derivative_arguments, mixtures
 
 # By the dtype of the arguments: for comparisons with a twin, and with central differences.
 TOLERANCES = {"float64": (1e-10, 1e-6), "float32": (1e-4, 2e-2)}
@@ -28,6 +30,7 @@ def check_gradients(
     twin: Function | None = None,
     adjoint: Function | None = None,
     orders: int = 1,
+    modes: str = "reverse",
     symmetry: bool | None = None,
     tolerance: float | None = None,
     difference_tolerance: float | str | None = "default",
@@ -49,7 +52,10 @@ def check_gradients(
         twin: the same function, written so that JAX differentiates it; with it the value and the
             pullbacks up to `orders` are compared, with random cotangents.
         adjoint: of a linear f of one array: ⟨f(x), y⟩ = ⟨x, adjoint(y)⟩ is checked.
-        orders: the highest order of reverse derivative to check.
+        orders: the highest order of derivative to check.
+        modes: "reverse", or "both": tangents are checked too. Each is compared with central
+            differences, and with the pullback whose transpose it is; with a twin, derivatives in
+            every mixture of the modes up to `orders` are compared with the twin's.
         symmetry: whether second derivatives are compared with their transpose; by default if orders
             is 2 or more.
         tolerance: for comparisons with the twin, the adjoint and the transpose; by default 1e-10
@@ -76,6 +82,7 @@ def check_gradients(
         check.number(op, "step", step, positive=True)
     if symmetry is not None:
         check.boolean(op, "symmetry", symmetry)
+    check.choice(op, "modes", modes, ("reverse", "both"))
     check.function(op, "f", f)
     for name, function in (("twin", twin), ("adjoint", adjoint)):
         if function is not None:
@@ -99,6 +106,24 @@ def check_gradients(
         for order in range(orders + 1):
             what = "value" if order == 0 else f"derivative of order {order}"
             compare(f"{what} against the twin's", results[order], expected[order], tolerance)
+        if modes == "both":
+            for order in range(1, orders + 1):
+                for word in mixtures(order)[:-1]:  # the last one is all reverse
+                    moved = derivative_arguments(f, word, arrays, seed)
+                    compare(
+                        f"derivative {word} against the twin's",
+                        jax.jit(derivative(f, word))(*moved),
+                        jax.jit(derivative(twin, word))(*moved),
+                        tolerance,
+                    )
+    if modes == "both":
+        compare("tangent against its transpose", *_two_pairings(f, arrays, seed), tolerance)
+        if difference_tolerance is not None:
+            compare(
+                "tangent against central differences",
+                *_tangent_and_difference(f, arrays, step, seed),
+                difference_tolerance,
+            )
     if difference_tolerance is not None:
         flat = _one_result(f)
         compare(
@@ -171,6 +196,50 @@ def _of_leaves(f: Function | None, structure: Any) -> Any:
     if f is None:
         return None
     return lambda *leaves: f(*jax.tree.unflatten(structure, leaves))
+
+
+def _two_pairings(f: Function, arrays: list[Array], seed: int) -> tuple[Array, Array]:
+    """⟨ẏ, w⟩ and ⟨ẋ, ∂x⟩, with ẏ the tangent at a random ẋ and ∂x the pullback of a random w.
+
+    Each is divided by what it would be without cancelling.
+    """
+
+    @jax.jit
+    def pairings(arrays, dots):
+        y, moved = jax.jvp(f, tuple(arrays), tuple(dots))
+        w = random_like(y, seed + 1)
+        pulled = jax.vjp(f, *arrays)[1](w)
+        (forward, size), (backward, _) = (_pairing(*pair) for pair in ((moved, w), (dots, pulled)))
+        return forward / size, backward / size
+
+    return pairings(arrays, random_like(arrays, seed))
+
+
+def _pairing(left: Any, right: Any) -> tuple[Array, Array]:
+    """⟨left, right⟩ and the same of absolute values."""
+    products = [
+        (a * b).reshape(-1)
+        for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
+    ]
+    flat = jnp.concatenate(products)
+    return flat.sum(), abs(flat).sum()
+
+
+def _tangent_and_difference(
+    f: Function, arrays: list[Array], step: float | None, seed: int
+) -> tuple[Any, Any]:
+    """How y moves along a random ẋ, by the tangent and by a central difference."""
+    h = default_step(arrays[0].dtype) if step is None else step
+
+    @jax.jit
+    def both(arrays, dots):
+        high, low = (
+            f(*(a + s * h * dot for a, dot in zip(arrays, dots, strict=True))) for s in (1, -1)
+        )
+        moved = jax.jvp(f, tuple(arrays), tuple(dots))[1]
+        return moved, jax.tree.map(lambda a, b: (a - b) / (2 * h), high, low)
+
+    return both(arrays, random_like(arrays, seed))
 
 
 def _one_result(f: Function) -> Function:

@@ -2,6 +2,7 @@
 
 import os
 from importlib.util import find_spec
+from inspect import getsourcefile
 
 import jax
 from jax import Array
@@ -53,10 +54,12 @@ def open_primitives(f: Function, order: int, *args: Array, home: str = "jaxcnn")
     def visit(jaxpr):
         for eqn in jaxpr.eqns:
             name = eqn.primitive.name
-            if name == "custom_vjp_call":
-                source = str(eqn.params["call_jaxpr"].jaxpr.debug_info.func_src_info)
-                if not any(folder in source for folder in folders):
-                    found.add(f"{name}: {source}")
+            if name == "by_hand":
+                home_of = getsourcefile(eqn.params["map"].rule.fun)
+                if not any(folder in str(home_of) for folder in folders):
+                    found.add(f"{eqn.params['map']}: {home_of}")
+            elif name == "custom_vjp_call":
+                found.add(f"{name}: {eqn.params['call_jaxpr'].jaxpr.debug_info.func_src_info}")
             elif "jaxpr" in eqn.params and not name.startswith("custom"):
                 visit(getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"]))
             elif name not in ARITHMETIC:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.hints import kept
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
 
@@ -41,7 +42,7 @@ class Sliding:
             groups=geometry.groups,
             precision=geometry.precision,
             fast_convolutions=geometry.fast_convolutions,
-            kept=geometry.kept,
+            kept=kept.value,
         )
 
 

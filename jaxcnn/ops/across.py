@@ -11,10 +11,12 @@ import jax
 from jax import Array, lax
 from jaxtyping import Float
 
+from jaxcnn.rules import adjoints, custom_rule
+
 AxisName = str | tuple[str, ...]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def mean_across_map(x: Float[Array, "*n"], axis_name: AxisName) -> Float[Array, "*n"]:
     """y = 1/m Σ x over the m places of the axis.  With δ = ∂L/∂y:  ∂x = 1/m Σ δ over them.
 
@@ -23,15 +25,7 @@ def mean_across_map(x: Float[Array, "*n"], axis_name: AxisName) -> Float[Array, 
     return vary_like(lax.pmean(x, axis_name), x)
 
 
-def _mean_across_fwd(x, axis_name):
-    return mean_across_map(x, axis_name), None
-
-
-def _mean_across_bwd(axis_name, _, delta):
-    return (mean_across_map(delta, axis_name),)
-
-
-mean_across_map.defvjp(_mean_across_fwd, _mean_across_bwd)
+adjoints(mean_across_map, mean_across_map)
 
 
 def varying_axes(x: Array) -> frozenset[str]:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -18,88 +17,77 @@ from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.elementary import exp, sigmoids
 from jaxcnn.ops.gate import gate_map
+from jaxcnn.rules import custom_rule, sloped, unary
 
 
-@jax.custom_vjp
+@unary(keep=lambda x, y: y > jnp.zeros_like(y), back=gate_map)
 def relu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = max(x, 0).  With δ = ∂L/∂y:  ∂x = δ where y > 0, else 0; so relu′(0) = 0.
-
-    Gormley, "ReLU Layer"; Ray, "BP for a ReLU layer".
-    """
+    """y = max(x, 0)."""
     return jnp.maximum(x, jnp.zeros_like(x))
 
 
-def _relu_fwd(x):
-    y = relu_map(x)
-    return y, y > jnp.zeros_like(y)
+def relu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = relu_map) -> Float[Array, "*n"]:
+    """y = max(x, 0), element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ where x > 0, else 0; at the kink, relu′(0) = 0.
+    Source: Gormley, "ReLU Layer"; Ray, "BP for a ReLU layer".
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("relu", "x", x))
 
 
-def _relu_bwd(positive, delta):
-    return (gate_map(delta, positive),)
+def _curvature(x: Array) -> Array:
+    return -sigmoid_slope(x) * tanh_map(0.5 * x)
 
 
-relu_map.defvjp(_relu_fwd, _relu_bwd)
-
-
-@jax.custom_vjp
+@sloped(_curvature)
 def sigmoid_slope(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """y = s (1 − s), s = sigmoid(x), 1 − s = sigmoid(−x).  With δ = ∂L/∂y:  ∂x = −δ y tanh(x/2)."""
     s, r = sigmoids(x)
     return s * r
 
 
-def _sigmoid_slope_fwd(x):
-    return sigmoid_slope(x), x
-
-
-def _sigmoid_slope_bwd(x, delta):
-    return (-delta * sigmoid_slope(x) * tanh_map(0.5 * x),)
-
-
-sigmoid_slope.defvjp(_sigmoid_slope_fwd, _sigmoid_slope_bwd)
-
-
-@jax.custom_vjp
+@sloped(sigmoid_slope)
 def sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = 1 / (1 + e⁻ˣ).  With δ = ∂L/∂y:  ∂x = δ y (1 − y), 1 − y = sigmoid(−x).
-
-    Gormley, "Derivative of a Sigmoid".
-    """
+    """y = 1 / (1 + e⁻ˣ); y′ = y (1 − y), 1 − y = sigmoid(−x)."""
     return lax.logistic(x)
 
 
-def _sigmoid_fwd(x):
-    return sigmoid_map(x), x
+def sigmoid(
+    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = sigmoid_map
+) -> Float[Array, "*n"]:
+    """y = 1 / (1 + e⁻ˣ), element by element.
 
+    Backward, with δ = ∂L/∂y: ∂x = δ y (1 − y).
+    Source: Gormley, "Derivative of a Sigmoid"; Huang, "Output layer".
 
-def _sigmoid_bwd(x, delta):
-    return (narrow(widen(delta) * sigmoid_slope(widen(x)), x.dtype),)
-
-
-sigmoid_map.defvjp(_sigmoid_fwd, _sigmoid_bwd)
-
-
-@jax.custom_vjp
-def tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = tanh x.  With δ = ∂L/∂y:  ∂x = δ (1 − y²), 1 − y² = 4 s (1 − s) with s = sigmoid(2x).
-
-    Huang, "Forward pass" (f the activation).
+    Raises:
+        TypeError: x is no float array.
     """
+    return rule(check.float_array("sigmoid", "x", x))
+
+
+@sloped(lambda x: 4 * sigmoid_slope(2 * x))
+def tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = tanh x; y′ = 1 − y² = 4 s (1 − s), s = sigmoid(2x)."""
     return jnp.tanh(x)
 
 
-def _tanh_fwd(x):
-    return tanh_map(x), x
+def tanh(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = tanh_map) -> Float[Array, "*n"]:
+    """y = tanh x, element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ (1 − y²).
+    Source: Huang, "Forward pass" (f the activation); LeCun et al. 1998.
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("tanh", "x", x))
 
 
-def _tanh_bwd(x, delta):
-    return (narrow(widen(delta) * (4 * sigmoid_slope(2 * widen(x))), x.dtype),)
-
-
-tanh_map.defvjp(_tanh_fwd, _tanh_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
     """y = eˣ / Σeˣ.  With g = ∂L/∂y:  ∂x_j = y_j (g_j − Σ_i g_i y_i).  Gormley, "Softmax Layer"."""
     wide = widen(x)  # less its maximum, so that nothing overflows
@@ -120,10 +108,36 @@ def _softmax_bwd(axis, y, delta):
     return (narrow(y * (delta - (delta * y).sum(axis, keepdims=True)), dtype),)
 
 
+def _softmax_tangent(axis, y, dots):
+    return _softmax_bwd(axis, y, *dots)[0]  # ∂y_j/∂x_i = y_j (δ_ij − y_i) is symmetric
+
+
 softmax_map.defvjp(_softmax_fwd, _softmax_bwd)
+softmax_map.defjvp(_softmax_tangent)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def softmax(
+    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Any] = softmax_map
+) -> Float[Array, "*n"]:
+    """y = eˣ / Σeˣ along an axis.
+
+    Backward, with g = ∂L/∂y: ∂x_j = y_j (g_j − Σ_i g_i y_i).
+    Source: Gormley, "Softmax Layer"; Huang, "Forward pass".
+
+    Args:
+        x: logits.
+        axis: the axis that the result sums to 1 along.
+        rule: the map to apply, hand-written (`softmax_map`) or a twin of the same signature.
+
+    Raises:
+        TypeError: x is no float array.
+        ValueError: x has no such axis.
+    """
+    x = check.float_array("softmax", "x", x)
+    return rule(x, check.axis("softmax", x, axis))
+
+
+@partial(custom_rule, nondiff_argnums=(1,))
 def log_softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
     """y = x − ln Σeˣ.  With g = ∂L/∂y:  ∂x_j = g_j − e^(y_j) Σ_i g_i.  Gormley, "Softmax Layer".
 
@@ -149,72 +163,21 @@ def _log_softmax_bwd(axis, y, delta):
     return (narrow(delta * complement(share, axis) - share * others, dtype),)
 
 
+def _log_softmax_tangent(axis, y, dots):
+    wide, share = widen(dots[0]), exp(widen(y))
+    # ẏ_j = ẋ_j − Σ_i e^(y_i) ẋ_i. What is taken off every ẋ cancels: that of the share above ½.
+    wide = wide - gate_map(wide, share > 0.5).sum(axis, keepdims=True)
+    return narrow(wide - (share * wide).sum(axis, keepdims=True), y.dtype)
+
+
 log_softmax_map.defvjp(_log_softmax_fwd, _log_softmax_bwd)
+log_softmax_map.defjvp(_log_softmax_tangent)
 
 
 def complement(y: Array, axis: int) -> Array:
     """1 − y of numbers that sum to 1 along an axis, to the last digit: above ½, Σ of the others."""
     large = y > 0.5
     return jnp.where(large, gate_map(y, ~large).sum(axis, keepdims=True), 1 - y)
-
-
-def relu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = relu_map) -> Float[Array, "*n"]:
-    """y = max(x, 0), element by element.
-
-    Backward, with δ = ∂L/∂y: ∂x = δ where x > 0, else 0; at the kink, relu′(0) = 0.
-    Source: Gormley, "ReLU Layer"; Ray, "BP for a ReLU layer".
-
-    Raises:
-        TypeError: x is no float array.
-    """
-    return rule(check.float_array("relu", "x", x))
-
-
-def sigmoid(
-    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = sigmoid_map
-) -> Float[Array, "*n"]:
-    """y = 1 / (1 + e⁻ˣ), element by element.
-
-    Backward, with δ = ∂L/∂y: ∂x = δ y (1 − y).
-    Source: Gormley, "Derivative of a Sigmoid"; Huang, "Output layer".
-
-    Raises:
-        TypeError: x is no float array.
-    """
-    return rule(check.float_array("sigmoid", "x", x))
-
-
-def tanh(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = tanh_map) -> Float[Array, "*n"]:
-    """y = tanh x, element by element.
-
-    Backward, with δ = ∂L/∂y: ∂x = δ (1 − y²).
-    Source: Huang, "Forward pass" (f the activation); LeCun et al. 1998.
-
-    Raises:
-        TypeError: x is no float array.
-    """
-    return rule(check.float_array("tanh", "x", x))
-
-
-def softmax(
-    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Any] = softmax_map
-) -> Float[Array, "*n"]:
-    """y = eˣ / Σeˣ along an axis.
-
-    Backward, with g = ∂L/∂y: ∂x_j = y_j (g_j − Σ_i g_i y_i).
-    Source: Gormley, "Softmax Layer"; Huang, "Forward pass".
-
-    Args:
-        x: logits.
-        axis: the axis that the result sums to 1 along.
-        rule: the map to apply, hand-written (`softmax_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array.
-        ValueError: x has no such axis.
-    """
-    x = check.float_array("softmax", "x", x)
-    return rule(x, check.axis("softmax", x, axis))
 
 
 def log_softmax(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
@@ -18,9 +17,10 @@ from jaxtyping import Float, Int
 from jaxcnn import check
 from jaxcnn.geometry import AdaptiveGeometry
 from jaxcnn.lowering import adaptive as lowering
+from jaxcnn.rules import adjoints, custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def adaptive_avg_pool_map(
     x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *pq c"]:
@@ -31,18 +31,7 @@ def adaptive_avg_pool_map(
     return lowering.avg(x, geometry)
 
 
-def _adaptive_avg_pool_fwd(x, geometry):
-    return adaptive_avg_pool_map(x, geometry), None
-
-
-def _adaptive_avg_pool_bwd(geometry, _, delta):
-    return (adaptive_avg_pool_input_grad_map(delta, geometry),)
-
-
-adaptive_avg_pool_map.defvjp(_adaptive_avg_pool_fwd, _adaptive_avg_pool_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def adaptive_avg_pool_input_grad_map(
     delta: Float[Array, "n *pq c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *hw c"]:
@@ -53,20 +42,10 @@ def adaptive_avg_pool_input_grad_map(
     return lowering.avg_input_grad(delta, geometry)
 
 
-def _adaptive_avg_pool_input_grad_fwd(delta, geometry):
-    return adaptive_avg_pool_input_grad_map(delta, geometry), None
+adjoints(adaptive_avg_pool_map, adaptive_avg_pool_input_grad_map)
 
 
-def _adaptive_avg_pool_input_grad_bwd(geometry, _, zeta):
-    return (adaptive_avg_pool_map(zeta, geometry),)
-
-
-adaptive_avg_pool_input_grad_map.defvjp(
-    _adaptive_avg_pool_input_grad_fwd, _adaptive_avg_pool_input_grad_bwd
-)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def adaptive_max_pool_map(
     x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *pq c"]:
@@ -86,10 +65,15 @@ def _adaptive_max_pool_bwd(geometry, positions, delta):
     return (scatter_at_positions_map(delta, positions, geometry),)
 
 
+def _adaptive_max_pool_tangent(geometry, positions, dots):
+    return gather_at_positions_map(dots[0], positions, geometry)
+
+
 adaptive_max_pool_map.defvjp(_adaptive_max_pool_fwd, _adaptive_max_pool_bwd)
+adaptive_max_pool_map.defjvp(_adaptive_max_pool_tangent)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def adaptive_max_pool_with_positions_map(
     x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
 ) -> tuple[Float[Array, "n *pq c"], Int[Array, "n *pq c"]]:
@@ -113,9 +97,10 @@ def _adaptive_max_pool_with_positions_bwd(geometry, positions, deltas):
 adaptive_max_pool_with_positions_map.defvjp(
     _adaptive_max_pool_with_positions_fwd, _adaptive_max_pool_with_positions_bwd
 )
+adaptive_max_pool_with_positions_map.defjvp(lambda *args: (_adaptive_max_pool_tangent(*args), None))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def gather_at_positions_map(
     x: Float[Array, "n *hw c"], positions: Int[Array, "n *pq c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *pq c"]:
@@ -126,18 +111,7 @@ def gather_at_positions_map(
     return lowering.gather_at_positions(x, positions)
 
 
-def _gather_at_positions_fwd(x, positions, geometry):
-    return gather_at_positions_map(x, positions, geometry), positions
-
-
-def _gather_at_positions_bwd(geometry, positions, delta):
-    return scatter_at_positions_map(delta, positions, geometry), None
-
-
-gather_at_positions_map.defvjp(_gather_at_positions_fwd, _gather_at_positions_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def scatter_at_positions_map(
     delta: Float[Array, "n *pq c"], positions: Int[Array, "n *pq c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *hw c"]:
@@ -148,15 +122,7 @@ def scatter_at_positions_map(
     return lowering.scatter_at_positions(delta, positions, geometry)
 
 
-def _scatter_at_positions_fwd(delta, positions, geometry):
-    return scatter_at_positions_map(delta, positions, geometry), positions
-
-
-def _scatter_at_positions_bwd(geometry, positions, zeta):
-    return gather_at_positions_map(zeta, positions, geometry), None
-
-
-scatter_at_positions_map.defvjp(_scatter_at_positions_fwd, _scatter_at_positions_bwd)
+adjoints(gather_at_positions_map, scatter_at_positions_map)
 
 
 def adaptive_avg_pool(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -16,9 +15,10 @@ from jaxcnn.ops.across import AxisName, vary_like, varying_axes
 from jaxcnn.ops.elementary import power, reciprocal
 from jaxcnn.ops.norm import normalise_map
 from jaxcnn.ops.sharing import Sharing, check_parameter
+from jaxcnn.rules import custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(5,))
+@partial(custom_rule, nondiff_argnums=(5,))
 def batch_norm_inference_map(
     x: Float[Array, "*n c"],
     scale: Float[Array, " c"] | None,
@@ -55,7 +55,20 @@ def _batch_norm_inference_bwd(epsilon, residuals, delta):
     return delta_x.astype(dtype), delta_scale, delta_bias, None, None
 
 
+def _batch_norm_inference_tangent(epsilon, residuals, dots):
+    x, scale, _, mean, r = residuals
+    x_dot, scale_dot, bias_dot, *_ = dots
+    y_dot = widen(x_dot) * _along(r, x_dot)
+    y_dot = y_dot if scale is None else y_dot * _along(scale, y_dot)
+    if scale_dot is not None:
+        y_dot = y_dot + _normalised(x, mean, r) * _along(scale_dot, y_dot)
+    if bias_dot is not None:
+        y_dot = y_dot + _along(bias_dot, y_dot)
+    return y_dot.astype(x.dtype)
+
+
 batch_norm_inference_map.defvjp(_batch_norm_inference_fwd, _batch_norm_inference_bwd)
+batch_norm_inference_map.defjvp(_batch_norm_inference_tangent)
 
 
 def _along(parameter: Array, x: Array) -> Array:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -13,9 +12,10 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.sharing import check_parameter
+from jaxcnn.rules import adjoints, custom_rule, product
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def pad_channels_map(x: Float[Array, "*n c"], before: int, after: int) -> Float[Array, "*n d"]:
     """y = [0, x, 0] along the channels.  With δ = ∂L/∂y:  ∂x = δ without the channels added.
 
@@ -24,18 +24,7 @@ def pad_channels_map(x: Float[Array, "*n c"], before: int, after: int) -> Float[
     return lax.pad(x, jnp.zeros((), x.dtype), _config(x, before, after))
 
 
-def _pad_channels_fwd(x, before, after):
-    return pad_channels_map(x, before, after), None
-
-
-def _pad_channels_bwd(before, after, _, delta):
-    return (crop_channels_map(delta, before, after),)
-
-
-pad_channels_map.defvjp(_pad_channels_fwd, _pad_channels_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def crop_channels_map(x: Float[Array, "*n d"], before: int, after: int) -> Float[Array, "*n c"]:
     """y = x without its first and last channels.  With δ = ∂L/∂y:  ∂x = [0, δ, 0].
 
@@ -44,18 +33,10 @@ def crop_channels_map(x: Float[Array, "*n d"], before: int, after: int) -> Float
     return lax.pad(x, jnp.zeros((), x.dtype), _config(x, -before, -after))
 
 
-def _crop_channels_fwd(x, before, after):
-    return crop_channels_map(x, before, after), None
+adjoints(pad_channels_map, crop_channels_map)
 
 
-def _crop_channels_bwd(before, after, _, delta):
-    return (pad_channels_map(delta, before, after),)
-
-
-crop_channels_map.defvjp(_crop_channels_fwd, _crop_channels_bwd)
-
-
-@jax.custom_vjp
+@custom_rule
 def scale_channels_map(
     x: Float[Array, "*n c"], scale: Float[Array, " c"], bias: Float[Array, " c"] | None
 ) -> Float[Array, "*n c"]:
@@ -68,10 +49,6 @@ def scale_channels_map(
     return (y if bias is None else y + jnp.broadcast_to(widen(bias), y.shape)).astype(x.dtype)
 
 
-def _scale_channels_fwd(x, scale, bias):
-    return scale_channels_map(x, scale, bias), (x, scale, bias)
-
-
 def _scale_channels_bwd(residuals, delta):
     x, scale, bias = residuals
     batch = range(x.ndim - 1)
@@ -80,7 +57,7 @@ def _scale_channels_bwd(residuals, delta):
     return scale_channels_map(delta, scale, None), delta_scale, delta_bias
 
 
-scale_channels_map.defvjp(_scale_channels_fwd, _scale_channels_bwd)
+product(scale_channels_map, _scale_channels_bwd, bias=True)
 
 
 def _config(x: Array, before: int, after: int) -> list[tuple[int, int, int]]:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -24,9 +23,10 @@ from jaxcnn import check
 from jaxcnn.geometry import Geometry, Method, Padding, Precision, parse_geometry
 from jaxcnn.lowering import conv as lowering
 from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.rules import custom_rule, product
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(custom_rule, nondiff_argnums=(3,))
 def conv_map(
     x: Float[Array, "n *hw c"],
     kernel: Float[Array, "*k c/g d"],
@@ -42,7 +42,7 @@ def conv_map(
 
 
 def _conv_fwd(x, kernel, bias, geometry):
-    return conv_map(x, kernel, bias, geometry.with_kept_result), (x, kernel, bias)
+    return conv_map(x, kernel, bias, geometry), (x, kernel, bias)
 
 
 def _conv_bwd(geometry, residuals, delta):
@@ -56,9 +56,10 @@ def _conv_bwd(geometry, residuals, delta):
 
 
 conv_map.defvjp(_conv_fwd, _conv_bwd)
+product(conv_map, bias=True)  # ẏ = ẋ ⋆ k + x ⋆ k̇ + ḃ
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def conv_input_grad_map(
     delta: Float[Array, "n *pq d"], kernel: Float[Array, "*k c/g d"], geometry: Geometry
 ) -> Float[Array, "n *hw c"]:
@@ -70,19 +71,15 @@ def conv_input_grad_map(
     return lowering.input_grad(delta, kernel, geometry)
 
 
-def _conv_input_grad_fwd(delta, kernel, geometry):
-    return conv_input_grad_map(delta, kernel, geometry), (delta, kernel)
-
-
 def _conv_input_grad_bwd(geometry, residuals, zeta):
     delta, kernel = residuals
     return conv_map(zeta, kernel, None, geometry), conv_kernel_grad_map(zeta, delta, geometry)
 
 
-conv_input_grad_map.defvjp(_conv_input_grad_fwd, _conv_input_grad_bwd)
+product(conv_input_grad_map, _conv_input_grad_bwd)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def conv_kernel_grad_map(
     x: Float[Array, "n *hw c"], delta: Float[Array, "n *pq d"], geometry: Geometry
 ) -> Float[Array, "*k c/g d"]:
@@ -94,16 +91,12 @@ def conv_kernel_grad_map(
     return lowering.kernel_grad(x, delta, geometry)
 
 
-def _conv_kernel_grad_fwd(x, delta, geometry):
-    return conv_kernel_grad_map(x, delta, geometry), (x, delta)
-
-
 def _conv_kernel_grad_bwd(geometry, residuals, omega):
     x, delta = residuals
     return conv_input_grad_map(delta, omega, geometry), conv_map(x, omega, None, geometry)
 
 
-conv_kernel_grad_map.defvjp(_conv_kernel_grad_fwd, _conv_kernel_grad_bwd)
+product(conv_kernel_grad_map, _conv_kernel_grad_bwd)
 
 
 def conv(

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -15,10 +14,11 @@ from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import check_groups, conv_input_grad_map, conv_kernel_grad_map, conv_map
+from jaxcnn.rules import custom_rule, product
 from jaxcnn.sizes import surely
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(custom_rule, nondiff_argnums=(3,))
 def conv_transpose_map(
     x: Float[Array, "n *pq d"],
     kernel: Float[Array, "*k c/g d"],
@@ -33,10 +33,6 @@ def conv_transpose_map(
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
 
-def _conv_transpose_fwd(x, kernel, bias, geometry):
-    return conv_transpose_map(x, kernel, bias, geometry), (x, kernel, bias)
-
-
 def _conv_transpose_bwd(geometry, residuals, delta):
     x, kernel, bias = residuals
     delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
@@ -47,7 +43,7 @@ def _conv_transpose_bwd(geometry, residuals, delta):
     )
 
 
-conv_transpose_map.defvjp(_conv_transpose_fwd, _conv_transpose_bwd)
+product(conv_transpose_map, _conv_transpose_bwd, bias=True)
 
 
 def conv_transpose(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -13,9 +12,10 @@ from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, Precision
 from jaxcnn.ops.conv import checked_conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.ops.shape import rot180_map
+from jaxcnn.rules import custom_rule, product
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(custom_rule, nondiff_argnums=(3,))
 def true_conv_map(
     x: Float[Array, "n *hw c"],
     kernel: Float[Array, "*k c/g d"],
@@ -29,10 +29,6 @@ def true_conv_map(
     return conv_map(x, rot180_map(kernel), bias, geometry)
 
 
-def _true_conv_fwd(x, kernel, bias, geometry):
-    return true_conv_map(x, kernel, bias, geometry.with_kept_result), (x, kernel, bias)
-
-
 def _true_conv_bwd(geometry, residuals, delta):
     x, kernel, bias = residuals
     delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
@@ -43,7 +39,7 @@ def _true_conv_bwd(geometry, residuals, delta):
     )
 
 
-true_conv_map.defvjp(_true_conv_fwd, _true_conv_bwd)
+product(true_conv_map, _true_conv_bwd, bias=True)
 
 
 def true_conv(

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Integer, Num
 
 from jaxcnn import check
-from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import sharded_like, vary_together
 from jaxcnn.ops.activation import complement, log_softmax_map, softmax_map
 from jaxcnn.ops.elementary import reciprocal
@@ -24,10 +24,12 @@ from jaxcnn.ops.loss import (
     REDUCTIONS,
     check_outputs,
     check_targets,
+    loss_rule,
     per_example,
     reduced,
     sigmoid_error,
 )
+from jaxcnn.rules import custom_rule
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Weighing:
     ignore_index: int | None = None
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(custom_rule, nondiff_argnums=(3,))
 def softmax_cross_entropy_map(
     logits: Float[Array, "*n k"],
     targets: Float[Array, "*n k"] | Integer[Array, "*n"],
@@ -81,11 +83,7 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
     divisor = _divisor(targets, class_weights, y, weighing)
     g = widen(g) if divisor is None else widen(g) * reciprocal(divisor)
     rows = _per_row(g, targets, y, weighing, divided=divisor is not None)
-    # Of labels without weights Σs is 1; where they are left out, rows are 0.
-    known = _labelled(targets) and class_weights is None
-    total = 1 if known else s.sum(-1, keepdims=True)
-    # y Σs − s as y (Σs − s) − (1 − y) s: as y → s, it loses nothing.
-    delta = rows * (y * (total - s) - complement(y, y.ndim - 1) * s)
+    delta = rows * _slope(y, s, _labelled(targets) and class_weights is None)
 
     delta_targets = delta_weights = None
     if not _labelled(targets):
@@ -101,7 +99,38 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
     return delta.astype(dtype), delta_targets, delta_weights
 
 
+def _softmax_cross_entropy_tangent(weighing, residuals, dots):
+    y, log_y, targets, class_weights = residuals
+    logits_dot, targets_dot, weights_dot = dots
+    t = _distribution(targets, y, weighing)
+    s = _weighted(t, class_weights)
+    slope = _slope(y, s, _labelled(targets) and class_weights is None)
+    if weighing.ignore_index is not None:
+        slope = gate_map(slope, _counted(targets, y.shape, weighing))
+    moved = (slope * widen(logits_dot)).sum(-1)
+    if not _labelled(targets):
+        spread = widen(targets_dot) * (1 - weighing.label_smoothing)
+        moved = moved - _times_log(_weighted(spread, class_weights), log_y).sum(-1)
+    if class_weights is not None:
+        moved = moved - _weighted(_times_log(t, log_y), weights_dot).sum(-1)
+    divisor = _divisor(targets, class_weights, y, weighing)
+    if divisor is None:
+        return narrow(reduced(moved, weighing.reduction), logits_dot.dtype)
+    total = moved.sum()
+    if class_weights is not None:  # (L/W)˙ = (L̇ − E Ẇ) / W
+        loss = -_times_log(s, log_y).sum() * reciprocal(divisor)
+        total = total - loss * _weighted(_one_hot(targets, y, weighing), weights_dot).sum()
+    return narrow(total * reciprocal(divisor), logits_dot.dtype)
+
+
 softmax_cross_entropy_map.defvjp(_softmax_cross_entropy_fwd, _softmax_cross_entropy_bwd)
+softmax_cross_entropy_map.defjvp(_softmax_cross_entropy_tangent)
+
+
+def _slope(y: Array, s: Array, one: bool) -> Array:
+    """y Σs − s as y (Σs − s) − (1 − y) s, which loses nothing as y → s; `one` says that Σs is 1."""
+    total = 1 if one else s.sum(-1, keepdims=True)
+    return y * (total - s) - complement(y, y.ndim - 1) * s
 
 
 def _labelled(targets: Array) -> bool:
@@ -176,7 +205,12 @@ def _per_row(g: Array, targets: Array, like: Array, weighing: Weighing, *, divid
     return rows
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _binary_slopes(kept):
+    logits, targets = kept
+    return sigmoid_error(logits, targets)[0], -widen(logits)
+
+
+@loss_rule(keep=lambda u, t: (u, t), slopes=_binary_slopes)
 def sigmoid_binary_cross_entropy_map(
     logits: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
@@ -189,22 +223,6 @@ def sigmoid_binary_cross_entropy_map(
     straight = wide * jnp.where(wide > 0, 1 - widen(targets), -widen(targets))
     losses = straight + jnp.log1p(jnp.exp(-jnp.abs(wide)))
     return reduced(losses.sum(-1), reduction).astype(logits.dtype)
-
-
-def _sigmoid_binary_cross_entropy_fwd(logits, targets, reduction):
-    return sigmoid_binary_cross_entropy_map(logits, targets, reduction), (logits, targets)
-
-
-def _sigmoid_binary_cross_entropy_bwd(reduction, residuals, g):
-    logits, t = residuals
-    g = per_example(g, logits.shape[:-1], reduction)[..., None]
-    error, _, _ = sigmoid_error(logits, t)
-    return (g * error).astype(t.dtype), (-g * widen(logits)).astype(t.dtype)
-
-
-sigmoid_binary_cross_entropy_map.defvjp(
-    _sigmoid_binary_cross_entropy_fwd, _sigmoid_binary_cross_entropy_bwd
-)
 
 
 def softmax_cross_entropy(

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -12,9 +11,10 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering import dense as lowering
 from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.rules import custom_rule, product
 
 
-@jax.custom_vjp
+@custom_rule
 def dense_map(
     x: Float[Array, "*n c"], weight: Float[Array, "c d"], bias: Float[Array, " d"] | None
 ) -> Float[Array, "*n d"]:
@@ -26,20 +26,16 @@ def dense_map(
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
 
-def _dense_fwd(x, weight, bias):
-    return dense_map(x, weight, bias), (x, weight, bias)
-
-
 def _dense_bwd(residuals, delta):
     x, weight, bias = residuals
     delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
     return dense_input_grad_map(delta, weight), dense_weight_grad_map(x, delta), delta_bias
 
 
-dense_map.defvjp(_dense_fwd, _dense_bwd)
+product(dense_map, _dense_bwd, bias=True)
 
 
-@jax.custom_vjp
+@custom_rule
 def dense_input_grad_map(
     delta: Float[Array, "*n d"], weight: Float[Array, "c d"]
 ) -> Float[Array, "*n c"]:
@@ -47,19 +43,15 @@ def dense_input_grad_map(
     return lowering.matmul_transposed(delta, weight)
 
 
-def _dense_input_grad_fwd(delta, weight):
-    return dense_input_grad_map(delta, weight), (delta, weight)
-
-
 def _dense_input_grad_bwd(residuals, zeta):
     delta, weight = residuals
     return dense_map(zeta, weight, None), dense_weight_grad_map(zeta, delta)
 
 
-dense_input_grad_map.defvjp(_dense_input_grad_fwd, _dense_input_grad_bwd)
+product(dense_input_grad_map, _dense_input_grad_bwd)
 
 
-@jax.custom_vjp
+@custom_rule
 def dense_weight_grad_map(
     x: Float[Array, "*n c"], delta: Float[Array, "*n d"]
 ) -> Float[Array, "c d"]:
@@ -67,16 +59,12 @@ def dense_weight_grad_map(
     return lowering.outer_sum(x, delta)
 
 
-def _dense_weight_grad_fwd(x, delta):
-    return dense_weight_grad_map(x, delta), (x, delta)
-
-
 def _dense_weight_grad_bwd(residuals, omega):
     x, delta = residuals
     return dense_input_grad_map(delta, omega), dense_map(x, omega, None)
 
 
-dense_weight_grad_map.defvjp(_dense_weight_grad_fwd, _dense_weight_grad_bwd)
+product(dense_weight_grad_map, _dense_weight_grad_bwd)
 
 
 def dense(

@@ -1,10 +1,8 @@
 """The Kullback-Leibler divergence, from log-probabilities."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -15,10 +13,17 @@ from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.elementary import log
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, per_example, reduced
+from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, loss_rule, reduced
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _kl_slopes(kept):
+    log_y, t = (widen(array) for array in kept)
+    occurs = t != 0
+    # The first gate changes no value: it keeps the second derivatives symmetric, both 0 at t = 0.
+    return -gate_map(t, occurs), gate_map(_log_ratio(log_y, t) + 1, occurs)
+
+
+@loss_rule(keep=lambda log_y, t: (log_y, t), slopes=_kl_slopes)
 def kl_divergence_map(
     log_predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
@@ -29,25 +34,6 @@ def kl_divergence_map(
     t = widen(targets)
     losses = (t * _log_ratio(widen(log_predictions), t)).sum(-1)
     return reduced(losses, reduction).astype(log_predictions.dtype)
-
-
-def _kl_divergence_fwd(log_predictions, targets, reduction):
-    loss = kl_divergence_map(log_predictions, targets, reduction)
-    return loss, (log_predictions, targets)
-
-
-def _kl_divergence_bwd(reduction, residuals, g):
-    log_predictions, targets = residuals
-    t = widen(targets)
-    g = per_example(widen(g), t.shape[:-1], reduction)[..., None]
-    occurs = t != 0
-    slope = gate_map(_log_ratio(widen(log_predictions), t) + 1, occurs)
-    # The gate changes no value: it keeps the second derivatives symmetric, both 0 where t = 0.
-    shrink = -g * gate_map(t, occurs)
-    return shrink.astype(log_predictions.dtype), (g * slope).astype(targets.dtype)
-
-
-kl_divergence_map.defvjp(_kl_divergence_fwd, _kl_divergence_bwd)
 
 
 def _log_ratio(log_y: Array, t: Array) -> Array:

@@ -16,10 +16,11 @@ from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
+from jaxcnn.rules import constant, custom_rule
 from jaxcnn.sizes import surely
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@partial(custom_rule, nondiff_argnums=(2, 3))
 def drop_block_map(
     x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float, block: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
@@ -41,6 +42,7 @@ def _drop_block_bwd(rate, block, mask, delta):
 
 
 drop_block_map.defvjp(_drop_block_fwd, _drop_block_bwd)
+drop_block_map.defjvp(lambda rate, block, mask, dots: _drop(dots[0], mask))
 
 
 def _mask_like(x: Array, key: Array, rate: float, block: tuple[int, ...]) -> Array:
@@ -54,7 +56,7 @@ def _drop(x: Array, mask: Array) -> Array:
     return narrow(wide * (mask.size * reciprocal(kept)), x.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+@partial(custom_rule, nondiff_argnums=(1, 2, 3))
 def drop_block_mask(
     key: Key[Array, ""], rate: float, block: tuple[int, ...], shape: tuple[int, ...]
 ) -> Bool[Array, "n *hw c"]:
@@ -74,15 +76,7 @@ def drop_block_mask(
     return covered == 0
 
 
-def _drop_block_mask_fwd(key, rate, block, shape):
-    return drop_block_mask(key, rate, block, shape), None
-
-
-def _drop_block_mask_bwd(rate, block, shape, _, delta):
-    return (None,)
-
-
-drop_block_mask.defvjp(_drop_block_mask_fwd, _drop_block_mask_bwd)
+constant(drop_block_mask)
 
 
 def drop_block(

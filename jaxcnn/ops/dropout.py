@@ -14,9 +14,10 @@ from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.gate import gate_map
+from jaxcnn.rules import constant, custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def dropout_map(x: Float[Array, "*n"], key: Key[Array, ""], rate: float) -> Float[Array, "*n"]:
     """y = x • mask / (1 − p).  With δ = ∂L/∂y:  ∂x = δ • mask / (1 − p).
 
@@ -36,6 +37,7 @@ def _dropout_bwd(rate, mask, delta):
 
 
 dropout_map.defvjp(_dropout_fwd, _dropout_bwd)
+dropout_map.defjvp(lambda rate, mask, dots: _drop(dots[0], mask, rate))
 
 
 def _mask_like(x: Array, key: Array, rate: float, shape: tuple[int, ...] | None = None) -> Array:
@@ -47,24 +49,16 @@ def _drop(x: Array, mask: Array, rate: float) -> Array:
     return narrow(widen(gate_map(x, mask)) * scale, x.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def dropout_mask(key: Key[Array, ""], rate: float, shape: tuple[int, ...]) -> Bool[Array, "*n"]:
     """mask = true with probability 1 − p, independently at each element; it has no gradient."""
     return jax.random.bernoulli(key, 1 - rate, shape)
 
 
-def _dropout_mask_fwd(key, rate, shape):
-    return dropout_mask(key, rate, shape), None
+constant(dropout_mask)
 
 
-def _dropout_mask_bwd(rate, shape, _, delta):
-    return (None,)
-
-
-dropout_mask.defvjp(_dropout_mask_fwd, _dropout_mask_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def spatial_dropout_map(
     x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float
 ) -> Float[Array, "n *hw c"]:
@@ -86,6 +80,9 @@ def _spatial_dropout_bwd(rate, mask, delta):
 
 
 spatial_dropout_map.defvjp(_spatial_dropout_fwd, _spatial_dropout_bwd)
+spatial_dropout_map.defjvp(
+    lambda rate, mask, dots: _drop(dots[0], jnp.broadcast_to(mask, dots[0].shape), rate)
+)
 
 
 def _one_per_map(x: Array) -> tuple[int, ...]:

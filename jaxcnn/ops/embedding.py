@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -13,9 +12,10 @@ from jaxtyping import Float, Integer
 from jaxcnn import check
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import declared, vary_together
+from jaxcnn.rules import adjoints, custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def embedding_map(
     ids: Integer[Array, "*n"], table: Float[Array, "v c"], vocabulary: int
 ) -> Float[Array, "*n c"]:
@@ -31,18 +31,7 @@ def embedding_map(
     return declared(rows, lambda ids, table: (*ids, table[1]), ids, table)
 
 
-def _embedding_fwd(ids, table, vocabulary):
-    return embedding_map(ids, table, vocabulary), ids
-
-
-def _embedding_bwd(vocabulary, ids, delta):
-    return None, embedding_table_grad_map(ids, delta, vocabulary)
-
-
-embedding_map.defvjp(_embedding_fwd, _embedding_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def embedding_table_grad_map(
     ids: Integer[Array, "*n"], delta: Float[Array, "*n c"], vocabulary: int
 ) -> Float[Array, "v c"]:
@@ -59,15 +48,7 @@ def embedding_table_grad_map(
     return declared(sums, lambda ids, delta: (None, delta[-1]), ids, delta)
 
 
-def _embedding_table_grad_fwd(ids, delta, vocabulary):
-    return embedding_table_grad_map(ids, delta, vocabulary), ids
-
-
-def _embedding_table_grad_bwd(vocabulary, ids, zeta):
-    return None, embedding_map(ids, zeta, vocabulary)
-
-
-embedding_table_grad_map.defvjp(_embedding_table_grad_fwd, _embedding_table_grad_bwd)
+adjoints(embedding_map, embedding_table_grad_map, argument=1)
 
 
 def embedding(

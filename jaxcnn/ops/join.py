@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -12,9 +11,10 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.rules import adjoints, custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def concatenate_map(
     parts: tuple[Float[Array, "*n _"], ...], sizes: tuple[int, ...]
 ) -> Float[Array, "*n c"]:
@@ -26,18 +26,7 @@ def concatenate_map(
     return jnp.concatenate(parts, -1)
 
 
-def _concatenate_fwd(parts, sizes):
-    return concatenate_map(parts, sizes), None
-
-
-def _concatenate_bwd(sizes, _, delta):
-    return (split_map(delta, sizes),)
-
-
-concatenate_map.defvjp(_concatenate_fwd, _concatenate_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def split_map(x: Float[Array, "*n c"], sizes: tuple[int, ...]) -> tuple[Float[Array, "*n _"], ...]:
     """y₁, y₂, … = consecutive channels of x.  With δ_i = ∂L/∂y_i:  ∂x = [δ₁, δ₂, …].
 
@@ -50,15 +39,7 @@ def split_map(x: Float[Array, "*n c"], sizes: tuple[int, ...]) -> tuple[Float[Ar
     )
 
 
-def _split_fwd(x, sizes):
-    return split_map(x, sizes), None
-
-
-def _split_bwd(sizes, _, deltas):
-    return (concatenate_map(tuple(deltas), sizes),)
-
-
-split_map.defvjp(_split_fwd, _split_bwd)
+adjoints(concatenate_map, split_map)
 
 
 def concatenate(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -13,9 +12,10 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.elementary import power
+from jaxcnn.rules import custom_rule, linear
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def channel_sum_map(x: Float[Array, "*n c"], below: int, above: int) -> Float[Array, "*n c"]:
     """y_i = Σ x_j, i − below ≤ j ≤ i + above.  With δ = ∂L/∂y:  ∂x_i = Σ δ_j, the window mirrored.
 
@@ -28,18 +28,10 @@ def channel_sum_map(x: Float[Array, "*n c"], below: int, above: int) -> Float[Ar
     return sum(shifted[1:], shifted[0])
 
 
-def _channel_sum_fwd(x, below, above):
-    return channel_sum_map(x, below, above), None
+linear(channel_sum_map, lambda below, above, delta: channel_sum_map(delta, above, below))
 
 
-def _channel_sum_bwd(below, above, _, delta):
-    return (channel_sum_map(delta, above, below),)
-
-
-channel_sum_map.defvjp(_channel_sum_fwd, _channel_sum_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
+@partial(custom_rule, nondiff_argnums=(1, 2, 3, 4))
 def local_response_norm_map(
     x: Float[Array, "*n c"], size: int, k: float, alpha: float, beta: float
 ) -> Float[Array, "*n c"]:
@@ -67,7 +59,18 @@ def _local_response_norm_bwd(size, k, alpha, beta, x, delta):
     return ((delta * root - (2 * alpha * beta) * x * shared).astype(dtype),)
 
 
+def _local_response_norm_tangent(size, k, alpha, beta, x, dots):
+    below, above = _neighbours(size)
+    x, dot, dtype = widen(x), widen(dots[0]), x.dtype
+    s = _bracket(x, size, k, alpha)
+    root: Array = power(s, -beta)
+    steeper: Array = power(s, -beta - 1)
+    shared: Array = channel_sum_map(x * dot, below, above)
+    return (dot * root - (2 * alpha * beta) * x * steeper * shared).astype(dtype)
+
+
 local_response_norm_map.defvjp(_local_response_norm_fwd, _local_response_norm_bwd)
+local_response_norm_map.defjvp(_local_response_norm_tangent)
 
 
 def _neighbours(size: int) -> tuple[int, int]:

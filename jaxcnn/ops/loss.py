@@ -9,15 +9,19 @@ and for `softmax_cross_entropy`, which is one number per example there too, all 
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxcnn import check
-from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.elementary import sigmoids
+from jaxcnn.rules import custom_rule
 
+Function = Callable[..., Any]
 REDUCTIONS = ("mean", "sum", "none")
 
 
@@ -41,6 +45,41 @@ def per_example(g: Array, shape: tuple[int, ...], reduction: str) -> Array:
         return g
     count = math.prod(shape) if reduction == "mean" else 1
     return jnp.broadcast_to(g * (1 / count), shape)
+
+
+def loss_rule(*, keep: Function, slopes: Function, settings: Sequence[int] = (2,)) -> Function:
+    """Make a rule of E = reduced(Σ_k ℓ), a loss added up from a number ℓ for every element.
+
+    Backward ∂a = g ℓ′_a, forward Ė = reduced(Σ_k Σ_a ℓ′_a ȧ): the same slopes ℓ′_a =
+    slopes(kept, *settings), one for every argument a, in the dtype of sums. kept =
+    keep(*arguments, *settings); the reduction, the last setting, is left out in both.
+    """
+
+    def decorate(fun: Function) -> custom_rule:
+        f = custom_rule(fun, nondiff_argnums=settings)
+
+        def fwd(*args):
+            return f(*args), keep(*args[:-1])
+
+        def bwd(*args):
+            *given, reduction, kept, g = args
+            found = slopes(kept, *given)
+            rows = per_example(g, found[0].shape[:-1], reduction)[..., None]
+            return tuple(narrow(rows * slope, g.dtype) for slope in found)
+
+        def tangent(*args):
+            *given, reduction, kept, dots = args
+            first, *others = zip(slopes(kept, *given), dots, strict=True)
+            moved = first[0] * widen(first[1])
+            for slope, dot in others:
+                moved = moved + slope * widen(dot)
+            return narrow(reduced(moved.sum(-1), reduction), dots[0].dtype)
+
+        f.defvjp(fwd, bwd)
+        f.defjvp(tangent)
+        return f
+
+    return decorate
 
 
 def sigmoid_error(logits: Array, targets: Array) -> tuple[Array, Array, Array]:

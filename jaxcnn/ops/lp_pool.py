@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -18,9 +17,10 @@ from jaxcnn.lowering.sharding import by_batch
 from jaxcnn.lowering.statistics import inverse_unit
 from jaxcnn.ops.elementary import absolute_power, ratio
 from jaxcnn.ops.patches import fold_map, patches_map
+from jaxcnn.rules import custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def lp_pool_map(
     x: Float[Array, "n *hw c"], geometry: Geometry, p: float
 ) -> Float[Array, "n *pq c"]:
@@ -38,21 +38,34 @@ def _lp_pool_fwd(x, geometry, p):
 
 
 def _lp_pool_bwd(geometry, p, residuals, delta):
-    x, y = residuals
+    share, on_every_tap = _shares(geometry, p, *residuals)
+    shares = (on_every_tap(delta) * share).reshape(*delta.shape[:-1], -1)
+    delta_x: Array = fold_map(shares, geometry)
+    return (delta_x.astype(delta.dtype),)
+
+
+def _lp_pool_tangent(geometry, p, residuals, dots):
+    share, _ = _shares(geometry, p, *residuals)
+    rows: Array = patches_map(widen(dots[0]), geometry)
+    return (rows.reshape(share.shape) * share).sum(-2).astype(dots[0].dtype)
+
+
+lp_pool_map.defvjp(_lp_pool_fwd, _lp_pool_bwd)
+lp_pool_map.defjvp(_lp_pool_tangent)
+
+
+def _shares(geometry: Geometry, p: float, x: Array, y: Array) -> tuple[Array, Callable]:
+    """∂y/∂x = sign(x)|x|ᵖ⁻¹ y¹⁻ᵖ of every tap of every window; and what spreads a y over the taps.
+
+    It is (|x| / y)ᵖ⁻¹, of numbers between 0 and 1; each window has a y of its own.
+    """
     rows: Array = patches_map(widen(x), geometry)
     shape = (*y.shape[:-1], geometry.taps, y.shape[-1])
 
     def on_every_tap(a):
         return jnp.broadcast_to(jnp.expand_dims(widen(a), -2), shape)
 
-    # |x|ᵖ⁻¹ y¹⁻ᵖ = (|x| / y)ᵖ⁻¹, of numbers between 0 and 1; each window has a y of its own.
-    share: Array = absolute_power(ratio(rows.reshape(shape), on_every_tap(y)), p - 1, True)
-    shares = (on_every_tap(delta) * share).reshape(rows.shape)
-    delta_x: Array = fold_map(shares, geometry)
-    return (delta_x.astype(x.dtype),)
-
-
-lp_pool_map.defvjp(_lp_pool_fwd, _lp_pool_bwd)
+    return absolute_power(ratio(rows.reshape(shape), on_every_tap(y)), p - 1, True), on_every_tap
 
 
 @by_batch

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, UInt
@@ -18,10 +17,11 @@ from jaxtyping import Float, UInt
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
 from jaxcnn.lowering import pool as lowering
-from jaxcnn.ops.switches import scatter_at_switches_map
+from jaxcnn.ops.switches import gather_at_switches_map, scatter_at_switches_map
+from jaxcnn.rules import custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def max_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq c"]:
     """y = max over the window.  With δ = ∂L/∂y:  ∂x = M(x) • upsample(δ).
 
@@ -39,10 +39,15 @@ def _max_pool_bwd(geometry, switches, delta):
     return (scatter_at_switches_map(delta, switches, geometry),)
 
 
+def _max_pool_tangent(geometry, switches, dots):
+    return gather_at_switches_map(dots[0], switches, geometry)
+
+
 max_pool_map.defvjp(_max_pool_fwd, _max_pool_bwd)
+max_pool_map.defjvp(_max_pool_tangent)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def max_pool_with_switches_map(
     x: Float[Array, "n *hw c"], geometry: Geometry
 ) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:
@@ -64,6 +69,7 @@ def _max_pool_with_switches_bwd(geometry, switches, deltas):
 
 
 max_pool_with_switches_map.defvjp(_max_pool_with_switches_fwd, _max_pool_with_switches_bwd)
+max_pool_with_switches_map.defjvp(lambda *args: (_max_pool_tangent(*args), None))
 
 
 def max_pool(

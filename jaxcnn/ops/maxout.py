@@ -12,9 +12,10 @@ from jaxtyping import Float, Integer
 
 from jaxcnn import check
 from jaxcnn.ops.gate import gate_map
+from jaxcnn.rules import constant, custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def maxout_map(x: Float[Array, "*n dk"], pieces: int) -> Float[Array, "*n d"]:
     """y_j = max_k x_jk.  With δ = ∂L/∂y:  ∂x_jk = δ_j for the first k that reaches it, else 0.
 
@@ -24,35 +25,37 @@ def maxout_map(x: Float[Array, "*n dk"], pieces: int) -> Float[Array, "*n d"]:
 
 
 def _maxout_fwd(x, pieces):
-    return maxout_map(x, pieces), maxout_choice(x, pieces)
+    return maxout_map(x, pieces), _chosen(x, pieces)
 
 
-def _maxout_bwd(pieces, choice, delta):
-    shape = (*choice.shape, pieces)
-    places = jax.lax.broadcasted_iota(choice.dtype, shape, choice.ndim)
-    chosen = places == jnp.broadcast_to(choice[..., None], shape)
-    spread = gate_map(jnp.broadcast_to(delta[..., None], shape), chosen)
-    return (spread.reshape(*choice.shape[:-1], choice.shape[-1] * pieces),)
+def _maxout_bwd(pieces, chosen, delta):
+    spread = gate_map(jnp.broadcast_to(delta[..., None], chosen.shape), chosen)
+    return (spread.reshape(*delta.shape[:-1], delta.shape[-1] * pieces),)
+
+
+def _maxout_tangent(pieces, chosen, dots):
+    return gate_map(_split(dots[0], pieces), chosen).sum(-1)
 
 
 maxout_map.defvjp(_maxout_fwd, _maxout_bwd)
+maxout_map.defjvp(_maxout_tangent)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def maxout_choice(x: Float[Array, "*n dk"], pieces: int) -> Integer[Array, "*n d"]:
     """k = argmax_k x_jk, the first of equals; a NaN is the maximum. It has no gradient."""
     return jnp.argmax(_split(x, pieces), -1).astype(jnp.uint8 if pieces <= 256 else jnp.int32)
 
 
-def _maxout_choice_fwd(x, pieces):
-    return maxout_choice(x, pieces), None
+constant(maxout_choice)
 
 
-def _maxout_choice_bwd(pieces, _, delta):
-    return (None,)
-
-
-maxout_choice.defvjp(_maxout_choice_fwd, _maxout_choice_bwd)
+def _chosen(x: Array, pieces: int) -> Array:
+    """Whether each piece is the one that is the maximum, the first of equals."""
+    choice = maxout_choice(x, pieces)
+    shape = (*choice.shape, pieces)
+    places = jax.lax.broadcasted_iota(choice.dtype, shape, choice.ndim)
+    return places == jnp.broadcast_to(choice[..., None], shape)
 
 
 def _split(x: Array, pieces: int) -> Array:

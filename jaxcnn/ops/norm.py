@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -22,9 +21,10 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.ops.elementary import power
 from jaxcnn.ops.sharing import Sharing, check_parameter
+from jaxcnn.rules import custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(custom_rule, nondiff_argnums=(3,))
 def normalise_map(
     x: Float[Array, "*n"],
     scale: Float[Array, "*c"] | None,
@@ -86,7 +86,23 @@ def _normalise_bwd(sharing, residuals, deltas):
     )
 
 
+def _normalise_tangent(sharing, residuals, dots):
+    x, mean, variance, inverse, scale, _ = residuals
+    x_dot, scale_dot, bias_dot = dots
+    spread = sharing.with_epsilon(variance, inverse)
+    r = power(spread, -0.5)
+    normalised, moved = sharing.split(x) * (r * inverse) - mean * r, sharing.split(x_dot) * inverse
+    mean_dot, projection = sharing.mean(moved), sharing.mean(moved * normalised)
+    y_dot = sharing.weighted(r * (moved - mean_dot - normalised * projection), scale)
+    if scale_dot is not None:
+        y_dot = y_dot + sharing.weighted(normalised, scale_dot)
+    if bias_dot is not None:
+        y_dot = y_dot + sharing.along(bias_dot, y_dot)
+    return y_dot.reshape(x.shape).astype(x.dtype), mean_dot, 2 * (r * spread) * projection, None
+
+
 normalise_map.defvjp(_normalise_fwd, _normalise_bwd)
+normalise_map.defjvp(_normalise_tangent)
 
 
 def layer_norm(

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -19,13 +18,14 @@ from jaxcnn import check
 from jaxcnn.geometry import Padding, parse_padding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
+from jaxcnn.rules import adjoints, custom_rule
 
 # The names of PyTorch, and of NumPy.
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 Pads = tuple[tuple[int, int], ...]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+@partial(custom_rule, nondiff_argnums=(1, 2, 3))
 def pad_map(
     x: Float[Array, "n *hw c"], pads: Pads, mode: str, size: tuple[int, ...]
 ) -> Float[Array, "n *pq c"]:
@@ -41,18 +41,7 @@ def pad_map(
     return x
 
 
-def _pad_fwd(x, pads, mode, size):
-    return pad_map(x, pads, mode, size), None
-
-
-def _pad_bwd(pads, mode, size, _, delta):
-    return (fold_back_map(delta, pads, mode, size),)
-
-
-pad_map.defvjp(_pad_fwd, _pad_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+@partial(custom_rule, nondiff_argnums=(1, 2, 3))
 def fold_back_map(
     delta: Float[Array, "n *pq c"], pads: Pads, mode: str, size: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
@@ -65,15 +54,7 @@ def fold_back_map(
     return _folded_back(delta, pads, mode, size)
 
 
-def _fold_back_fwd(delta, pads, mode, size):
-    return fold_back_map(delta, pads, mode, size), None
-
-
-def _fold_back_bwd(pads, mode, size, _, zeta):
-    return (pad_map(zeta, pads, mode, size),)
-
-
-fold_back_map.defvjp(_fold_back_fwd, _fold_back_bwd)
+adjoints(pad_map, fold_back_map)
 
 
 @by_batch

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -16,9 +15,10 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_geometry
 from jaxcnn.lowering import windows as lowering
+from jaxcnn.rules import adjoints, custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def patches_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq kc"]:
     """y = the elements of every window.  With δ = ∂L/∂y:  ∂x = fold(δ), overlaps adding up.
 
@@ -27,18 +27,7 @@ def patches_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, 
     return lowering.rows(x, geometry)
 
 
-def _patches_fwd(x, geometry):
-    return patches_map(x, geometry), None
-
-
-def _patches_bwd(geometry, _, delta):
-    return (fold_map(delta, geometry),)
-
-
-patches_map.defvjp(_patches_fwd, _patches_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def fold_map(delta: Float[Array, "n *pq kc"], geometry: Geometry) -> Float[Array, "n *hw c"]:
     """z = every element at its place, overlaps adding up.  With ζ = ∂L/∂z:  ∂δ = patches(ζ).
 
@@ -47,15 +36,7 @@ def fold_map(delta: Float[Array, "n *pq kc"], geometry: Geometry) -> Float[Array
     return lowering.fold_rows(delta, geometry)
 
 
-def _fold_fwd(delta, geometry):
-    return fold_map(delta, geometry), None
-
-
-def _fold_bwd(geometry, _, zeta):
-    return (patches_map(zeta, geometry),)
-
-
-fold_map.defvjp(_fold_fwd, _fold_bwd)
+adjoints(patches_map, fold_map)
 
 
 def patches(

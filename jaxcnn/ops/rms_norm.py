@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -12,9 +11,10 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.ops.elementary import power
 from jaxcnn.ops.sharing import Sharing, check_parameter
+from jaxcnn.rules import custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def rms_norm_map(
     x: Float[Array, "*n"], scale: Float[Array, "*c"] | None, sharing: Sharing
 ) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"]]:
@@ -55,7 +55,21 @@ def _rms_norm_bwd(sharing, residuals, deltas):
     )
 
 
+def _rms_norm_tangent(sharing, residuals, dots):
+    x, mean_square, inverse, scale = residuals
+    x_dot, scale_dot = dots
+    spread = sharing.with_epsilon(mean_square, inverse)
+    r = power(spread, -0.5)
+    normalised, moved = sharing.split(x) * (r * inverse), sharing.split(x_dot) * inverse
+    projection = sharing.mean(moved * normalised)
+    y_dot = sharing.weighted(r * (moved - normalised * projection), scale)
+    if scale_dot is not None:
+        y_dot = y_dot + sharing.weighted(normalised, scale_dot)
+    return y_dot.reshape(x.shape).astype(x.dtype), 2 * (r * spread) * projection, None
+
+
 rms_norm_map.defvjp(_rms_norm_fwd, _rms_norm_bwd)
+rms_norm_map.defjvp(_rms_norm_tangent)
 
 
 def rms_norm(

@@ -8,33 +8,25 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
+from jaxcnn.rules import adjoints, custom_rule
 
 
-@jax.custom_vjp
+@custom_rule
 def rot180_map(kernel: Float[Array, "*k c d"]) -> Float[Array, "*k c d"]:
     """y = rot180(k).  With δ = ∂L/∂y:  ∂k = rot180(δ).  Huang, "Forward pass"; Ray, flip(K)."""
     return jnp.flip(kernel, range(kernel.ndim - 2))
 
 
-def _rot180_fwd(kernel):
-    return rot180_map(kernel), None
+adjoints(rot180_map, rot180_map)
 
 
-def _rot180_bwd(_, delta):
-    return (rot180_map(delta),)
-
-
-rot180_map.defvjp(_rot180_fwd, _rot180_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def dilate_map(
     x: Float[Array, "n *hw c"], rate: tuple[int, ...], size: tuple[int, ...]
 ) -> Float[Array, "n *pq c"]:
@@ -49,18 +41,7 @@ def dilate_map(
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *config, (0, 0, 0)])
 
 
-def _dilate_fwd(x, rate, size):
-    return dilate_map(x, rate, size), None
-
-
-def _dilate_bwd(rate, size, _, delta):
-    return (subsample_map(delta, rate, size),)
-
-
-dilate_map.defvjp(_dilate_fwd, _dilate_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def subsample_map(
     x: Float[Array, "n *pq c"], rate: tuple[int, ...], size: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
@@ -72,18 +53,10 @@ def subsample_map(
     return lax.slice(x, (0,) * x.ndim, x.shape, (1, *rate, 1))
 
 
-def _subsample_fwd(x, rate, size):
-    return subsample_map(x, rate, size), None
+adjoints(dilate_map, subsample_map)
 
 
-def _subsample_bwd(rate, size, _, delta):
-    return (dilate_map(delta, rate, size),)
-
-
-subsample_map.defvjp(_subsample_fwd, _subsample_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def flatten_map(x: Float[Array, "n *hwc"], shape: tuple[int, ...]) -> Float[Array, "n m"]:
     """y = the elements of x in one row.  With δ = ∂L/∂y:  ∂x = δ in the given shape, that of x.
 
@@ -92,18 +65,7 @@ def flatten_map(x: Float[Array, "n *hwc"], shape: tuple[int, ...]) -> Float[Arra
     return x.reshape(x.shape[0], math.prod(shape))
 
 
-def _flatten_fwd(x, shape):
-    return flatten_map(x, shape), None
-
-
-def _flatten_bwd(shape, _, delta):
-    return (unflatten_map(delta, shape),)
-
-
-flatten_map.defvjp(_flatten_fwd, _flatten_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def unflatten_map(x: Float[Array, "n m"], shape: tuple[int, ...]) -> Float[Array, "n *hwc"]:
     """y = the elements of x in the given shape.  With δ = ∂L/∂y:  ∂x = δ in one row.
 
@@ -112,15 +74,7 @@ def unflatten_map(x: Float[Array, "n m"], shape: tuple[int, ...]) -> Float[Array
     return x.reshape(x.shape[0], *shape)
 
 
-def _unflatten_fwd(x, shape):
-    return unflatten_map(x, shape), None
-
-
-def _unflatten_bwd(shape, _, delta):
-    return (flatten_map(delta, shape),)
-
-
-unflatten_map.defvjp(_unflatten_fwd, _unflatten_bwd)
+adjoints(flatten_map, unflatten_map)
 
 
 def rot180(

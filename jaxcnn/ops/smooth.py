@@ -8,10 +8,8 @@ rule, or its derivative would be what is left of larger numbers.
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -21,55 +19,67 @@ from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.activation import sigmoid_map
 from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal, sigmoids
+from jaxcnn.rules import sloped
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
+
+
 _GELU_CUBIC = 0.044715
 
 
-@jax.custom_vjp
+@sloped(sigmoid_map)
 def softplus_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = ln(1 + eˣ).  With δ = ∂L/∂y:  ∂x = δ sigmoid(x).  Dugas et al. 2001."""
+    """y = ln(1 + eˣ)."""
     wide = widen(x)  # max(x, 0) + ln(1 + e^−|x|): nothing overflows
-    y = jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide)))
-    return narrow(y, x.dtype)
+    return narrow(jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide))), x.dtype)
 
 
-def _softplus_fwd(x):
-    return softplus_map(x), x
+def softplus(
+    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = softplus_map
+) -> Float[Array, "*n"]:
+    """y = ln(1 + eˣ), element by element.
 
+    Backward, with δ = ∂L/∂y: ∂x = δ sigmoid(x).
+    Source: Dugas, Bengio, Bélisle, Nadeau, Garcia 2001, "Incorporating Second-Order Functional
+    Knowledge for Better Option Pricing".
 
-def _softplus_bwd(x, delta):
-    return (delta * sigmoid_map(x),)
-
-
-softplus_map.defvjp(_softplus_fwd, _softplus_bwd)
-
-
-@jax.custom_vjp
-def silu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = x s, s = sigmoid(x).  With δ = ∂L/∂y:  ∂x = δ s (1 + x (1 − s)).
-
-    Hendrycks, Gimpel 2016; Ramachandran, Zoph, Le 2017, "Searching for Activation Functions".
+    Raises:
+        TypeError: x is no float array.
     """
+    return rule(check.float_array("softplus", "x", x))
+
+
+def _silu_slope(x: Array) -> Array:
+    s, r = sigmoids(x)
+    return s * (1 + x * r)
+
+
+@sloped(_silu_slope)
+def silu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = x s, s = sigmoid(x)."""
     wide = widen(x)
     return narrow(wide * sigmoid_map(wide), x.dtype)
 
 
-def _silu_fwd(x):
-    return silu_map(x), x
+def silu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = silu_map) -> Float[Array, "*n"]:
+    """y = x sigmoid(x), element by element; also called swish.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ s (1 + x (1 − s)), s = sigmoid(x).
+    Source: Hendrycks, Gimpel 2016; Ramachandran, Zoph, Le 2017.
+
+    Raises:
+        TypeError: x is no float array.
+    """
+    return rule(check.float_array("silu", "x", x))
 
 
-def _silu_bwd(x, delta):
-    wide = widen(x)
-    s, r = sigmoids(wide)
-    slope = s * (1 + wide * r)
-    return (narrow(widen(delta) * slope, x.dtype),)
+def _tanh_softplus_slope(x: Array) -> Array:
+    s, r = sigmoids(x)
+    root = 2 * r * reciprocal(1 + r * r)
+    return root * root * s
 
 
-silu_map.defvjp(_silu_fwd, _silu_bwd)
-
-
-@jax.custom_vjp
+@sloped(_tanh_softplus_slope)
 def tanh_softplus(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """t = tanh(softplus(x)).  With δ = ∂L/∂t:  ∂x = δ t′, t′ = (1 − t²) sigmoid(x).
 
@@ -79,71 +89,23 @@ def tanh_softplus(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return s * (1 + r) * reciprocal(1 + r * r)
 
 
-def _tanh_softplus_fwd(x):
-    return tanh_softplus(x), x
-
-
-def _tanh_softplus_bwd(x, delta):
-    return (delta * _tanh_softplus_slope(x),)
-
-
-tanh_softplus.defvjp(_tanh_softplus_fwd, _tanh_softplus_bwd)
-
-
-def _tanh_softplus_slope(x: Array) -> Array:
-    s, r = sigmoids(x)
-    root = 2 * r * reciprocal(1 + r * r)
-    return root * root * s
-
-
-@jax.custom_vjp
+@sloped(lambda x: tanh_softplus(x) + x * _tanh_softplus_slope(x))
 def mish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = x t, t = tanh(softplus(x)).  With δ = ∂L/∂y:  ∂x = δ (t + x t′).
-
-    Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
-    """
+    """y = x t, t = tanh(softplus(x))."""
     wide = widen(x)
     return narrow(wide * tanh_softplus(wide), x.dtype)
 
 
-def _mish_fwd(x):
-    return mish_map(x), x
+def mish(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = mish_map) -> Float[Array, "*n"]:
+    """y = x tanh(softplus(x)), element by element.
 
+    Backward, with δ = ∂L/∂y: ∂x = δ (t + x (1 − t²) sigmoid(x)), t = tanh(softplus(x)).
+    Source: Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
 
-def _mish_bwd(x, delta):
-    wide = widen(x)
-    slope = tanh_softplus(wide) + wide * _tanh_softplus_slope(wide)
-    return (narrow(widen(delta) * slope, x.dtype),)
-
-
-mish_map.defvjp(_mish_fwd, _mish_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
-def gelu_map(x: Float[Array, "*n"], approximate: bool) -> Float[Array, "*n"]:
-    """y = x Φ(x).  With δ = ∂L/∂y:  ∂x = δ (Φ(x) + x φ(x)), φ = Φ′.
-
-    Approximately Φ is ½ (1 + tanh v) = sigmoid(2v), v = √(2/π) (x + 0.044715 x³), so that
-    φ = Φ (1 − Φ) 2v′.
-    Hendrycks, Gimpel 2016, "Gaussian Error Linear Units (GELUs)".
+    Raises:
+        TypeError: x is no float array.
     """
-    wide = widen(x)
-    # A cubic that overflows does no harm here: the sigmoid of ±∞ is 1 or 0.
-    cdf = sigmoid_map(_gelu_cubic(wide)) if approximate else normal_cdf(wide)
-    return narrow(wide * cdf, x.dtype)
-
-
-def _gelu_fwd(x, approximate):
-    return gelu_map(x, approximate), x
-
-
-def _gelu_bwd(approximate, x, delta):
-    wide = widen(x)
-    cdf, pdf = _gelu_cdf(wide, approximate)
-    return (narrow(widen(delta) * (cdf + wide * pdf), x.dtype),)
-
-
-gelu_map.defvjp(_gelu_fwd, _gelu_bwd)
+    return rule(check.float_array("mish", "x", x))
 
 
 def _gelu_cdf(x: Array, approximate: bool) -> tuple[Array, Array]:
@@ -163,43 +125,18 @@ def _gelu_cubic(x: Array) -> Array:
     return 2 * _GELU_SCALE * (x + _GELU_CUBIC * (x * x) * x)
 
 
-def softplus(
-    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = softplus_map
-) -> Float[Array, "*n"]:
-    """y = ln(1 + eˣ), element by element.
-
-    Backward, with δ = ∂L/∂y: ∂x = δ sigmoid(x).
-    Source: Dugas, Bengio, Bélisle, Nadeau, Garcia 2001, "Incorporating Second-Order Functional
-    Knowledge for Better Option Pricing".
-
-    Raises:
-        TypeError: x is no float array.
-    """
-    return rule(check.float_array("softplus", "x", x))
+def _gelu_slope(x: Array, approximate: bool) -> Array:
+    cdf, pdf = _gelu_cdf(x, approximate)
+    return cdf + x * pdf
 
 
-def silu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = silu_map) -> Float[Array, "*n"]:
-    """y = x sigmoid(x), element by element; also called swish.
-
-    Backward, with δ = ∂L/∂y: ∂x = δ s (1 + x (1 − s)), s = sigmoid(x).
-    Source: Hendrycks, Gimpel 2016; Ramachandran, Zoph, Le 2017.
-
-    Raises:
-        TypeError: x is no float array.
-    """
-    return rule(check.float_array("silu", "x", x))
-
-
-def mish(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = mish_map) -> Float[Array, "*n"]:
-    """y = x tanh(softplus(x)), element by element.
-
-    Backward, with δ = ∂L/∂y: ∂x = δ (t + x (1 − t²) sigmoid(x)), t = tanh(softplus(x)).
-    Source: Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
-
-    Raises:
-        TypeError: x is no float array.
-    """
-    return rule(check.float_array("mish", "x", x))
+@sloped(_gelu_slope, nondiff_argnums=(1,))
+def gelu_map(x: Float[Array, "*n"], approximate: bool) -> Float[Array, "*n"]:
+    """y = x Φ(x); approximately Φ is ½ (1 + tanh v) = sigmoid(2v), so that φ = Φ (1 − Φ) 2v′."""
+    wide = widen(x)
+    # A cubic that overflows does no harm here: the sigmoid of ±∞ is 1 or 0.
+    cdf = sigmoid_map(_gelu_cubic(wide)) if approximate else normal_cdf(wide)
+    return narrow(wide * cdf, x.dtype)
 
 
 def gelu(

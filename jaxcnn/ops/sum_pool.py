@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -21,9 +20,10 @@ from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
 from jaxcnn.lowering import sums as lowering
 from jaxcnn.lowering.precision import widen
+from jaxcnn.rules import adjoints, custom_rule, linear
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def sum_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq c"]:
     """y = Σ over the window.  With δ = ∂L/∂y:  ∂x = every δ at each place of its window, adding up.
 
@@ -32,18 +32,7 @@ def sum_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array,
     return lowering.sum_pool(x, geometry)
 
 
-def _sum_pool_fwd(x, geometry):
-    return sum_pool_map(x, geometry), None
-
-
-def _sum_pool_bwd(geometry, _, delta):
-    return (sum_pool_input_grad_map(delta, geometry),)
-
-
-sum_pool_map.defvjp(_sum_pool_fwd, _sum_pool_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def sum_pool_input_grad_map(
     delta: Float[Array, "n *pq c"], geometry: Geometry
 ) -> Float[Array, "n *hw c"]:
@@ -54,18 +43,10 @@ def sum_pool_input_grad_map(
     return lowering.sum_pool_input_grad(delta, geometry)
 
 
-def _sum_pool_input_grad_fwd(delta, geometry):
-    return sum_pool_input_grad_map(delta, geometry), None
+adjoints(sum_pool_map, sum_pool_input_grad_map)
 
 
-def _sum_pool_input_grad_bwd(geometry, _, zeta):
-    return (sum_pool_map(zeta, geometry),)
-
-
-sum_pool_input_grad_map.defvjp(_sum_pool_input_grad_fwd, _sum_pool_input_grad_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def avg_pool_map(
     x: Float[Array, "n *hw c"], geometry: Geometry, count_include_pad: bool
 ) -> Float[Array, "n *pq c"]:
@@ -78,17 +59,13 @@ def avg_pool_map(
     return (total * _window_weight(geometry, count_include_pad, total)).astype(x.dtype)
 
 
-def _avg_pool_fwd(x, geometry, count_include_pad):
-    return avg_pool_map(x, geometry, count_include_pad), None
-
-
-def _avg_pool_bwd(geometry, count_include_pad, _, delta):
+def _avg_pool_bwd(geometry, count_include_pad, delta):
     share = widen(delta) * _window_weight(geometry, count_include_pad, widen(delta))
     delta_x: Array = sum_pool_input_grad_map(share, geometry)
-    return (delta_x.astype(delta.dtype),)
+    return delta_x.astype(delta.dtype)
 
 
-avg_pool_map.defvjp(_avg_pool_fwd, _avg_pool_bwd)
+linear(avg_pool_map, _avg_pool_bwd)
 
 
 def _window_weight(geometry: Geometry, count_include_pad: bool, like: Array) -> Array:
@@ -102,7 +79,7 @@ def _window_weight(geometry: Geometry, count_include_pad: bool, like: Array) -> 
     return jnp.broadcast_to(jnp.asarray(weight, like.dtype), like.shape)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def upsample_map(x: Float[Array, "n *hw c"], size: tuple[int, ...]) -> Float[Array, "n *pq c"]:
     """y = every x replicated over a window.  With δ = ∂L/∂y:  ∂x = Σ δ over the window.
 
@@ -111,15 +88,11 @@ def upsample_map(x: Float[Array, "n *hw c"], size: tuple[int, ...]) -> Float[Arr
     return lowering.upsample(x, size)
 
 
-def _upsample_fwd(x, size):
-    return upsample_map(x, size), None
+def _upsample_bwd(size, delta):
+    return sum_pool_map(delta, Geometry.tiles(delta.shape[1:-1], size))
 
 
-def _upsample_bwd(size, _, delta):
-    return (sum_pool_map(delta, Geometry.tiles(delta.shape[1:-1], size)),)
-
-
-upsample_map.defvjp(_upsample_fwd, _upsample_bwd)
+linear(upsample_map, _upsample_bwd)
 
 
 def sum_pool(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -18,9 +17,10 @@ from jaxtyping import Float, Integer, UInt
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
 from jaxcnn.lowering import pool as lowering
+from jaxcnn.rules import adjoints, custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def gather_at_switches_map(
     x: Float[Array, "n *hw c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
 ) -> Float[Array, "n *pq c"]:
@@ -31,18 +31,7 @@ def gather_at_switches_map(
     return lowering.gather_at_switches(x, switches, geometry)
 
 
-def _gather_at_switches_fwd(x, switches, geometry):
-    return gather_at_switches_map(x, switches, geometry), switches
-
-
-def _gather_at_switches_bwd(geometry, switches, delta):
-    return scatter_at_switches_map(delta, switches, geometry), None
-
-
-gather_at_switches_map.defvjp(_gather_at_switches_fwd, _gather_at_switches_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(custom_rule, nondiff_argnums=(2,))
 def scatter_at_switches_map(
     delta: Float[Array, "n *pq c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
 ) -> Float[Array, "n *hw c"]:
@@ -53,15 +42,7 @@ def scatter_at_switches_map(
     return lowering.scatter_at_switches(delta, switches, geometry)
 
 
-def _scatter_at_switches_fwd(delta, switches, geometry):
-    return scatter_at_switches_map(delta, switches, geometry), switches
-
-
-def _scatter_at_switches_bwd(geometry, switches, zeta):
-    return gather_at_switches_map(zeta, switches, geometry), None
-
-
-scatter_at_switches_map.defvjp(_scatter_at_switches_fwd, _scatter_at_switches_bwd)
+adjoints(gather_at_switches_map, scatter_at_switches_map)
 
 
 def gather_at_switches(

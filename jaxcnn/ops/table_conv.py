@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -17,11 +16,12 @@ from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
 from jaxcnn.lowering.places import all_finite
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import conv_input_grad_map, conv_kernel_grad_map, conv_map
+from jaxcnn.rules import adjoints, custom_rule, product
 
 Table = tuple[tuple[int, ...], ...]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def connect_map(
     weights: Float[Array, "*k m"], table: Table, channels: int
 ) -> Float[Array, "*k c d"]:
@@ -34,18 +34,7 @@ def connect_map(
     return kernel.at[..., sources, targets].set(weights)
 
 
-def _connect_fwd(weights, table, channels):
-    return connect_map(weights, table, channels), None
-
-
-def _connect_bwd(table, channels, _, kappa):
-    return (connected_map(kappa, table, channels),)
-
-
-connect_map.defvjp(_connect_fwd, _connect_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@partial(custom_rule, nondiff_argnums=(1, 2))
 def connected_map(
     kernel: Float[Array, "*k c d"], table: Table, channels: int
 ) -> Float[Array, "*k m"]:
@@ -58,18 +47,10 @@ def connected_map(
     return kernel[..., sources, targets]
 
 
-def _connected_fwd(kernel, table, channels):
-    return connected_map(kernel, table, channels), None
+adjoints(connect_map, connected_map)
 
 
-def _connected_bwd(table, channels, _, omega):
-    return (connect_map(omega, table, channels),)
-
-
-connected_map.defvjp(_connected_fwd, _connected_bwd)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+@partial(custom_rule, nondiff_argnums=(3, 4))
 def table_conv_map(
     x: Float[Array, "n *hw c"],
     weights: Float[Array, "*k m"],
@@ -97,10 +78,6 @@ def table_conv_map(
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
 
-def _table_conv_fwd(x, weights, bias, geometry, table):
-    return table_conv_map(x, weights, bias, geometry.with_kept_result, table), (x, weights, bias)
-
-
 def _table_conv_bwd(geometry, table, residuals, delta):
     x, weights, bias = residuals
     channels = x.shape[-1]
@@ -112,10 +89,10 @@ def _table_conv_bwd(geometry, table, residuals, delta):
     )
 
 
-table_conv_map.defvjp(_table_conv_fwd, _table_conv_bwd)
+product(table_conv_map, _table_conv_bwd, bias=True)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+@partial(custom_rule, nondiff_argnums=(2, 3, 4))
 def table_conv_input_grad_map(
     delta: Float[Array, "n *pq d"],
     weights: Float[Array, "*k m"],
@@ -139,11 +116,6 @@ def table_conv_input_grad_map(
     return lax.cond(all_finite(delta), whole, apart, delta, weights)
 
 
-def _table_conv_input_grad_fwd(delta, weights, geometry, table, channels):
-    z = table_conv_input_grad_map(delta, weights, geometry, table, channels)
-    return z, (delta, weights)
-
-
 def _table_conv_input_grad_bwd(geometry, table, channels, residuals, zeta):
     delta, weights = residuals
     return (
@@ -152,7 +124,7 @@ def _table_conv_input_grad_bwd(geometry, table, channels, residuals, zeta):
     )
 
 
-table_conv_input_grad_map.defvjp(_table_conv_input_grad_fwd, _table_conv_input_grad_bwd)
+product(table_conv_input_grad_map, _table_conv_input_grad_bwd)
 
 
 # As one convolution it has zeros where nothing is connected, and 0 · ∞ is NaN: maps that are not

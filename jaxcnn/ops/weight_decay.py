@@ -11,9 +11,10 @@ from jaxtyping import Float, PyTree
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import accumulator, widen
+from jaxcnn.rules import custom_rule
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(custom_rule, nondiff_argnums=(1,))
 def weight_decay_map(params: PyTree[Float[Array, "..."]], strength: float) -> Float[Array, ""]:
     """E = ½ λ Σ w².  With δ = ∂L/∂E:  ∂w = δ λ w.
 
@@ -37,7 +38,16 @@ def _weight_decay_bwd(strength, params, delta):
     return (jax.tree.map(gradient, params),)
 
 
+def _weight_decay_tangent(strength, params, dots):
+    def share(w, dot):
+        return (widen(w) * widen(dot)).sum()
+
+    shares = jax.tree.leaves(jax.tree.map(share, params, dots[0]))
+    return strength * sum(shares[1:], shares[0])
+
+
 weight_decay_map.defvjp(_weight_decay_fwd, _weight_decay_bwd)
+weight_decay_map.defjvp(_weight_decay_tangent)
 
 
 def weight_decay(

@@ -1,0 +1,105 @@
+"""A map of the primitive under `jax.vmap`: mapped as a whole, and so are its derivatives."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import mapped_aval
+from jax.interpreters import ad
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A map under `jax.vmap`; results are stacked in front."""
+
+    inner: Any
+    dims: tuple[int | None, ...]
+    axis: tuple[Any, int, Any]
+    """Its name, its size, and the axes of a mesh that it is spread over."""
+
+    def __repr__(self) -> str:
+        return f"vmap of {self.inner}"
+
+    @property
+    def rule(self) -> Any:
+        """The rule that is mapped."""
+        return self.inner.rule
+
+    def _vmap(self, f: Function, dims: Any) -> Function:
+        name, size, spread = self.axis
+        return jax.vmap(f, dims, axis_size=size, axis_name=name, spmd_axis_name=spread)
+
+    def __call__(self, *args: Any) -> list[Any]:
+        """The results."""
+        return self._vmap(self.inner, self.dims)(*args)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
+        """The results and how they move."""
+        moving = [i for i, t in enumerate(tangents) if moves(t)]
+        zeros: list[bool] = []
+
+        def both(primals, moved):
+            dots = [ad.Zero(tangent_type(p)) for p in primals]
+            for i, dot in zip(moving, moved, strict=True):
+                dots[i] = dot
+            outputs, tangents = self.inner.jvp(primals, dots)
+            zeros[:] = [not moves(t) for t in tangents]
+            return outputs, [t for t in tangents if moves(t)]
+
+        dims = list(self.dims), [self.dims[i] for i in moving]
+        outputs, moved = self._vmap(both, dims)(list(primals), [tangents[i] for i in moving])
+        moved = iter(moved)
+        return outputs, [
+            ad.Zero(tangent_type(y)) if zero else next(moved)
+            for y, zero in zip(outputs, zeros, strict=True)
+        ]
+
+    def transpose(self, deltas: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        """A gradient for every argument that is asked for."""
+        unknown = [i for i, arg in enumerate(args) if ad.is_undefined_primal(arg)]
+        known = [i for i in range(len(args)) if i not in unknown]
+        given = [i for i, delta in enumerate(deltas) if moves(delta)]
+
+        def one(aval: Any, dim: int | None) -> Any:
+            return aval if dim is None else mapped_aval(self.axis[1], dim, aval)
+
+        def each(some, known_args):
+            inner = list(args)
+            for i, value in zip(known, known_args, strict=True):
+                inner[i] = value
+            for i in unknown:
+                inner[i] = ad.UndefinedPrimal(one(args[i].aval, self.dims[i]))
+            inner_deltas = [ad.Zero(one(d.aval, 0)) if not moves(d) else None for d in deltas]
+            for i, delta in zip(given, some, strict=True):
+                inner_deltas[i] = delta
+            gradients = self.inner.transpose(inner_deltas, inner)
+            return [ad.instantiate_zeros(gradients[i]) for i in unknown]
+
+        gradients = self._vmap(each, (0, [self.dims[i] for i in known]))(
+            [deltas[i] for i in given], [args[i] for i in known]
+        )
+        results: list[Any] = [None] * len(args)
+        for i, gradient in zip(unknown, gradients, strict=True):
+            dim = self.dims[i]
+            # An argument that all share has the sum of their gradients.
+            results[i] = gradient.sum(0) if dim is None else jnp.moveaxis(gradient, 0, dim)
+        return results
+
+
+def tangent_type(x: Any) -> Any:
+    """The type of what x moves by."""
+    return jax.typeof(x).to_tangent_aval()
+
+
+def has_tangent(tangent_type: Any) -> bool:
+    """Whether something moves at all: integers, booleans and keys do not."""
+    return tangent_type.dtype != jax.dtypes.float0
+
+
+def moves(tangent: Any) -> bool:
+    """Whether it is a tangent of something that moves, and no symbolic zero."""
+    return type(tangent) is not ad.Zero and has_tangent(tangent)

@@ -1,0 +1,280 @@
+"""What JAX sees of a rule: one primitive, `by_hand`, whose parameter is a map.
+
+A map is a function of arrays that knows how its results move and how gradients come back. There are
+three: a rule applied; its tangent, linear in how the arguments move, which the rule's backward pass
+transposes; and either of the two under `jax.vmap`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from jaxcnn.lowering import hints
+from jaxcnn.mapped import Mapped, has_tangent, moves, tangent_type
+
+Function = Callable[..., Any]
+
+
+def apply(rule: Any, settings: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
+    """The rule's function, of settings and other arguments."""
+    leaves, structure = jax.tree.flatten(arrays)
+    application = _application(rule, settings, structure, hints.current())
+    outputs = by_hand_p.bind(*leaves, map=application)
+    return application.result.unflatten(outputs)
+
+
+class Dot:
+    """How an array moves; its value is None where it does not."""
+
+    def __init__(self, tangent_type: Any, value: Any = None):
+        self.type, self.value = tangent_type, value
+
+    def filled(self) -> Any:
+        """The tangent: zeros for what does not move, None for what cannot."""
+        if self.value is None and has_tangent(self.type):
+            return ad.instantiate_zeros(ad.Zero(self.type))
+        return self.value
+
+
+class Map(Protocol):
+    """What the primitive asks its parameter."""
+
+    rule: Any
+
+    def __call__(self, *args: Any) -> list[Any]:
+        """The results."""
+        ...
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
+        """The results and how they move; `ad.Zero` where something does not."""
+        ...
+
+    def transpose(self, deltas: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        """A gradient for every argument that is an `ad.UndefinedPrimal`, None for the others."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Application:
+    """A rule applied with certain settings, to arguments of a certain structure."""
+
+    rule: Any
+    settings: tuple[Any, ...]
+    structure: Any
+    hints: hints.Hints
+    found: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return self.rule.__name__
+
+    @property
+    def result(self) -> Any:
+        """The structure of what the function returns; known once it has been traced."""
+        return self.found["structure"]
+
+    def arguments(self, leaves: Sequence[Any]) -> list[Any]:
+        """Those of the rule."""
+        return self.rule.arguments(self.settings, self.structure.unflatten(leaves))
+
+    def __call__(self, *args: Any) -> list[Any]:
+        with hints.given(self.hints):
+            y = self.rule.fun(*self.arguments(args))
+        leaves, self.found["structure"] = jax.tree.flatten(y)
+        return leaves
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
+        y, residuals = self.rule.fwd(*self.arguments(primals))
+        outputs, self.found["structure"] = jax.tree.flatten(y)
+        types = tuple(map(tangent_type, outputs))
+        moving = tuple(map(moves, tangents))
+        if not any(moving):
+            return outputs, list(map(ad.Zero, types))
+        kept, structure = jax.tree.flatten(residuals)
+        tangent = _Tangent(self, structure, tuple(map(tangent_type, primals)), moving, types)
+        dots = [dot for dot, moved in zip(tangents, moving, strict=True) if moved]
+        moved = iter(by_hand_p.bind(*kept, *dots, map=tangent))
+        return outputs, [next(moved) if has_tangent(t) else ad.Zero(t) for t in types]
+
+    def transpose(self, deltas: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        unknown = tuple(i for i, arg in enumerate(args) if ad.is_undefined_primal(arg))
+        counts = [child.num_leaves for child in self.structure.children()]
+        argument = [i for i, count in enumerate(counts) for _ in range(count)]
+        asked = {argument[i] for i in unknown}
+        if len(asked) > 1 or not asked <= set(self.rule.linear):
+            raise TypeError(
+                f"{self.rule.__name__}: only a map that is linear in one argument has a transpose "
+                f"in it, got arguments {sorted(asked)} of a map linear in {self.rule.linear}"
+            )
+        # Where it is linear, the backward pass is the same everywhere: at 0, for example.
+        known = [
+            ad.instantiate_zeros(ad.Zero(a.aval)) if i in unknown else a for i, a in enumerate(args)
+        ]
+        pullback = _program(_Pullback(self, unknown))  # leaves out what other gradients need
+        gradients = iter(pullback([ad.instantiate_zeros(d) for d in deltas], known))
+        return [next(gradients) if i in unknown else None for i in range(len(args))]
+
+    def gradients(self, residuals: Any, deltas: Sequence[Any]) -> list[Any]:
+        """The backward pass: for every leaf of the arguments its gradient, or None."""
+        delta = self.result.unflatten(deltas)
+        found = self.rule.bwd(*self.settings, residuals, delta)
+        leaves: list[Any] = []
+        for child, gradient in zip(self.structure.children(), found, strict=True):
+            none = gradient is None
+            leaves += [None] * child.num_leaves if none else child.flatten_up_to(gradient)
+        return leaves
+
+
+@lru_cache(maxsize=4096)
+def _application(rule: Any, settings: Any, structure: Any, told: Any) -> _Application:
+    """The same object for the same application, so that JAX traces it once."""
+    return _Application(rule, settings, structure, told, {})
+
+
+@dataclass(frozen=True)
+class _Pullback:
+    """The backward pass of a rule, as a function of δ and the arguments, for some of these."""
+
+    of: _Application
+    asked: tuple[int, ...]
+
+    def __call__(self, deltas: list[Any], args: list[Any]) -> list[Any]:
+        y, residuals = self.of.rule.fwd(*self.of.arguments(args))
+        self.of.found["structure"] = jax.tree.structure(y)
+        gradients = self.of.gradients(residuals, deltas)
+        return [gradients[i] for i in self.asked]
+
+
+@dataclass(frozen=True)
+class _Tangent:
+    """A rule's tangent, of residuals and then of how arguments move; linear in the latter."""
+
+    of: _Application
+    structure: Any
+    inputs: tuple[Any, ...]
+    moving: tuple[bool, ...]
+    outputs: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.of} tangent"
+
+    @property
+    def rule(self) -> Any:
+        return self.of.rule
+
+    @property
+    def types(self) -> list[Any]:
+        """Of the results."""
+        return [t for t in self.outputs if has_tangent(t)]
+
+    def _split(self, args: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+        count = self.structure.num_leaves
+        return self.structure.unflatten(args[:count]), args[count:]
+
+    def __call__(self, *args: Any) -> list[Any]:
+        residuals, given = self._split(args)
+        values = iter(given)
+        dots = self.of.structure.unflatten(
+            Dot(t, next(values) if moved else None)
+            for t, moved in zip(self.inputs, self.moving, strict=True)
+        )
+        if self.rule.tangent is None:
+            raise TypeError(f"{self.of}: forward mode needs a tangent, given by defjvp; got none")
+        found = self.rule.tangent(*self.of.settings, residuals, dots)
+        leaves = jax.tree.leaves(found, is_leaf=lambda leaf: leaf is None)
+        return [
+            _as(leaf, t) for leaf, t in zip(leaves, self.outputs, strict=True) if has_tangent(t)
+        ]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
+        # Linear in the dots; in the residuals it moves as what it is made of does.
+        count = self.structure.num_leaves
+        outputs = by_hand_p.bind(*primals, map=self)
+        moved = [ad.Zero(t) for t in self.types]
+        if any(map(moves, tangents[count:])):
+            dots = map(ad.instantiate_zeros, tangents[count:])
+            moved = by_hand_p.bind(*primals[:count], *dots, map=self)
+        moving = [i for i in range(count) if moves(tangents[i])]
+        if moving:
+
+            def of_residuals(*some):
+                args = list(primals)
+                for i, value in zip(moving, some, strict=True):
+                    args[i] = value
+                return self(*args)
+
+            at, along = ([a[i] for i in moving] for a in (primals, tangents))
+            _, share = jax.jvp(of_residuals, at, along)
+            moved = [ad.add_tangents(a, b) for a, b in zip(moved, share, strict=True)]
+        return outputs, moved
+
+    def transpose(self, deltas: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        residuals, unknown = self._split(args)
+        given = iter(deltas)
+        deltas = [
+            ad.instantiate_zeros(next(given)) if has_tangent(t) else np.zeros(t.shape, t.dtype)
+            for t in self.outputs
+        ]
+        gradients = self.of.gradients(residuals, deltas)
+        asked = [g for g, moved in zip(gradients, self.moving, strict=True) if moved]
+        return [None] * self.structure.num_leaves + [
+            _gradient(self.of, g, u.aval) for g, u in zip(asked, unknown, strict=True)
+        ]
+
+
+def _as(value: Any, expected: Any) -> Any:
+    """A tangent in full: None for zeros, and without axes in front if it is the same along them."""
+    if value is None:
+        return ad.instantiate_zeros(ad.Zero(expected))
+    return value if value.shape == expected.shape else jnp.broadcast_to(value, expected.shape)
+
+
+def _gradient(of: _Application, gradient: Any, expected: Any) -> Any:
+    if gradient is None:
+        return ad.Zero(expected)
+    if (gradient.shape, gradient.dtype) != (expected.shape, expected.dtype):
+        raise TypeError(
+            f"{of}: the backward pass must return a gradient like its argument, "
+            f"{expected.dtype}{list(expected.shape)}, got {gradient.dtype}{list(gradient.shape)}"
+        )
+    return gradient
+
+
+# The primitive ------------------------------------------------------------------------------------
+
+by_hand_p = Primitive("by_hand")
+by_hand_p.multiple_results = True
+
+
+@lru_cache(maxsize=4096)
+def _program(f: Function) -> Function:
+    return jax.jit(f)
+
+
+def _types(*types: Any, map: Any) -> list[Any]:
+    # make_jaxpr, unlike eval_shape, keeps how types are sharded and what they vary over.
+    return map.types if isinstance(map, _Tangent) else list(jax.make_jaxpr(map)(*types).out_avals)
+
+
+def _batched(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, map: Any) -> tuple[list, list]:
+    unnamed = type(axis.name) is object  # what JAX calls an axis without a name
+    if unnamed and all(dim is None for dim in dims):
+        outputs = by_hand_p.bind(*args, map=map)
+        return outputs, [None] * len(outputs)
+    mapped = Mapped(map, tuple(dims), (axis.name, axis.size, axis.spmd_name))
+    outputs = by_hand_p.bind(*args, map=mapped)
+    return outputs, [0] * len(outputs)
+
+
+by_hand_p.def_impl(lambda *args, map: _program(map)(*args))
+by_hand_p.def_abstract_eval(_types)
+ad.primitive_jvps[by_hand_p] = lambda primals, tangents, *, map: map.jvp(primals, tangents)
+ad.primitive_transposes[by_hand_p] = lambda deltas, *args, map: map.transpose(deltas, args)
+batching.fancy_primitive_batchers[by_hand_p] = _batched
+mlir.register_lowering(by_hand_p, mlir.lower_fun(lambda *args, map: map(*args)))

@@ -1,0 +1,243 @@
+"""What a rule is: a function whose derivatives are written by hand, in both modes, at every order.
+
+A rule is four things, each said once: the function; the forward pass, which keeps residuals; the
+backward pass, δ ↦ the gradients of the arguments; and the tangent, ẋ ↦ ẏ, which is its transpose.
+
+    @partial(custom_rule, nondiff_argnums=(1,))
+    def softmax(x, axis): …                                # y
+    def _softmax_fwd(x, axis): …                           # y, residuals
+    def _softmax_bwd(axis, residuals, delta): …            # (∂x,)
+    def _softmax_tangent(axis, residuals, dots): …         # ẏ
+    softmax.defvjp(_softmax_fwd, _softmax_bwd)
+    softmax.defjvp(_softmax_tangent)
+
+`jax.custom_vjp`, of which a rule is an instance, refuses forward mode (JAX issue 3996). Here JAX
+sees one primitive: its derivative is that primitive again with the tangent in it, and what
+transposes the tangent is the backward pass. What the two call has rules too, or is arithmetic; so
+every order, in any mixture of the modes, is by hand.
+
+Most rules need not be written out. They are of a kind: `adjoints`, `unary`, `product`.
+"""
+
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcnn import primitive
+from jaxcnn.lowering import hints
+from jaxcnn.lowering.precision import narrow, widen
+from jaxcnn.primitive import Dot
+
+Function = Callable[..., Any]
+
+
+class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vjp is
+    """y = f(x, …), with derivatives by hand in both modes, under every transformation of JAX.
+
+    Backward, with δ = ∂L/∂y: the gradients that `defvjp` is given, as for `jax.custom_vjp`, whose
+    interface this is. Forward, with ẋ how the arguments move: the tangent that `defjvp` or
+    `defjvps` is given, the transpose of the backward pass; `jaxcnn.gradcheck` checks that.
+
+    Args:
+        fun: the function, of arrays, pytrees of them, None, and settings. Arrays of integers,
+            booleans and keys have no derivative: their gradient is None.
+        nondiff_argnums: which arguments are settings; those must be hashable.
+    """
+
+    tangent: Function | None = None
+    linear: tuple[int, ...] = ()  # in which arguments, settings not counted; in each by itself
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "custom_rule":
+        """A rule, whichever class `jax.custom_vjp` makes."""
+        return object.__new__(cls)
+
+    def defvjp(self, fwd: Function, bwd: Function) -> None:
+        """Say what the forward pass keeps, y, residuals = fwd(*args), and the gradients of all
+        arguments that are no settings: bwd(*settings, residuals, δ).
+        """
+
+        def followed(*args):
+            with hints.kept(True):
+                return fwd(*args)
+
+        super().defvjp(followed, bwd)
+
+    def defjvp(self, tangent: Function) -> None:
+        """Say how y moves: ẏ = tangent(*settings, residuals, dots), in the structure of y.
+
+        dots holds how each argument moves that is no setting, in its structure: zeros where it does
+        not, None for what has no derivative.
+        """
+        self.tangent = lambda *args: tangent(*args[:-1], _filled(args[-1]))
+
+    def defjvps(self, *tangents: Function) -> None:
+        """Say how y moves with each argument: ẏ = Σᵢ tangentsᵢ(*settings, residuals, ẋᵢ).
+
+        Arguments that do not move cost nothing; the last ones, if they have no derivative, are left
+        out. A share may lack axes in front, as that of a bias does: it is the same along them.
+        """
+
+        def summed(*args):
+            *before, dots = args
+            total = None
+            for tangent, dot in zip(tangents, dots, strict=False):
+                if any(d.value is not None for d in _dots(dot)):
+                    share = tangent(*before, _filled(dot))
+                    total = share if total is None else jax.tree.map(_add, total, share)
+            return total
+
+        self.tangent = summed
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the function; JAX sees one primitive."""
+        if kwargs:
+            args = signature(self.fun).bind(*args, **kwargs).args
+        settings = tuple(args[i] for i in self.nondiff_argnums)
+        return primitive.apply(self, settings, self.without_settings(args))
+
+    def without_settings(self, args: Sequence[Any]) -> list[Any]:
+        """The arguments that are arrays, pytrees of them or None."""
+        return [a for i, a in enumerate(args) if i not in self.nondiff_argnums]
+
+    def arguments(self, settings: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+        """Settings and other arguments, each at its place again."""
+        arguments = list(arrays)
+        for position, setting in zip(self.nondiff_argnums, settings, strict=True):
+            arguments.insert(position, setting)
+        return arguments
+
+
+# The kinds of rules -------------------------------------------------------------------------------
+
+
+def adjoints(f: custom_rule, g: custom_rule, *, argument: int = 0) -> None:
+    """Make f and g each other's transpose, ⟨f(x), y⟩ = ⟨x, g(y)⟩; both linear in one argument.
+
+    Backward ∂x = g(δ), forward ẏ = f(ẋ). Other arguments, such as a mask, and settings are the same
+    for both; they have no derivative. A map that is its own transpose is given twice.
+    """
+    for one, other in ((f, g), (g, f)):
+
+        def transpose(others, settings, delta, other=other):
+            return other(*other.arguments(settings, _inserted(others, argument, delta)))
+
+        _transposed(one, transpose, argument)
+
+
+def _transposed(f: custom_rule, transpose: Function, argument: int) -> None:
+    def fwd(*args):
+        return f(*args), [a for i, a in enumerate(f.without_settings(args)) if i != argument]
+
+    def bwd(*args):
+        *settings, others, delta = args
+        x = transpose(others, settings, delta)
+        return tuple(x if i == argument else None for i in range(len(others) + 1))
+
+    def tangent(*args):
+        *settings, others, dots = args
+        return f(*f.arguments(settings, _inserted(others, argument, dots[argument])))
+
+    f.defvjp(fwd, bwd)
+    f.defjvp(tangent)
+    f.linear = (argument,)
+
+
+def _inserted(others: Sequence[Any], position: int, value: Any) -> list[Any]:
+    return [*others[:position], value, *others[position:]]
+
+
+def unary(*, keep: Function, back: Function, nondiff_argnums: Sequence[int] = ()) -> Function:
+    """Make a rule of a function that acts element by element, y = f(x, *settings).
+
+    Backward ∂x = back(δ, kept, *settings), forward ẏ = back(ẋ, kept, *settings): one slope for each
+    element is its own transpose. kept = keep(x, y) is what back needs, and no more.
+    """
+
+    def decorate(fun: Function) -> custom_rule:
+        f = custom_rule(fun, nondiff_argnums=nondiff_argnums)
+
+        def fwd(x, *settings):
+            y = f(x, *settings)
+            return y, keep(x, y)
+
+        def slope(*args):
+            *settings, kept, moved = args
+            return back(moved, kept, *settings)
+
+        f.defvjp(fwd, lambda *args: (slope(*args),))
+        f.defjvps(slope)
+        return f
+
+    return decorate
+
+
+def sloped(slope: Function, nondiff_argnums: Sequence[int] = ()) -> Function:
+    """As `unary`, for a slope that is made of x: y′ = slope(x, *settings).
+
+    It keeps x, and computes in the dtype of sums, float32 for halves.
+    """
+
+    def back(moved, x, *settings):
+        return narrow(widen(moved) * slope(widen(x), *settings), x.dtype)
+
+    return unary(keep=lambda x, y: x, back=back, nondiff_argnums=nondiff_argnums)
+
+
+def linear(f: custom_rule, bwd: Function) -> None:
+    """Let f be linear in its first argument; bwd(*settings, δ, *others) is its transpose.
+
+    Forward ẏ = f(ẋ). Others and settings have no derivative. Where the transpose is a rule with the
+    same arguments, `adjoints` says it for both.
+    """
+    _transposed(f, lambda others, settings, delta: bwd(*settings, delta, *others), 0)
+
+
+def product(f: custom_rule, bwd: Function | None = None, *, bias: bool = False) -> None:
+    """Let f(a, b) be linear in a and in b; f(a, b, bias) may add a bias.
+
+    Forward ẏ = f(ȧ, b) + f(a, ḃ) and the bias's. Backward bwd(*settings, residuals, δ), and the
+    residuals are the arguments; where f has both already, `bwd` is left out.
+    """
+
+    def of(position):
+        def tangent(*args):
+            *settings, arguments, dot = args
+            moved = [dot if i == position else a for i, a in enumerate(arguments[:2])]
+            return f(*f.arguments(settings, [*moved, None] if bias else moved))
+
+        return tangent
+
+    if bwd is not None:
+        f.defvjp(lambda *args: (f(*args), tuple(f.without_settings(args))), bwd)
+    f.defjvps(of(0), of(1), *([lambda *args: args[-1]] if bias else []))
+    f.linear = (0, 1)
+
+
+def constant(f: custom_rule) -> None:
+    """Let f have no derivative: a mask, a choice; or numbers that count as given."""
+    f.defvjp(
+        lambda *args: (f(*args), tuple(f.without_settings(args))),
+        lambda *args: tuple(None for _ in args[-2]),
+    )
+    f.defjvps()
+
+
+def _is_dot(value: Any) -> bool:
+    return isinstance(value, Dot)
+
+
+def _dots(tree: Any) -> list[Dot]:
+    return jax.tree.leaves(tree, is_leaf=_is_dot)
+
+
+def _filled(tree: Any) -> Any:
+    return jax.tree.map(Dot.filled, tree, is_leaf=_is_dot)
+
+
+def _add(a: Any, b: Any) -> Any:
+    """a + b, where either may lack axes in front."""
+    larger, smaller = (a, b) if a.ndim >= b.ndim else (b, a)
+    return larger + jnp.broadcast_to(smaller, larger.shape)
