@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import jax
 from jax import lax
 
 from jaxcnn import check
@@ -19,17 +18,13 @@ Padding = str | int | Sequence[int | tuple[int, int]]
 Method = Literal["direct", "fft"]
 Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
 
-# Whether the program's compiler options make a CPU's convolutions fast: `jaxcnn.jit` says so.
-fast_convolutions = jax.make_user_context(default_value=False)
-
 
 @dataclass(frozen=True)
 class Geometry:
     """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
 
     The extent of a window of k taps is (k − 1)·dilation + 1. `groups`, `precision`, that of the
-    products, and `method` concern convolutions only; all gradients keep them. `fast_convolutions`
-    decides on forms. `overhang` concerns
+    products, and `method` concern convolutions only; all gradients keep them. `overhang` concerns
     poolings: how much of the high padding a rounding up has added, () for none.
     """
 
@@ -44,7 +39,6 @@ class Geometry:
     overhang: tuple[int, ...] = ()
     precision: Any = None
     method: Method = "direct"
-    fast_convolutions: bool = False
 
     @classmethod
     def tiles(cls, size: tuple[int, ...], window: tuple[int, ...]) -> "Geometry":
@@ -157,8 +151,6 @@ def parse_geometry(
         overhang=tuple(overhang) if any(overhang) else (),
         precision=precision,
         method=method,
-        # By default XLA gives those over two axes to a library that is slow with them, no others.
-        fast_convolutions=fast_convolutions.value or axes == 1,
     )
 
 

@@ -186,7 +186,8 @@ class _Tangent:
         )
         if self.rule.tangent is None:
             raise TypeError(f"{self.of}: forward mode needs a tangent, given by defjvp; got none")
-        found = self.rule.tangent(*self.of.settings, residuals, dots)
+        with hints.given(self.of.hints):
+            found = self.rule.tangent(*self.of.settings, residuals, dots)
         leaves = jax.tree.leaves(found, is_leaf=lambda leaf: leaf is None)
         return [
             _as(leaf, t) for leaf, t in zip(leaves, self.outputs, strict=True) if has_tangent(t)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import jaxcnn
-from jaxcnn import compilation, geometry
+from jaxcnn import compilation
 from jaxcnn.gradcheck import random_like, relative_error
+from jaxcnn.lowering import hints
 
 X, KERNEL = ((4, 9, 8, 5), jnp.float32), ((3, 3, 5, 16), jnp.float32)
 SHAPES = [jax.ShapeDtypeStruct(*shape) for shape in (X, KERNEL)]
@@ -49,7 +50,7 @@ def test_the_rules_know_what_the_program_is_compiled_with():
 
     def observer():
         def f(x):
-            seen.append(geometry.fast_convolutions.value)
+            seen.append(hints.fast_convolutions.value)
             return x + 1
 
         return f
@@ -63,7 +64,7 @@ def test_the_rules_know_what_the_program_is_compiled_with():
     jax.jit(lambda x: inner(x))(x)
     # The last two are traced once with the options, which a nested program cannot have, and again.
     assert seen == [known, False, *[True] * known, known, *[True] * known, False]
-    assert not geometry.fast_convolutions.value
+    assert not hints.fast_convolutions.value
 
 
 def test_a_gradient_of_a_jitted_function_and_a_gradient_jitted_are_the_same():

@@ -12,8 +12,8 @@ import jaxcnn
 from experiments.case import Case
 from experiments.cases import FAMILIES, FIRST
 from jaxcnn import layers
-from jaxcnn.geometry import fast_convolutions
 from jaxcnn.gradcheck import random_like, relative_error
+from jaxcnn.lowering.hints import fast_convolutions
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 # What decides how fast a program is: everything else is elementwise, a sum or a move. A choice by

@@ -1,6 +1,5 @@
 """Every way to compute a convolution and its gradients gives what XLA's convolution gives."""
 
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -19,6 +18,7 @@ from jaxcnn.lowering import (
     depthwise,
     extended,
     grouped,
+    hints,
     parts,
     patches,
     phases,
@@ -93,11 +93,11 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
     @given(problems(kind), st.sampled_from((1, 200, 2**20)), st.sampled_from((2, 8)), st.booleans())
     def holds(problem, size, rows, fast):
         x, _, delta, geometry = problem
-        geometry = replace(geometry, fast_convolutions=fast)
 
         def both(x, delta):
             forms = KERNEL_GRADS[kind], plain.kernel_grad
-            return [form(x, delta, geometry=geometry) for form in forms]
+            with hints.fast_convolutions(fast):
+                return [form(x, delta, geometry=geometry) for form in forms]
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(depthwise, "BYTES", size)
@@ -136,14 +136,16 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
     @given(problems("chosen"))
     def holds(problem):
         x, kernel, delta, geometry = problem
-        geometry = replace(geometry, fast_convolutions=fast, kept=True)
-        sliding = plain.Sliding.of(geometry)
-        form = conv.correlation_form(kernel.shape, sliding)
-        gradient = conv.kernel_grad_form(len(x), x.shape[-1], delta.shape[-1], geometry)
+        told = hints.Hints(fast_convolutions=fast, kept=True)
+        with hints.given(told):
+            sliding = plain.Sliding.of(geometry)
+            form = conv.correlation_form(kernel.shape, sliding)
+            gradient = conv.kernel_grad_form(len(x), x.shape[-1], delta.shape[-1], geometry)
         seen.update((form.__module__, gradient.__module__))
 
         def chosen(x, kernel, delta):
-            return form(x, kernel, sliding=sliding), gradient(x, delta, geometry=geometry)
+            with hints.given(told):
+                return form(x, kernel, sliding=sliding), gradient(x, delta, geometry=geometry)
 
         def plainly(x, kernel, delta):
             return (

@@ -49,6 +49,7 @@ from jaxcnn.lowering import (
     pointwise,
     slices,
 )
+from jaxcnn.lowering.hints import fast
 from jaxcnn.lowering.places import all_finite, on_a_cpu
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.sharding import Entries, declared
@@ -91,7 +92,7 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
         input_dilation=geometry.stride,
         groups=geometry.groups,
         precision=geometry.precision,
-        fast_convolutions=geometry.fast_convolutions,
+        fast_convolutions=fast(geometry.axes),
         kept=True,
     )
 

@@ -21,6 +21,7 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import plain
+from jaxcnn.lowering.hints import fast
 from jaxcnn.lowering.places import REGISTER
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.sizes import known
@@ -55,7 +56,7 @@ def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
 
 def pays_backwards(geometry: Geometry) -> bool:
     """Whether the kernel gradient may be such a convolution: with as much padding as there was."""
-    return not geometry.fast_convolutions and geometry.groups == 1 and _bare(geometry)
+    return not fast(geometry.axes) and geometry.groups == 1 and _bare(geometry)
 
 
 def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:

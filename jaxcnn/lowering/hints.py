@@ -1,4 +1,8 @@
-"""What a form is told of the program that it stands in: it decides on speed, never on values."""
+"""What a form is told of the program that it stands in: it decides on speed, never on values.
+
+Contexts of JAX: part of what `jax.jit` caches by. A rule remembers them from where it was called,
+since XLA's program is made elsewhere.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +10,8 @@ from typing import NamedTuple
 
 import jax
 
+# Whether the program's compiler options make a CPU's convolutions fast: `jaxcnn.jit` says so.
+fast_convolutions = jax.make_user_context(default_value=False)
 # Whether a backward pass follows, for which the result is stored.
 kept = jax.make_user_context(default_value=False)
 
@@ -13,16 +19,26 @@ kept = jax.make_user_context(default_value=False)
 class Hints(NamedTuple):
     """All hints there are."""
 
+    fast_convolutions: bool
     kept: bool
 
 
 def current() -> Hints:
     """Those of the function that is being traced."""
-    return Hints(kept.value)
+    return Hints(fast_convolutions.value, kept.value)
 
 
 @contextmanager
 def given(hints: Hints) -> Iterator[None]:
     """Trace with these hints."""
-    with kept(hints.kept):
+    with fast_convolutions(hints.fast_convolutions), kept(hints.kept):
         yield
+
+
+def fast(axes: int) -> bool:
+    """Whether convolutions over so many axes of space are fast.
+
+    By default XLA hands those over two axes to a library that is slow with them, and no others;
+    those over three are taken apart into slices of two.
+    """
+    return fast_convolutions.value or axes == 1

@@ -16,6 +16,7 @@ from jax import Array
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import extended
+from jaxcnn.lowering.hints import fast
 from jaxcnn.lowering.places import REGISTER, sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
 
@@ -31,7 +32,7 @@ SLOW_IMAGES, FEW_FILTERS = 8, REGISTER
 
 def pays(images: int, channels: int, filters: int, geometry: Geometry) -> bool:
     """Whether the map is large, and divides into parts of images enough."""
-    short = geometry.taps <= MAX_TAPS or not geometry.fast_convolutions
+    short = geometry.taps <= MAX_TAPS or not fast(geometry.axes)
     return short and _images(images, channels, filters, geometry) < images
 
 
@@ -51,7 +52,7 @@ def _images(n: int, c: int, d: int, geometry: Geometry) -> int:
     """How many images are taken together, the same number of every device's; all if all fit."""
     devices = math.gcd(n, jax.device_count())
     own = n // devices
-    if geometry.fast_convolutions:
+    if fast(geometry.axes):
         size = 4 * math.prod(geometry.input) * c
         least = max(MIN_IMAGES, MIN_PLACES // math.prod(geometry.output), BYTES // size)
     else:

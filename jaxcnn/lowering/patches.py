@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.hints import fast
 from jaxcnn.lowering.places import REGISTER, every, outer_sum, pad, together
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
@@ -40,8 +41,8 @@ def pays(geometry: Geometry, images: int, inputs: int, outputs: int) -> bool:
     if geometry.taps * inputs < MIN_PATCH:
         return False
     if images <= FEW_IMAGES:
-        return geometry.fast_convolutions or outputs <= REGISTER
-    return not geometry.fast_convolutions and outputs > REGISTER and inputs > FEW_CHANNELS
+        return fast(geometry.axes) or outputs <= REGISTER
+    return not fast(geometry.axes) and outputs > REGISTER and inputs > FEW_CHANNELS
 
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.hints import kept
+from jaxcnn.lowering.hints import fast, kept
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
 
@@ -41,7 +41,7 @@ class Sliding:
             input_dilation=geometry.input_dilation,
             groups=geometry.groups,
             precision=geometry.precision,
-            fast_convolutions=geometry.fast_convolutions,
+            fast_convolutions=fast(geometry.axes),
             kept=kept.value,
         )
 
@@ -110,7 +110,7 @@ def kernel_grad(
         input_dilation=geometry.input_dilation,
         groups=groups,
         precision=geometry.precision,
-        fast_convolutions=geometry.fast_convolutions,
+        fast_convolutions=fast(geometry.axes),
         kept=True,
     )
     x = x.reshape(c // groups, *geometry.input, groups * n)
