@@ -3,7 +3,7 @@
 Command:  python -m experiments.compare_grad
 Result:   one line per public operation: the largest relative error of the value and of the
           derivatives of orders 1 to 3 against the plain twin, and of the Jacobian against central
-          differences, over all cases of `experiments.cases`; float32 against float64; what a
+          differences, over all cases of `jaxcnn.gradcheck.cases`; float32 against float64; what a
           backward pass keeps in memory and how long forward and backward take, ours against JAX's.
           The exit code is 1 if an error exceeds its tolerance, named at the foot of the column.
 Time:     about 8 minutes on 2 CPU cores; half of it without --timing.
@@ -27,9 +27,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from experiments import command
-from experiments.case import Case
-from experiments.cases import CASES, LARGE
 from jaxcnn.gradcheck import check_gradients, random_like, relative_error
+from jaxcnn.gradcheck.cases import CASES, LARGE
+from jaxcnn.gradcheck.cases.case import Case
 
 TOLERANCES = {
     "value": 1e-10,

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
-from experiments.case import Case
 from jaxcnn.gradcheck import random_like
+from jaxcnn.gradcheck.cases.case import Case
 
 BATCH = 16
 MAPS = {"x", "delta", "logits", "targets", "predictions", "log_predictions", "ids", "switches"}

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from experiments.case import Case
 from jaxcnn.gradcheck import check_gradients
+from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.rules import custom_rule
 
 Backward = Callable[..., Any]

@@ -24,9 +24,9 @@ from batched import BATCH, MAPS, applied, arguments, has_batch
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.case import Case
-from experiments.cases import CASES, FIRST
 from jaxcnn.gradcheck import random_like, relative_error
+from jaxcnn.gradcheck.cases import CASES, FIRST
+from jaxcnn.gradcheck.cases.case import Case
 
 DEVICES = 8
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")

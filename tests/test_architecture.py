@@ -19,8 +19,8 @@ from jaxcnn.twins import TWINS
 ROOT = Path(__file__).parent.parent
 # A module may import from what stands to its right, and from its own group.
 ORDER = [
-    "experiments", "models", "backprop", "layers", "initializers", "interop", "gradcheck", "twins",
-    "ops", "rules", "primitive", "mapped", "lowering", "compilation", "geometry", "check",
+    "experiments", "cases", "models", "backprop", "layers", "initializers", "interop", "gradcheck",
+    "twins", "ops", "rules", "primitive", "mapped", "lowering", "compilation", "geometry", "check",
 ]  # fmt: skip
 MODULES = sorted(ROOT.glob("jaxcnn/**/*.py")) + sorted(ROOT.glob("experiments/**/*.py"))
 
@@ -29,6 +29,8 @@ def group_of(module: str) -> str | None:
     parts = module.split(".")
     if parts[0] == "experiments":
         return "experiments"
+    if parts[:3] == ["jaxcnn", "gradcheck", "cases"]:
+        return "cases"  # of all operations, and imported on demand
     return parts[1] if parts[0] == "jaxcnn" and len(parts) > 1 else None
 
 

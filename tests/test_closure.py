@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import pytest
 
 import jaxcnn
-from experiments.case import Case
-from experiments.cases import CASES, FIRST
 from jaxcnn import models
 from jaxcnn.gradcheck import open_primitives
+from jaxcnn.gradcheck.cases import CASES, FIRST
+from jaxcnn.gradcheck.cases.case import Case
 
 
 @pytest.mark.parametrize(

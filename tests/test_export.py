@@ -9,10 +9,10 @@ import pytest
 from programs import operations
 
 import jaxcnn
-from experiments.case import Case
-from experiments.cases import FAMILIES, FIRST
 from jaxcnn import layers
 from jaxcnn.gradcheck import random_like, relative_error
+from jaxcnn.gradcheck.cases import FAMILIES, FIRST
+from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.lowering.hints import fast_convolutions
 
 PLATFORMS = ("cpu", "cuda", "tpu")

@@ -25,8 +25,8 @@ from generated.running import for_all
 from hypothesis import strategies as st
 
 import jaxcnn
-from experiments.case import Case
 from jaxcnn.gradcheck import pullback, pullback_arguments, relative_error
+from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.ops import rule_of
 from jaxcnn.twins import TWINS
 

@@ -24,7 +24,7 @@ from test_against_torch import compare  # noqa: E402
 from test_torch_pool import gradients  # noqa: E402
 
 import jaxcnn as jc  # noqa: E402
-from experiments.case import Case  # noqa: E402
+from jaxcnn.gradcheck.cases.case import Case  # noqa: E402
 
 EXAMPLES = 15
 LASTS = {"x": "channels", "delta": "channels", "logits": "channels", "kernel": "kernel"}

@@ -5,8 +5,6 @@ import jax.numpy as jnp
 import pytest
 
 import jaxcnn
-from experiments.case import Case
-from experiments.cases import CASES, FIRST
 from jaxcnn.gradcheck import (
     check_gradients,
     derivative,
@@ -14,6 +12,8 @@ from jaxcnn.gradcheck import (
     mixtures,
     relative_error,
 )
+from jaxcnn.gradcheck.cases import CASES, FIRST
+from jaxcnn.gradcheck.cases.case import Case
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from mutation import Mutant, assert_caught, changed, frozen
 
 import jaxcnn as jc
-from experiments.case import Case
-from experiments.cases.activation import stretched
+from jaxcnn.gradcheck.cases.activation import stretched
+from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.ops import maxout, rectifiers, smooth
 from jaxcnn.ops.activation import sigmoid_map, tanh_map
 from jaxcnn.ops.elementary import normal_cdf, normal_pdf

@@ -7,7 +7,7 @@ import pytest
 from mutation import Mutant, assert_caught, changed, frozen
 
 import jaxcnn as jc
-from experiments.case import Case
+from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.ops import channels
 
 PAD = Case(jc.pad_channels, {"x": (2, 3, 2)}, {"before": 1, "after": 2})

@@ -9,7 +9,7 @@ import pytest
 from mutation import Mutant, assert_caught, changed, frozen, with_geometry
 
 import jaxcnn as jc
-from experiments.case import Case
+from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.ops import conv
 
 SQUARE = Case(jc.conv, {"x": (2, 6, 6, 3), "kernel": (3, 3, 3, 3), "bias": (3,)})

@@ -9,8 +9,8 @@ import pytest
 from mutation import Mutant, assert_caught, changed, frozen
 
 import jaxcnn as jc
-from experiments.case import Case, distribution, label_array, normal
-from experiments.cases.loss import far_targets, positive
+from jaxcnn.gradcheck.cases.case import Case, distribution, label_array, normal
+from jaxcnn.gradcheck.cases.loss import far_targets, positive
 from jaxcnn.ops import cross_entropy, divergence, regression, weight_decay
 from jaxcnn.ops.cross_entropy import Weighing
 

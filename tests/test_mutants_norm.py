@@ -8,8 +8,8 @@ import pytest
 from mutation import Mutant, assert_caught, changed, findings_of, frozen
 
 import jaxcnn as jc
-from experiments.case import Case
-from experiments.cases.norm import affine, statistics
+from jaxcnn.gradcheck.cases.case import Case
+from jaxcnn.gradcheck.cases.norm import affine, statistics
 from jaxcnn.ops import batch_norm, local_response, norm, rms_norm
 from jaxcnn.ops.elementary import power
 from jaxcnn.rules import custom_rule

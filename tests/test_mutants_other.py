@@ -7,7 +7,7 @@ import pytest
 from mutation import Mutant, assert_caught, changed, frozen
 
 import jaxcnn as jc
-from experiments.case import Case, random_key
+from jaxcnn.gradcheck.cases.case import Case, random_key
 from jaxcnn.ops import activation, dense, dropout, join, shape
 
 

@@ -7,7 +7,7 @@ import pytest
 from mutation import Mutant, assert_caught, changed
 
 import jaxcnn as jc
-from experiments.case import Case, switch_array
+from jaxcnn.gradcheck.cases.case import Case, switch_array
 from jaxcnn.lowering import pool as lowering
 from jaxcnn.lowering.sums import upsample
 from jaxcnn.ops import max_pool, switches

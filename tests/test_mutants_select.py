@@ -7,7 +7,7 @@ import pytest
 from mutation import Mutant, assert_caught, changed, frozen
 
 import jaxcnn as jc
-from experiments.case import Case, label_array, random_key
+from jaxcnn.gradcheck.cases.case import Case, label_array, random_key
 from jaxcnn.ops import drop_block, dropout, embedding
 
 IDS = {"ids": label_array(4, (7,))}

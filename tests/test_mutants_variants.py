@@ -9,7 +9,7 @@ import pytest
 from mutation import Mutant, assert_caught, changed, frozen
 
 import jaxcnn as jc
-from experiments.case import Case
+from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.ops import conv, conv_transpose, conv_variants, pad, table_conv
 
 TABLE = ((0, 1), (1, 2), (0, 2))

@@ -11,8 +11,8 @@ import pytest
 from mutation import Mutant, assert_caught, changed, frozen, with_geometry
 
 import jaxcnn as jc
-from experiments.case import Case, switch_array
 from jaxcnn.geometry import AdaptiveGeometry
+from jaxcnn.gradcheck.cases.case import Case, switch_array
 from jaxcnn.lowering import pool as lowering
 from jaxcnn.lowering.sums import upsample
 from jaxcnn.ops import adaptive_pool as adaptive

@@ -12,9 +12,9 @@ from jax import lax
 from programs import equations
 
 import jaxcnn as jc
-from experiments.case import Case
-from experiments.cases import CASES, FIRST
 from jaxcnn.gradcheck import pullback, pullback_arguments, relative_error
+from jaxcnn.gradcheck.cases import CASES, FIRST
+from jaxcnn.gradcheck.cases.case import Case
 
 SECOND = {case.op: case for case in reversed(CASES) if case is not FIRST[case.op]}
 HALVES = (jnp.bfloat16, jnp.float16)

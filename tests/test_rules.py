@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import pytest
 
 import jaxcnn
-from experiments.case import Case
-from experiments.cases import CASES, FIRST
 from jaxcnn.gradcheck import (
     check_gradients,
     random_like,
     relative_error,
 )
+from jaxcnn.gradcheck.cases import CASES, FIRST
+from jaxcnn.gradcheck.cases.case import Case
 
 CONVOLUTIONS = dict(enumerate([case for case in CASES if case.op is jaxcnn.conv][::3]))
 

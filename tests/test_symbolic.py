@@ -8,8 +8,8 @@ import pytest
 from jax import export
 
 import jaxcnn as jc
-from experiments.cases import FAMILIES, FIRST
 from jaxcnn.gradcheck import random_like, relative_error
+from jaxcnn.gradcheck.cases import FAMILIES, FIRST
 
 JITS = {"jax": jax.jit, "jaxcnn": jc.jit}
 jits = pytest.mark.parametrize("jit", JITS.values(), ids=JITS)

@@ -13,9 +13,9 @@ import pytest
 from programs import primitives
 
 import jaxcnn
-from experiments.case import Case
-from experiments.cases import FAMILIES, FIRST
 from jaxcnn.gradcheck import random_like, relative_error
+from jaxcnn.gradcheck.cases import FAMILIES, FIRST
+from jaxcnn.gradcheck.cases.case import Case
 
 STEPS = 2
 

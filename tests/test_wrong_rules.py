@@ -13,9 +13,9 @@ from dataclasses import replace
 import pytest
 from mutation import Mutant, all_mutants, mutate
 
-from experiments.case import Case
-from experiments.cases import CASES
 from jaxcnn.gradcheck import check_gradients
+from jaxcnn.gradcheck.cases import CASES
+from jaxcnn.gradcheck.cases.case import Case
 
 MUTANTS = [mutant for mutant in all_mutants() if mutant.orders == 1]
 # What differs from the right rule at kinks and ties alone, where differences say nothing.

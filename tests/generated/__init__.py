@@ -1,13 +1,13 @@
 """Generated cases: for every public operation a strategy that draws its shapes and its options.
 
-What a strategy draws is an `experiments.case.Case`, so that a failure prints as a row that can be
-put into the table of cases as it is.
+What a strategy draws is a `jaxcnn.gradcheck.cases.case.Case`, so that a failure prints as a row
+that can be put into the table of cases as it is.
 """
 
 from hypothesis.strategies import SearchStrategy
 
-from experiments.case import Case
 from generated import activation, conv, loss, norm, pool, select, windows
+from jaxcnn.gradcheck.cases.case import Case
 
 Cases = dict[str, SearchStrategy[Case]]
 

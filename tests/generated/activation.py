@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 import jaxcnn as jc
-from experiments.case import Case
 from generated.geometry import Draw, Size
 from generated.pool import NUMBERS
 from generated.select import shapes
+from jaxcnn.gradcheck.cases.case import Case
 
 KINKS = np.array([-8.0, -3, -1, 0, 1, 3, 6, 8])
 

@@ -5,9 +5,9 @@ from functools import partial
 from hypothesis import strategies as st
 
 import jaxcnn as jc
-from experiments.case import Case
 from generated.geometry import Draw, Size, Windows, amounts, each, paddings, spelled, windows
 from jaxcnn.geometry import parse_geometry
+from jaxcnn.gradcheck.cases.case import Case
 
 _linear = partial(Case, multilinear=True)
 

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 import jaxcnn as jc
-from experiments.case import Case, distribution, normal
-from experiments.cases.loss import positive
 from generated.geometry import Draw, Size
 from generated.select import shapes
+from jaxcnn.gradcheck.cases.case import Case, distribution, normal
+from jaxcnn.gradcheck.cases.loss import positive
 
 REDUCTIONS = st.sampled_from(("mean", "sum", "none"))
 

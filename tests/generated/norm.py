@@ -5,10 +5,10 @@ import math
 from hypothesis import strategies as st
 
 import jaxcnn as jc
-from experiments.case import Case
-from experiments.cases.norm import statistics, uneven
 from generated.geometry import Draw, Size
 from generated.select import shapes
+from jaxcnn.gradcheck.cases.case import Case
+from jaxcnn.gradcheck.cases.norm import statistics, uneven
 
 
 def epsilon(draw: Draw, settings: dict, numbers: int) -> None:

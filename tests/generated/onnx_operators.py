@@ -9,12 +9,12 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 import jaxcnn as jc
-from experiments.case import Case
 from generated import STRATEGIES, conv
 from generated.geometry import amounts
 from generated.peer import fixed_arguments
 from generated.pool import flat_positions
 from jaxcnn.geometry import Geometry, parse_geometry, parse_pool_geometry
+from jaxcnn.gradcheck.cases.case import Case
 
 
 def evaluate(operator: str, arrays: list[Any], outputs: int = 1, **attributes: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 
-from experiments.case import Case
+from jaxcnn.gradcheck.cases.case import Case
 
 
 @dataclass(frozen=True)

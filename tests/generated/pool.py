@@ -8,9 +8,9 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 import jaxcnn as jc
-from experiments.case import Case, apart, normal, switch_array
 from generated.geometry import Draw, Size, Windows, spelled, windows
 from jaxcnn.geometry import parse_pool_geometry
+from jaxcnn.gradcheck.cases.case import Case, apart, normal, switch_array
 
 _linear = partial(Case, multilinear=True)
 

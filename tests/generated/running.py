@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import SearchStrategy
 
-from experiments.case import Case
+from jaxcnn.gradcheck.cases.case import Case
 
 
 def at_most(request: pytest.FixtureRequest, everyday: int, full: int) -> settings:

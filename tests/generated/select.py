@@ -5,9 +5,9 @@ from functools import partial
 from hypothesis import strategies as st
 
 import jaxcnn as jc
-from experiments.case import Case, label_array, random_key
 from generated.geometry import Draw, Size, each, spelled
 from generated.pool import maps
+from jaxcnn.gradcheck.cases.case import Case, label_array, random_key
 
 _linear = partial(Case, multilinear=True)
 

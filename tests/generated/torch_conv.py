@@ -7,12 +7,12 @@ import numpy as np
 import torch.nn.functional as F  # noqa: N812
 
 import jaxcnn as jc
-from experiments.case import Case
 from generated import STRATEGIES, windows
 from generated.conv import convolutions
 from generated.geometry import amounts
 from generated.peer import Peer, even, flat
 from jaxcnn.geometry import Geometry, parse_geometry
+from jaxcnn.gradcheck.cases.case import Case
 
 
 def conv_geometry(case: Case) -> Geometry:

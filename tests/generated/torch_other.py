@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 import jaxcnn as jc
-from experiments.case import Case, apart, distribution
 from generated import STRATEGIES
 from generated.activation import between_kinks
 from generated.loss import LIMITS
 from generated.peer import Peer
+from jaxcnn.gradcheck.cases.case import Case, apart, distribution
 
 
 def of(op, draw) -> st.SearchStrategy[Case]:

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 import jaxcnn as jc
-from experiments.case import Case
 from generated import STRATEGIES, pool
 from generated.peer import Peer
 from jaxcnn.geometry import parse_pool_geometry
+from jaxcnn.gradcheck.cases.case import Case
 
 
 def pool_arguments(case: Case) -> tuple[int, list[Any]]:

@@ -7,10 +7,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 import jaxcnn as jc
-from experiments.case import Case
 from generated.conv import output_size
 from generated.geometry import Draw, each, spelled, windows
 from generated.pool import maps
+from jaxcnn.gradcheck.cases.case import Case
 
 _linear = partial(Case, multilinear=True)
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 import jaxcnn as jc
-from experiments.case import Case
+from jaxcnn.gradcheck.cases.case import Case
 
 _linear = partial(Case, multilinear=True)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import jaxcnn as jc
-from experiments.case import Case, apart, levels, whole
+from jaxcnn.gradcheck.cases.case import Case, apart, levels, whole
 
 
 def stretched(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 import jaxcnn as jc
-from experiments.case import Case, apart, distribution, label_array, normal
+from jaxcnn.gradcheck.cases.case import Case, apart, distribution, label_array, normal
 
 
 def positive(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from functools import partial
 
 import jaxcnn as jc
-from experiments.case import Case, levels, switch_array
+from jaxcnn.gradcheck.cases.case import Case, levels, switch_array
 
 _linear = partial(Case, multilinear=True)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import jaxcnn as jc
-from experiments.case import Case, Shapes
+from jaxcnn.gradcheck.cases.case import Case, Shapes
 
 
 def statistics(channels: int):

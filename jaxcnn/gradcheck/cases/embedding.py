@@ -3,7 +3,7 @@
 from functools import partial
 
 import jaxcnn as jc
-from experiments.case import Case, label_array
+from jaxcnn.gradcheck.cases.case import Case, label_array
 
 _linear = partial(Case, multilinear=True)
 

@@ -7,8 +7,7 @@ side to side, a batch of one. Tests and `experiments.compare_grad` run through t
 from collections.abc import Callable
 from typing import Any
 
-from experiments.case import Case
-from experiments.cases import (
+from jaxcnn.gradcheck.cases import (
     activation,
     channels,
     conv,
@@ -21,6 +20,7 @@ from experiments.cases import (
     shape,
     windows,
 )
+from jaxcnn.gradcheck.cases.case import Case
 
 FAMILIES = (
     conv,
