@@ -15,6 +15,7 @@ from jaxcnn import check
 from jaxcnn.sizes import known, larger, surely
 
 Padding = str | int | Sequence[int | tuple[int, int]]
+PerAxis = int | Sequence[int]  # one number for all axes of space, or one for each
 Method = Literal["direct", "fft"]
 Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
 

@@ -12,7 +12,7 @@ import pytest
 from mutation import all_mutants
 
 import jaxcnn
-from jaxcnn import interop
+from jaxcnn import interop, ops
 from jaxcnn.rules import custom_rule
 from jaxcnn.twins import TWINS
 
@@ -110,13 +110,34 @@ def drop_ins():
 
 
 @pytest.mark.parametrize("op", public() + drop_ins(), ids=lambda op: op.__name__)
-def test_public_docstrings_give_equation_backward_source_and_errors(op):
+def test_public_docstrings_give_equation_backward_source_and_arguments(op):
     text = inspect.getdoc(op) or ""
     assert " = " in text.splitlines()[0]
-    for word in ("Backward", "Source:", "Raises:"):
-        assert word in text, f"{op.__name__}: {word}"
-    if len(inspect.signature(op).parameters) > 2:
-        assert "Args:" in text
+    assert "Backward" in text
+    assert text.count("Source:") == 1
+    arguments = set(inspect.signature(op).parameters) - {"rule"}
+    entries = re.findall(r"^    ([\w, ]+): ", text.partition("Args:")[2], re.MULTILINE)
+    named = {name for entry in entries for name in entry.split(", ")}
+    assert len(arguments) == 1 or arguments <= named, arguments - named
+
+
+def raises(node) -> bool:
+    """Whether it raises errors of its own, or looks at the values of an array to do so."""
+    calls = {"concrete_range", "_places", "_check_labels"}
+    return any(
+        isinstance(part, ast.Raise)
+        or (isinstance(part, ast.Call) and ast.unparse(part.func).split(".")[-1] in calls)
+        for part in ast.walk(node)
+    )
+
+
+@pytest.mark.parametrize("op", public() + drop_ins(), ids=lambda op: op.__name__)
+def test_public_docstrings_name_the_errors_that_are_their_own(op):
+    """Those that every operation raises are said once, in `jaxcnn.ops`."""
+    text = inspect.getdoc(op) or ""
+    if op in drop_ins() or raises(ast.parse(inspect.getsource(op))):
+        assert "Raises:" in text
+    assert all(word in (ops.__doc__ or "") for word in ("TypeError", "ValueError", "`rule`"))
 
 
 def parts_of(annotation):

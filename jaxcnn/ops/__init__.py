@@ -1,4 +1,15 @@
-"""The calculus: forward, residuals, backward, side by side; one file per family."""
+"""The calculus, one file per family: a rule, and at once the public function that applies it.
+
+A rule's docstring is its formula; the public function says the formula, the backward pass and the
+source. What holds for all public functions is said once, here.
+
+Maps have their channels last. An argument that is an array may be anything that JAX takes for one.
+`rule` is the map to apply: the hand-written one, the default, or a twin of the same signature.
+Arguments are checked before anything is computed. TypeError: an array is not of floats, or not of
+the dtype of the first one; a setting is not of its kind, a number, an integer, a bool, a key.
+ValueError: ranks, shapes, channels or sizes do not fit together, or a number is outside its range.
+Under "Raises" a docstring names what needs to be known besides.
+"""
 
 from collections.abc import Callable
 from inspect import signature

@@ -6,7 +6,6 @@ name. The maximum chooses *positions* on the map, since there is no common windo
 once they are fixed, it is linear too: gather and scatter at the positions.
 """
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,20 +14,34 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxcnn import check
-from jaxcnn.geometry import AdaptiveGeometry
+from jaxcnn.geometry import AdaptiveGeometry, PerAxis
 from jaxcnn.lowering import adaptive as lowering
-from jaxcnn.rules import adjoints, custom_rule
+from jaxcnn.rules import Function, adjoints, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def adaptive_avg_pool_map(
     x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *pq c"]:
-    """y = Σ over the window / its size.  With δ = ∂L/∂y:  ∂x = Σ δ / size over the windows with x.
-
-    Huang, "Average pooling layer", with windows of several sizes.
-    """
+    """y = Σ over the window / its size."""
     return lowering.avg(x, geometry)
+
+
+def adaptive_avg_pool(
+    x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_avg_pool_map
+) -> Float[Array, "n *pq c"]:
+    """y = Σ over the window / its size, with windows chosen to give an output of the given size.
+
+    Backward, with δ = ∂L/∂y: ∂x = Σ δ / size over the windows that hold x.
+    Source: Huang, "Average pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
+    appendix A (the windows).
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        output_size: p of the result; one for all spatial axes or one per axis. Window i reaches
+            from floor(i·h/p) up to but not including ceil((i+1)·h/p).
+    """
+    return rule(*_parse("adaptive_avg_pool", x, output_size))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
@@ -49,10 +62,7 @@ adjoints(adaptive_avg_pool_map, adaptive_avg_pool_input_grad_map)
 def adaptive_max_pool_map(
     x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *pq c"]:
-    """y = max over the window.  With δ = ∂L/∂y:  ∂x = Σ δ over the windows whose maximum x is.
-
-    Huang, "Max pooling layer"; Quan, 7.3 ("+=").
-    """
+    """y = max over the window."""
     return lowering.max_with_positions(x, geometry)[0]
 
 
@@ -71,6 +81,23 @@ def _adaptive_max_pool_tangent(geometry, positions, dots):
 
 adaptive_max_pool_map.defvjp(_adaptive_max_pool_fwd, _adaptive_max_pool_bwd)
 adaptive_max_pool_map.defjvp(_adaptive_max_pool_tangent)
+
+
+def adaptive_max_pool(
+    x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_max_pool_map
+) -> Float[Array, "n *pq c"]:
+    """y = the maximum over the window, with windows chosen to give an output of the given size.
+
+    Backward, with δ = ∂L/∂y: ∂x = Σ δ over the windows whose first maximum, in row-major order, x
+    is; a NaN is the maximum.
+    Source: Huang, "Max pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
+    appendix A (the windows).
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        output_size: as in `adaptive_avg_pool`.
+    """
+    return rule(*_parse("adaptive_max_pool", x, output_size))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
@@ -123,57 +150,6 @@ def scatter_at_positions_map(
 
 
 adjoints(gather_at_positions_map, scatter_at_positions_map)
-
-
-def adaptive_avg_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    output_size: int | Sequence[int],
-    *,
-    rule: Callable[..., Any] = adaptive_avg_pool_map,
-) -> Float[Array, "n *pq c"]:
-    """y = Σ over the window / its size, with windows chosen to give an output of the given size.
-
-    Backward, with δ = ∂L/∂y: ∂x = Σ δ / size over the windows that hold x.
-    Source: Huang, "Average pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
-    appendix A (the windows).
-
-    Args:
-        x: maps, channels last, with 1 to 3 axes of space.
-        output_size: p of the result; one for all spatial axes or one per axis. Window i reaches
-            from floor(i·h/p) up to but not including ceil((i+1)·h/p).
-        rule: the map to apply, hand-written (`adaptive_avg_pool_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, output_size no integer.
-        ValueError: output_size is below 1 or has another number of axes than x.
-    """
-    return rule(*_parse("adaptive_avg_pool", x, output_size))
-
-
-def adaptive_max_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    output_size: int | Sequence[int],
-    *,
-    rule: Callable[..., Any] = adaptive_max_pool_map,
-) -> Float[Array, "n *pq c"]:
-    """y = the maximum over the window, with windows chosen to give an output of the given size.
-
-    Backward, with δ = ∂L/∂y: ∂x = Σ δ over the windows whose first maximum, in row-major order, x
-    is; a NaN is the maximum.
-    Source: Huang, "Max pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
-    appendix A (the windows).
-
-    Args:
-        x: maps, channels last, with 1 to 3 axes of space.
-        output_size: p of the result; one for all spatial axes or one per axis. Window i reaches
-            from floor(i·h/p) up to but not including ceil((i+1)·h/p).
-        rule: the map to apply, hand-written (`adaptive_max_pool_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, output_size no integer.
-        ValueError: output_size is below 1 or has another number of axes than x.
-    """
-    return rule(*_parse("adaptive_max_pool", x, output_size))
 
 
 def _parse(op: str, x: ArrayLike, output_size: Any) -> tuple[Array, AdaptiveGeometry]:

@@ -1,8 +1,6 @@
 """Maps on the channels alone: zeros beside them and those cut off again, a factor for each."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -12,38 +10,82 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.sharing import check_parameter
-from jaxcnn.rules import adjoints, custom_rule, product
+from jaxcnn.rules import Function, adjoints, custom_rule, product
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2))
 def pad_channels_map(x: Float[Array, "*n c"], before: int, after: int) -> Float[Array, "*n d"]:
-    """y = [0, x, 0] along the channels.  With δ = ∂L/∂y:  ∂x = δ without the channels added.
-
-    He et al. 2015, "Deep Residual Learning", 3.3, option (A): extra zero entries.
-    """
+    """y = [0, x, 0] along the channels."""
     return lax.pad(x, jnp.zeros((), x.dtype), _config(x, before, after))
+
+
+def pad_channels(
+    x: Float[ArrayLike, "*n c"],
+    before: int = 0,
+    after: int = 0,
+    *,
+    rule: Function = pad_channels_map,
+) -> Float[Array, "*n d"]:
+    """y = [0, x, 0]: channels of zeros before and after those of x.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ without the channels that were added, which is `crop_channels`.
+    Source: He et al. 2015, "Deep Residual Learning", 3.3, option (A) of the shortcuts.
+
+    Args:
+        x: an array with its channels last.
+        before: how many channels to add before the first one.
+        after: how many channels to add after the last one.
+    """
+    x = _check_channels("pad_channels", x)
+    before = check.integer("pad_channels", "before", before, minimum=0)
+    return rule(x, before, check.integer("pad_channels", "after", after, minimum=0))
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2))
 def crop_channels_map(x: Float[Array, "*n d"], before: int, after: int) -> Float[Array, "*n c"]:
-    """y = x without its first and last channels.  With δ = ∂L/∂y:  ∂x = [0, δ, 0].
-
-    The transpose of `pad_channels_map`.
-    """
+    """y = x without its first and last channels."""
     return lax.pad(x, jnp.zeros((), x.dtype), _config(x, -before, -after))
 
 
 adjoints(pad_channels_map, crop_channels_map)
 
 
+def crop_channels(
+    x: Float[ArrayLike, "*n d"],
+    before: int = 0,
+    after: int = 0,
+    *,
+    rule: Function = crop_channels_map,
+) -> Float[Array, "*n c"]:
+    """y = x without so many of its first and of its last channels.
+
+    Backward, with δ = ∂L/∂y: ∂x = [0, δ, 0], which is `pad_channels`.
+    Source: the transpose of `pad_channels`.
+
+    Args:
+        x: an array with its channels last.
+        before: how many of the first channels to leave out.
+        after: how many of the last channels to leave out.
+
+    Raises:
+        ValueError: x has no axis, a number of channels is negative, or no channel would be left.
+    """
+    x = _check_channels("crop_channels", x)
+    before = check.integer("crop_channels", "before", before, minimum=0)
+    after = check.integer("crop_channels", "after", after, minimum=0)
+    if before + after >= x.shape[-1]:
+        raise ValueError(
+            f"crop_channels: before and after must leave a channel of x, "
+            f"got {before} and {after} for {x.shape[-1]}"
+        )
+    return rule(x, before, after)
+
+
 @custom_rule
 def scale_channels_map(
     x: Float[Array, "*n c"], scale: Float[Array, " c"], bias: Float[Array, " c"] | None
 ) -> Float[Array, "*n c"]:
-    """y = γx + β, channel by channel.  With δ = ∂L/∂y:  ∂x = γδ, ∂γ = Σδx, ∂β = Σδ.
-
-    LeCun et al. 1998, section II B: a coefficient and a bias for each map of a subsampling layer.
-    """
+    """y = γx + β, channel by channel."""
     y = widen(x)
     y = y * jnp.broadcast_to(widen(scale), y.shape)
     return (y if bias is None else y + jnp.broadcast_to(widen(bias), y.shape)).astype(x.dtype)
@@ -60,76 +102,12 @@ def _scale_channels_bwd(residuals, delta):
 product(scale_channels_map, _scale_channels_bwd, bias=True)
 
 
-def _config(x: Array, before: int, after: int) -> list[tuple[int, int, int]]:
-    return [(0, 0, 0)] * (x.ndim - 1) + [(before, after, 0)]
-
-
-def pad_channels(
-    x: Float[ArrayLike, "*n c"],
-    before: int = 0,
-    after: int = 0,
-    *,
-    rule: Callable[..., Any] = pad_channels_map,
-) -> Float[Array, "*n d"]:
-    """y = [0, x, 0]: channels of zeros before and after those of x.
-
-    Backward, with δ = ∂L/∂y: ∂x = δ without the channels that were added, which is `crop_channels`.
-    Source: He et al. 2015, "Deep Residual Learning", 3.3, option (A) of the shortcuts.
-
-    Args:
-        x: an array with its channels last.
-        before: how many channels to add before the first one.
-        after: how many channels to add after the last one.
-        rule: the map to apply, hand-written (`pad_channels_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, or a number of channels no integer.
-        ValueError: x has no axis, or a number of channels is negative.
-    """
-    x = _check_channels("pad_channels", x)
-    before = check.integer("pad_channels", "before", before, minimum=0)
-    return rule(x, before, check.integer("pad_channels", "after", after, minimum=0))
-
-
-def crop_channels(
-    x: Float[ArrayLike, "*n d"],
-    before: int = 0,
-    after: int = 0,
-    *,
-    rule: Callable[..., Any] = crop_channels_map,
-) -> Float[Array, "*n c"]:
-    """y = x without so many of its first and of its last channels.
-
-    Backward, with δ = ∂L/∂y: ∂x = [0, δ, 0], which is `pad_channels`.
-    Source: the transpose of `pad_channels`.
-
-    Args:
-        x: an array with its channels last.
-        before: how many of the first channels to leave out.
-        after: how many of the last channels to leave out.
-        rule: the map to apply, hand-written (`crop_channels_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, or a number of channels no integer.
-        ValueError: x has no axis, a number of channels is negative, or no channel would be left.
-    """
-    x = _check_channels("crop_channels", x)
-    before = check.integer("crop_channels", "before", before, minimum=0)
-    after = check.integer("crop_channels", "after", after, minimum=0)
-    if before + after >= x.shape[-1]:
-        raise ValueError(
-            f"crop_channels: before and after must leave a channel of x, "
-            f"got {before} and {after} for {x.shape[-1]}"
-        )
-    return rule(x, before, after)
-
-
 def scale_channels(
     x: Float[ArrayLike, "*n c"],
     scale: Float[ArrayLike, " c"],
     bias: Float[ArrayLike, " c"] | None = None,
     *,
-    rule: Callable[..., Any] = scale_channels_map,
+    rule: Function = scale_channels_map,
 ) -> Float[Array, "*n c"]:
     """y = γx + β, with one γ and one β for each channel.
 
@@ -140,10 +118,8 @@ def scale_channels(
         x: an array with its channels last.
         scale: γ, one per channel.
         bias: β, one per channel, or None for 0.
-        rule: the map to apply, hand-written (`scale_channels_map`) or a twin.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
         ValueError: x has no axis, or a shape does not fit.
     """
     op = "scale_channels"
@@ -152,6 +128,10 @@ def scale_channels(
         raise TypeError(f"{op}: scale must be an array, got None")
     factors = check_parameter(op, "scale", scale, x, x.shape[-1:])
     return rule(x, factors, check_parameter(op, "bias", bias, x, x.shape[-1:]))
+
+
+def _config(x: Array, before: int, after: int) -> list[tuple[int, int, int]]:
+    return [(0, 0, 0)] * (x.ndim - 1) + [(before, after, 0)]
 
 
 def _check_channels(op: str, x: ArrayLike) -> Array:

@@ -10,7 +10,7 @@ convolution is x ⋆ rot180(k). full(a, k) pads a by the size of k − 1 on ever
 dilate(δ) puts stride − 1 zeros between the elements of δ.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -20,10 +20,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Method, Padding, Precision, parse_geometry
+from jaxcnn.geometry import Geometry, Method, Padding, PerAxis, Precision, parse_geometry
 from jaxcnn.lowering import conv as lowering
 from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.rules import custom_rule, product
+from jaxcnn.rules import Function, custom_rule, product
 
 
 @partial(custom_rule, nondiff_argnums=(3,))
@@ -33,10 +33,7 @@ def conv_map(
     bias: Float[Array, " d"] | None,
     geometry: Geometry,
 ) -> Float[Array, "n *pq d"]:
-    """y = x ⋆ k + b.  With δ = ∂L/∂y: ∂x = full(dilate(δ), rot180(k)), ∂k = x ⋆ dilate(δ), ∂b = Σδ.
-
-    Huang, "Backward pass in general"; Quan, 7.2; Ray, "Derivation of δK" and "Derivation of δI".
-    """
+    """y = x ⋆ k + b."""
     y = lowering.correlate(x, kernel, geometry)
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
@@ -59,59 +56,19 @@ conv_map.defvjp(_conv_fwd, _conv_bwd)
 product(conv_map, bias=True)  # ẏ = ẋ ⋆ k + x ⋆ k̇ + ḃ
 
 
-@partial(custom_rule, nondiff_argnums=(2,))
-def conv_input_grad_map(
-    delta: Float[Array, "n *pq d"], kernel: Float[Array, "*k c/g d"], geometry: Geometry
-) -> Float[Array, "n *hw c"]:
-    """z = full(dilate(δ), rot180(k)).  With ζ = ∂L/∂z:  ∂δ = ζ ⋆ k,  ∂k = ζ ⋆ dilate(δ).
-
-    ⟨z, ζ⟩ = ⟨ζ ⋆ k, δ⟩: the same trilinear form with ζ where x was. Huang, "Backward pass in
-    general"; Gwardys, step 4; Ray, "Derivation of δI".
-    """
-    return lowering.input_grad(delta, kernel, geometry)
-
-
-def _conv_input_grad_bwd(geometry, residuals, zeta):
-    delta, kernel = residuals
-    return conv_map(zeta, kernel, None, geometry), conv_kernel_grad_map(zeta, delta, geometry)
-
-
-product(conv_input_grad_map, _conv_input_grad_bwd)
-
-
-@partial(custom_rule, nondiff_argnums=(2,))
-def conv_kernel_grad_map(
-    x: Float[Array, "n *hw c"], delta: Float[Array, "n *pq d"], geometry: Geometry
-) -> Float[Array, "*k c/g d"]:
-    """w = x ⋆ dilate(δ).  With ω = ∂L/∂w:  ∂x = full(dilate(δ), rot180(ω)),  ∂δ = x ⋆ ω.
-
-    ⟨w, ω⟩ = ⟨x ⋆ ω, δ⟩: the same trilinear form with ω where k was. Huang, "Backward pass in
-    general"; Quan, "The filter derivative"; Ray, "Derivation of δK".
-    """
-    return lowering.kernel_grad(x, delta, geometry)
-
-
-def _conv_kernel_grad_bwd(geometry, residuals, omega):
-    x, delta = residuals
-    return conv_input_grad_map(delta, omega, geometry), conv_map(x, omega, None, geometry)
-
-
-product(conv_kernel_grad_map, _conv_kernel_grad_bwd)
-
-
 def conv(
     x: Float[ArrayLike, "n *hw c"],
     kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " d"] | None = None,
     *,
-    stride: int | Sequence[int] = 1,
+    stride: PerAxis = 1,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    input_dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
+    input_dilation: PerAxis = 1,
     groups: int = 1,
     precision: Precision = None,
     method: Method = "direct",
-    rule: Callable[..., Any] = conv_map,
+    rule: Function = conv_map,
 ) -> Float[Array, "n *pq d"]:
     """y = x ⋆ k + b, in 1, 2 or 3 spatial dimensions, read off the kernel's rank.
 
@@ -135,17 +92,123 @@ def conv(
             spectra (Gwardys; Mathieu, Henaff and LeCun 2013). It rounds as much as the largest
             elements do, and pays for large kernels; `experiments.benchmark` shows from which size.
             A NaN or ∞ spreads over the whole map; by "direct" only what reads it is lost.
-        rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: ranks, channels or sizes do not fit together.
     """
     return checked_conv(
         "conv", x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
         input_dilation=input_dilation, groups=groups, precision=precision, method=method,
         rule=rule,
     )  # fmt: skip
+
+
+@partial(custom_rule, nondiff_argnums=(2,))
+def conv_input_grad_map(
+    delta: Float[Array, "n *pq d"], kernel: Float[Array, "*k c/g d"], geometry: Geometry
+) -> Float[Array, "n *hw c"]:
+    """z = full(dilate(δ), rot180(k))."""
+    return lowering.input_grad(delta, kernel, geometry)
+
+
+def _conv_input_grad_bwd(geometry, residuals, zeta):
+    delta, kernel = residuals
+    return conv_map(zeta, kernel, None, geometry), conv_kernel_grad_map(zeta, delta, geometry)
+
+
+product(conv_input_grad_map, _conv_input_grad_bwd)
+
+
+def conv_input_grad(
+    delta: Float[ArrayLike, "n *pq d"],
+    kernel: Float[ArrayLike, "*k c/g d"],
+    *,
+    input_size: Sequence[int],
+    stride: PerAxis = 1,
+    padding: Padding = "VALID",
+    dilation: PerAxis = 1,
+    input_dilation: PerAxis = 1,
+    groups: int = 1,
+    precision: Precision = None,
+    rule: Function = conv_input_grad_map,
+) -> Float[Array, "n *hw c"]:
+    """∂x = full(dilate(δ), rot180(k)): the adjoint of `conv` in its input.
+
+    Backward, with ζ the incoming gradient: ∂δ = ζ ⋆ k, ∂k = ζ ⋆ dilate(δ).
+    Source: Huang, "Backward pass in general"; Gwardys, step 4; Ray, "Derivation of δI".
+
+    Args:
+        delta: ∂L/∂y of the convolution.
+        kernel: the convolution's kernel.
+        input_size: the spatial size of the convolution's input, which the strides leave open.
+        stride, padding, dilation, input_dilation, groups, precision: the convolution's; see `conv`.
+    """
+    op = "conv_input_grad"
+    delta = check.float_array(op, "delta", delta)
+    kernel = check.float_array(op, "kernel", kernel, like=("delta", delta))
+    check_ranks(op, "delta", delta, kernel.ndim)
+    groups = check.integer(op, "groups", groups, minimum=1)
+    check_groups(op, kernel.shape[-2] * groups, kernel.shape[-2], kernel.shape[-1], groups)
+    geometry = parse_geometry(
+        op, check.per_axis(op, "input_size", input_size, kernel.ndim - 2), kernel.shape[:-2],
+        stride=stride, padding=padding, dilation=dilation, input_dilation=input_dilation,
+        groups=groups, precision=check.precision(op, precision),
+    )  # fmt: skip
+    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, kernel.shape[-1]))
+    return rule(*vary_together(delta, kernel), geometry)
+
+
+@partial(custom_rule, nondiff_argnums=(2,))
+def conv_kernel_grad_map(
+    x: Float[Array, "n *hw c"], delta: Float[Array, "n *pq d"], geometry: Geometry
+) -> Float[Array, "*k c/g d"]:
+    """w = x ⋆ dilate(δ)."""
+    return lowering.kernel_grad(x, delta, geometry)
+
+
+def _conv_kernel_grad_bwd(geometry, residuals, omega):
+    x, delta = residuals
+    return conv_input_grad_map(delta, omega, geometry), conv_map(x, omega, None, geometry)
+
+
+product(conv_kernel_grad_map, _conv_kernel_grad_bwd)
+
+
+def conv_kernel_grad(
+    x: Float[ArrayLike, "n *hw c"],
+    delta: Float[ArrayLike, "n *pq d"],
+    *,
+    kernel_size: Sequence[int],
+    stride: PerAxis = 1,
+    padding: Padding = "VALID",
+    dilation: PerAxis = 1,
+    input_dilation: PerAxis = 1,
+    groups: int = 1,
+    precision: Precision = None,
+    rule: Function = conv_kernel_grad_map,
+) -> Float[Array, "*k c/g d"]:
+    """∂k = x ⋆ dilate(δ): the adjoint of `conv` in its kernel.
+
+    Backward, with ω the incoming gradient: ∂x = full(dilate(δ), rot180(ω)), ∂δ = x ⋆ ω.
+    Source: Huang, "Backward pass in general"; Quan, "The filter derivative"; Ray.
+
+    Args:
+        x: the convolution's input.
+        delta: ∂L/∂y of the convolution.
+        kernel_size: the spatial size of the convolution's kernel, which the strides leave open.
+        stride, padding, dilation, input_dilation, groups, precision: the convolution's; see `conv`.
+    """
+    op = "conv_kernel_grad"
+    x = check.float_array(op, "x", x)
+    delta = check.float_array(op, "delta", delta, like=("x", x))
+    check_ranks(op, "x", x, x.ndim)
+    check.rank(op, "delta", delta, x.ndim, "batch, space, channels")
+    groups = check.integer(op, "groups", groups, minimum=1)
+    check_groups(op, x.shape[-1], x.shape[-1] // groups, delta.shape[-1], groups)
+    geometry = parse_geometry(
+        op, x.shape[1:-1], check.per_axis(op, "kernel_size", kernel_size, x.ndim - 2),
+        stride=stride, padding=padding, dilation=dilation, input_dilation=input_dilation,
+        groups=groups, precision=check.precision(op, precision),
+    )  # fmt: skip
+    check.shape(op, "delta", delta, (x.shape[0], *geometry.output, delta.shape[-1]))
+    return rule(*vary_together(x, delta), geometry)
 
 
 def checked_conv(
@@ -156,7 +219,7 @@ def checked_conv(
     *,
     groups: int,
     precision: Precision,
-    rule: Callable[..., Any],
+    rule: Function,
     **settings: Any,
 ) -> Array:
     """`conv` and the like of it, under the name that errors are to give."""
@@ -168,125 +231,10 @@ def checked_conv(
         bias = check.float_array(op, "bias", bias, like=("x", x))
         check.shape(op, "bias", bias, kernel.shape[-1:])
     geometry = parse_geometry(
-        op,
-        x.shape[1:-1],
-        kernel.shape[:-2],
-        groups=groups,
-        precision=check.precision(op, precision),
-        **settings,
-    )
+        op, x.shape[1:-1], kernel.shape[:-2],
+        groups=groups, precision=check.precision(op, precision), **settings,
+    )  # fmt: skip
     return rule(*vary_together(x, kernel, bias), geometry)
-
-
-def conv_input_grad(
-    delta: Float[ArrayLike, "n *pq d"],
-    kernel: Float[ArrayLike, "*k c/g d"],
-    *,
-    input_size: Sequence[int],
-    stride: int | Sequence[int] = 1,
-    padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    input_dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-    precision: Precision = None,
-    rule: Callable[..., Any] = conv_input_grad_map,
-) -> Float[Array, "n *hw c"]:
-    """∂x = full(dilate(δ), rot180(k)): the adjoint of `conv` in its input.
-
-    Backward, with ζ the incoming gradient: ∂δ = ζ ⋆ k, ∂k = ζ ⋆ dilate(δ).
-    Source: Huang, "Backward pass in general"; Gwardys, step 4; Ray, "Derivation of δI".
-
-    Args:
-        delta: ∂L/∂y of the convolution.
-        kernel: the convolution's kernel.
-        input_size: the spatial size of the convolution's input, which the strides leave open.
-        stride: of the convolution, as are padding, dilation, input_dilation and groups.
-        padding: see `conv`.
-        dilation: see `conv`.
-        input_dilation: see `conv`.
-        groups: see `conv`.
-        precision: see `conv`.
-        rule: the map to apply, hand-written (`conv_input_grad_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: delta's shape is not that of the convolution's output.
-    """
-    op = "conv_input_grad"
-    delta = check.float_array(op, "delta", delta)
-    kernel = check.float_array(op, "kernel", kernel, like=("delta", delta))
-    check_ranks(op, "delta", delta, kernel.ndim)
-    groups = check.integer(op, "groups", groups, minimum=1)
-    check_groups(op, kernel.shape[-2] * groups, kernel.shape[-2], kernel.shape[-1], groups)
-    geometry = parse_geometry(
-        op,
-        check.per_axis(op, "input_size", input_size, kernel.ndim - 2),
-        kernel.shape[:-2],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        input_dilation=input_dilation,
-        groups=groups,
-        precision=check.precision(op, precision),
-    )
-    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, kernel.shape[-1]))
-    return rule(*vary_together(delta, kernel), geometry)
-
-
-def conv_kernel_grad(
-    x: Float[ArrayLike, "n *hw c"],
-    delta: Float[ArrayLike, "n *pq d"],
-    *,
-    kernel_size: Sequence[int],
-    stride: int | Sequence[int] = 1,
-    padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    input_dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-    precision: Precision = None,
-    rule: Callable[..., Any] = conv_kernel_grad_map,
-) -> Float[Array, "*k c/g d"]:
-    """∂k = x ⋆ dilate(δ): the adjoint of `conv` in its kernel.
-
-    Backward, with ω the incoming gradient: ∂x = full(dilate(δ), rot180(ω)), ∂δ = x ⋆ ω.
-    Source: Huang, "Backward pass in general"; Quan, "The filter derivative"; Ray.
-
-    Args:
-        x: the convolution's input.
-        delta: ∂L/∂y of the convolution.
-        kernel_size: the spatial size of the convolution's kernel, which the strides leave open.
-        stride: of the convolution, as are padding, dilation, input_dilation and groups.
-        padding: see `conv`.
-        dilation: see `conv`.
-        input_dilation: see `conv`.
-        groups: see `conv`.
-        precision: see `conv`.
-        rule: the map to apply, hand-written (`conv_kernel_grad_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: delta's shape is not that of the convolution's output.
-    """
-    op = "conv_kernel_grad"
-    x = check.float_array(op, "x", x)
-    delta = check.float_array(op, "delta", delta, like=("x", x))
-    check_ranks(op, "x", x, x.ndim)
-    check.rank(op, "delta", delta, x.ndim, "batch, space, channels")
-    groups = check.integer(op, "groups", groups, minimum=1)
-    check_groups(op, x.shape[-1], x.shape[-1] // groups, delta.shape[-1], groups)
-    geometry = parse_geometry(
-        op,
-        x.shape[1:-1],
-        check.per_axis(op, "kernel_size", kernel_size, x.ndim - 2),
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        input_dilation=input_dilation,
-        groups=groups,
-        precision=check.precision(op, precision),
-    )
-    check.shape(op, "delta", delta, (x.shape[0], *geometry.output, delta.shape[-1]))
-    return rule(*vary_together(x, delta), geometry)
 
 
 def check_ranks(op: str, name: str, maps: Array, rank: int) -> None:

@@ -1,6 +1,6 @@
 """Transposed convolution: the adjoint of a convolution, forward, as a layer of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,10 +11,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_geometry
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import check_groups, conv_input_grad_map, conv_kernel_grad_map, conv_map
-from jaxcnn.rules import custom_rule, product
+from jaxcnn.rules import Function, custom_rule, product
 from jaxcnn.sizes import surely
 
 
@@ -25,10 +25,7 @@ def conv_transpose_map(
     bias: Float[Array, " c"] | None,
     geometry: Geometry,
 ) -> Float[Array, "n *hw c"]:
-    """y = full(dilate(x), rot180(k)) + b.  With δ = ∂L/∂y: ∂x = δ ⋆ k, ∂k = δ ⋆ dilate(x), ∂b = Σδ.
-
-    The same trilinear form ⟨δ ⋆ k, x⟩, read from the other side. Huang, "Backward pass in general".
-    """
+    """y = full(dilate(x), rot180(k)) + b."""
     y: Array = conv_input_grad_map(x, kernel, geometry)
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
@@ -51,13 +48,13 @@ def conv_transpose(
     kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " c"] | None = None,
     *,
-    stride: int | Sequence[int] = 1,
+    stride: PerAxis = 1,
     padding: Padding = "VALID",
-    output_padding: int | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
     groups: int = 1,
     precision: Precision = None,
-    rule: Callable[..., Any] = conv_transpose_map,
+    rule: Function = conv_transpose_map,
 ) -> Float[Array, "n *hw c"]:
     """y = full(dilate(x), rot180(k)) + b: the adjoint of `conv` with the same arguments and kernel.
 
@@ -73,13 +70,9 @@ def conv_transpose(
         padding: of that convolution: it crops y. See `conv`.
         output_padding: elements that the convolution's stride would leave over at the end of y, in
             [0, stride); they say which of the possible sizes y has. With "SAME" it has the largest.
-        dilation: see `conv`.
-        groups: see `conv`.
-        precision: see `conv`.
-        rule: the map to apply, hand-written (`conv_transpose_map`) or a twin.
+        dilation, groups, precision: as in `conv`.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
         ValueError: ranks, channels or sizes do not fit together, or there is an output_padding
             beside "SAME".
     """

@@ -1,18 +1,16 @@
 """Relatives of the convolution: a flipped kernel, one filter per map."""
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, Precision
+from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision
 from jaxcnn.ops.conv import checked_conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.ops.shape import rot180_map
-from jaxcnn.rules import custom_rule, product
+from jaxcnn.rules import Function, custom_rule, product
 
 
 @partial(custom_rule, nondiff_argnums=(3,))
@@ -22,10 +20,7 @@ def true_conv_map(
     bias: Float[Array, " d"] | None,
     geometry: Geometry,
 ) -> Float[Array, "n *pq d"]:
-    """y = x ⋆ rot180(k) + b.  With δ = ∂L/∂y: ∂x = full(dilate(δ), k), ∂k = rot180(x ⋆ dilate(δ)).
-
-    Gwardys: a true convolution has the rotations the other way round.
-    """
+    """y = x ⋆ rot180(k) + b."""
     return conv_map(x, rot180_map(kernel), bias, geometry)
 
 
@@ -47,13 +42,13 @@ def true_conv(
     kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " d"] | None = None,
     *,
-    stride: int | Sequence[int] = 1,
+    stride: PerAxis = 1,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    input_dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
+    input_dilation: PerAxis = 1,
     groups: int = 1,
     precision: Precision = None,
-    rule: Callable[..., Any] = true_conv_map,
+    rule: Function = true_conv_map,
 ) -> Float[Array, "n *pq d"]:
     """y = x ∗ k + b: the convolution of mathematics, with the kernel flipped; `conv` does not flip.
 
@@ -61,19 +56,7 @@ def true_conv(
     Source: Gwardys; Huang, "Forward pass".
 
     Args:
-        x: see `conv`, as are all others.
-        kernel: see `conv`.
-        bias: see `conv`.
-        stride: see `conv`.
-        padding: see `conv`.
-        dilation: see `conv`.
-        input_dilation: see `conv`.
-        groups: see `conv`.
-        precision: see `conv`.
-        rule: the map to apply, hand-written (`true_conv_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError, ValueError: as `conv` does.
+        x, kernel, bias, stride, padding, dilation, input_dilation, groups, precision: as in `conv`.
     """
     return checked_conv(
         "true_conv", x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
@@ -86,11 +69,11 @@ def depthwise_conv(
     kernel: Float[ArrayLike, "*k 1 cm"],
     bias: Float[ArrayLike, " cm"] | None = None,
     *,
-    stride: int | Sequence[int] = 1,
+    stride: PerAxis = 1,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
     precision: Precision = None,
-    rule: Callable[..., Any] = conv_map,
+    rule: Function = conv_map,
 ) -> Float[Array, "n *pq cm"]:
     """y = x ⋆ k + b with every map by itself: filters c·m to c·m + m − 1 read map c.
 
@@ -101,14 +84,7 @@ def depthwise_conv(
         x: maps, channels last.
         kernel: window by 1 by c times the channel multiplier m.
         bias: one number per filter, or None.
-        stride: see `conv`.
-        padding: see `conv`.
-        dilation: see `conv`.
-        precision: see `conv`.
-        rule: the map to apply, hand-written (`conv_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError, ValueError: as `conv` does, with as many groups as x has channels.
+        stride, padding, dilation, precision: as in `conv`.
     """
     x = check.maps("depthwise_conv", "x", x)
     return checked_conv(

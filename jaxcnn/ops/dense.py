@@ -1,8 +1,5 @@
 """Dense layers: one trilinear form ⟨x W, δ⟩, three partial gradients, as for a convolution."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -11,17 +8,14 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering import dense as lowering
 from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.rules import custom_rule, product
+from jaxcnn.rules import Function, custom_rule, product
 
 
 @custom_rule
 def dense_map(
     x: Float[Array, "*n c"], weight: Float[Array, "c d"], bias: Float[Array, " d"] | None
 ) -> Float[Array, "*n d"]:
-    """y = x W + b.  With δ = ∂L/∂y:  ∂x = δ Wᵀ,  ∂W = xᵀ δ,  ∂b = Σδ.
-
-    Huang, "Classification layer (all-to-all)"; Gormley, Case 2, "Linear".
-    """
+    """y = x W + b."""
     y = lowering.matmul(x, weight)
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
@@ -35,44 +29,12 @@ def _dense_bwd(residuals, delta):
 product(dense_map, _dense_bwd, bias=True)
 
 
-@custom_rule
-def dense_input_grad_map(
-    delta: Float[Array, "*n d"], weight: Float[Array, "c d"]
-) -> Float[Array, "*n c"]:
-    """z = δ Wᵀ.  With ζ = ∂L/∂z:  ∂δ = ζ W,  ∂W = ζᵀ δ.  Huang, "Classification layer"."""
-    return lowering.matmul_transposed(delta, weight)
-
-
-def _dense_input_grad_bwd(residuals, zeta):
-    delta, weight = residuals
-    return dense_map(zeta, weight, None), dense_weight_grad_map(zeta, delta)
-
-
-product(dense_input_grad_map, _dense_input_grad_bwd)
-
-
-@custom_rule
-def dense_weight_grad_map(
-    x: Float[Array, "*n c"], delta: Float[Array, "*n d"]
-) -> Float[Array, "c d"]:
-    """V = xᵀ δ.  With Ω = ∂L/∂V:  ∂x = δ Ωᵀ,  ∂δ = x Ω.  Huang, "Classification layer"."""
-    return lowering.outer_sum(x, delta)
-
-
-def _dense_weight_grad_bwd(residuals, omega):
-    x, delta = residuals
-    return dense_input_grad_map(delta, omega), dense_map(x, omega, None)
-
-
-product(dense_weight_grad_map, _dense_weight_grad_bwd)
-
-
 def dense(
     x: Float[ArrayLike, "*n c"],
     weight: Float[ArrayLike, "c d"],
     bias: Float[ArrayLike, " d"] | None = None,
     *,
-    rule: Callable[..., Any] = dense_map,
+    rule: Function = dense_map,
 ) -> Float[Array, "*n d"]:
     """y = x W + b, over the last axis of x.
 
@@ -83,10 +45,8 @@ def dense(
         x: examples, features last; any number of leading axes.
         weight: features in by features out.
         bias: one number per feature out, or None.
-        rule: the map to apply, hand-written (`dense_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
         ValueError: the shapes do not fit together.
     """
     op = "dense"
@@ -104,11 +64,27 @@ def dense(
     return rule(*vary_together(x, weight, bias))
 
 
+@custom_rule
+def dense_input_grad_map(
+    delta: Float[Array, "*n d"], weight: Float[Array, "c d"]
+) -> Float[Array, "*n c"]:
+    """z = δ Wᵀ."""
+    return lowering.matmul_transposed(delta, weight)
+
+
+def _dense_input_grad_bwd(residuals, zeta):
+    delta, weight = residuals
+    return dense_map(zeta, weight, None), dense_weight_grad_map(zeta, delta)
+
+
+product(dense_input_grad_map, _dense_input_grad_bwd)
+
+
 def dense_input_grad(
     delta: Float[ArrayLike, "*n d"],
     weight: Float[ArrayLike, "c d"],
     *,
-    rule: Callable[..., Any] = dense_input_grad_map,
+    rule: Function = dense_input_grad_map,
 ) -> Float[Array, "*n c"]:
     """∂x = δ Wᵀ: the adjoint of `dense` in its input.
 
@@ -118,10 +94,8 @@ def dense_input_grad(
     Args:
         delta: ∂L/∂y of the dense layer, with any number of leading axes.
         weight: the layer's weight, features in by features out.
-        rule: the map to apply, hand-written (`dense_input_grad_map`) or a twin.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
         ValueError: the shapes do not fit together.
     """
     op = "dense_input_grad"
@@ -136,11 +110,27 @@ def dense_input_grad(
     return rule(*vary_together(delta, weight))
 
 
+@custom_rule
+def dense_weight_grad_map(
+    x: Float[Array, "*n c"], delta: Float[Array, "*n d"]
+) -> Float[Array, "c d"]:
+    """V = xᵀ δ."""
+    return lowering.outer_sum(x, delta)
+
+
+def _dense_weight_grad_bwd(residuals, omega):
+    x, delta = residuals
+    return dense_input_grad_map(delta, omega), dense_map(x, omega, None)
+
+
+product(dense_weight_grad_map, _dense_weight_grad_bwd)
+
+
 def dense_weight_grad(
     x: Float[ArrayLike, "*n c"],
     delta: Float[ArrayLike, "*n d"],
     *,
-    rule: Callable[..., Any] = dense_weight_grad_map,
+    rule: Function = dense_weight_grad_map,
 ) -> Float[Array, "c d"]:
     """∂W = xᵀ δ: the adjoint of `dense` in its weight, summed over all leading axes.
 
@@ -150,10 +140,8 @@ def dense_weight_grad(
     Args:
         x: the layer's input, with any number of leading axes.
         delta: ∂L/∂y of the layer, with the same leading axes.
-        rule: the map to apply, hand-written (`dense_weight_grad_map`) or a twin.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
         ValueError: the leading axes of x and delta differ.
     """
     op = "dense_weight_grad"

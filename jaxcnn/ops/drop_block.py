@@ -1,9 +1,7 @@
 """DropBlock: a gate that closes over squares, scaled by what it leaves open."""
 
 import math
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +10,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Key
 
 from jaxcnn import check
+from jaxcnn.geometry import PerAxis
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.rules import constant, custom_rule
+from jaxcnn.rules import Function, constant, custom_rule
 from jaxcnn.sizes import surely
 
 
@@ -24,10 +23,7 @@ from jaxcnn.sizes import surely
 def drop_block_map(
     x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float, block: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
-    """y = x • M count(M) / Σ M.  With δ = ∂L/∂y:  ∂x = δ • M count(M) / Σ M.
-
-    Ghiasi, Lin, Le 2018, "DropBlock: A regularization method for convolutional networks", alg. 1.
-    """
+    """y = x • M count(M) / Σ M."""
     mask: Array = _mask_like(x, key, rate, block)
     return _drop(x, mask)
 
@@ -45,15 +41,39 @@ drop_block_map.defvjp(_drop_block_fwd, _drop_block_bwd)
 drop_block_map.defjvp(lambda rate, block, mask, dots: _drop(dots[0], mask))
 
 
-def _mask_like(x: Array, key: Array, rate: float, block: tuple[int, ...]) -> Array:
-    return drawn_like(x, lambda key, shape: drop_block_mask(key, rate, block, shape), key)
+def drop_block(
+    x: Float[ArrayLike, "n *hw c"],
+    key: Key[ArrayLike, ""],
+    rate: float,
+    block: PerAxis,
+    *,
+    rule: Function = drop_block_map,
+) -> Float[Array, "n *hw c"]:
+    """y = x • M count(M) / Σ M, M zero on squares at random places of every map, else one.
 
+    Backward, with δ = ∂L/∂y: ∂x = δ • M count(M) / Σ M, with the same M, drawn from the same key.
+    Source: Ghiasi, Lin, Le 2018, "DropBlock", algorithm 1 and equation 1, a mask for each channel.
 
-def _drop(x: Array, mask: Array) -> Array:
-    wide = widen(gate_map(x, mask))
-    kept = mask.astype(jnp.int32).sum().astype(wide.dtype)
-    kept = jnp.where(kept == 0, jnp.ones_like(kept), kept)  # nothing is left: 0, not 0 · ∞
-    return narrow(wide * (mask.size * reciprocal(kept)), x.dtype)
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        key: a key of jax.random; the same key gives the same squares.
+        rate: about which part of the elements is dropped, in [0, 1]; less where squares overlap,
+            so that not even 1 drops all. The rest is scaled by its true part of the whole batch.
+        block: size of the square, in elements; one for all spatial axes or one per axis.
+
+    Raises:
+        ValueError: x has no spatial axis, rate is outside [0, 1], or the block larger than the map.
+    """
+    op = "drop_block"
+    x = check.maps(op, "x", x)
+    rate = check.probability(op, "rate", rate)
+    block = check.per_axis(op, "block", block, x.ndim - 2)
+    if any(surely(lambda b=b, h=h: b > h) for b, h in zip(block, x.shape[1:-1], strict=True)):
+        raise ValueError(
+            f"{op}: block must not be larger than the map, got {block} on a map of {x.shape[1:-1]}"
+        )
+    check.key(op, "key", key)
+    return rule(x, key, rate, block)
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2, 3))
@@ -79,38 +99,12 @@ def drop_block_mask(
 constant(drop_block_mask)
 
 
-def drop_block(
-    x: Float[ArrayLike, "n *hw c"],
-    key: Key[ArrayLike, ""],
-    rate: float,
-    block: int | Sequence[int],
-    *,
-    rule: Callable[..., Any] = drop_block_map,
-) -> Float[Array, "n *hw c"]:
-    """y = x • M count(M) / Σ M, M zero on squares at random places of every map, else one.
+def _drop(x: Array, mask: Array) -> Array:
+    wide = widen(gate_map(x, mask))
+    kept = mask.astype(jnp.int32).sum().astype(wide.dtype)
+    kept = jnp.where(kept == 0, jnp.ones_like(kept), kept)  # nothing is left: 0, not 0 · ∞
+    return narrow(wide * (mask.size * reciprocal(kept)), x.dtype)
 
-    Backward, with δ = ∂L/∂y: ∂x = δ • M count(M) / Σ M, with the same M, drawn from the same key.
-    Source: Ghiasi, Lin, Le 2018, "DropBlock", algorithm 1 and equation 1, a mask for each channel.
 
-    Args:
-        x: maps, channels last, with 1 to 3 axes of space.
-        key: a key of jax.random; the same key gives the same squares.
-        rate: about which part of the elements is dropped, in [0, 1]; less where squares overlap,
-            so that not even 1 drops all. The rest is scaled by its true part of the whole batch.
-        block: size of the square, in elements; one for all spatial axes or one per axis.
-        rule: the map to apply, hand-written (`drop_block_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, key no key, or a number is none.
-        ValueError: x has no spatial axis, rate is outside [0, 1], or the block larger than the map.
-    """
-    op = "drop_block"
-    x = check.maps(op, "x", x)
-    rate = check.probability(op, "rate", rate)
-    block = check.per_axis(op, "block", block, x.ndim - 2)
-    if any(surely(lambda b=b, h=h: b > h) for b, h in zip(block, x.shape[1:-1], strict=True)):
-        raise ValueError(
-            f"{op}: block must not be larger than the map, got {block} on a map of {x.shape[1:-1]}"
-        )
-    check.key(op, "key", key)
-    return rule(x, key, rate, block)
+def _mask_like(x: Array, key: Array, rate: float, block: tuple[int, ...]) -> Array:
+    return drawn_like(x, lambda key, shape: drop_block_mask(key, rate, block, shape), key)

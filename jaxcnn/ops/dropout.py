@@ -1,8 +1,6 @@
 """Dropout, of elements or of maps: a random gate, scaled so that the expectation stays."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +12,12 @@ from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import drawn_like
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.rules import constant, custom_rule
+from jaxcnn.rules import Function, constant, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(2,))
 def dropout_map(x: Float[Array, "*n"], key: Key[Array, ""], rate: float) -> Float[Array, "*n"]:
-    """y = x • mask / (1 − p).  With δ = ∂L/∂y:  ∂x = δ • mask / (1 − p).
-
-    Quan, "Learning magic in AlexNet"; the mask is one with probability 1 − p.
-    """
+    """y = x • mask / (1 − p)."""
     mask: Array = _mask_like(x, key, rate)
     return _drop(x, mask, rate)
 
@@ -40,32 +35,30 @@ dropout_map.defvjp(_dropout_fwd, _dropout_bwd)
 dropout_map.defjvp(lambda rate, mask, dots: _drop(dots[0], mask, rate))
 
 
-def _mask_like(x: Array, key: Array, rate: float, shape: tuple[int, ...] | None = None) -> Array:
-    return drawn_like(x, lambda key, shape: dropout_mask(key, rate, shape), key, shape)
+def dropout(
+    x: Float[ArrayLike, "*n"], key: Key[ArrayLike, ""], rate: float, *, rule: Function = dropout_map
+) -> Float[Array, "*n"]:
+    """y = x • mask / (1 − p), the mask one with probability 1 − p at each element by itself.
 
+    Backward, with δ = ∂L/∂y: ∂x = δ • mask / (1 − p), with the same mask, drawn from the same key.
+    Source: Quan, "Learning magic in AlexNet"; Srivastava et al. 2014.
 
-def _drop(x: Array, mask: Array, rate: float) -> Array:
-    scale = 1 / (1 - rate) if rate < 1 else 0.0  # which may be more than a half holds
-    return narrow(widen(gate_map(x, mask)) * scale, x.dtype)
-
-
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def dropout_mask(key: Key[Array, ""], rate: float, shape: tuple[int, ...]) -> Bool[Array, "*n"]:
-    """mask = true with probability 1 − p, independently at each element; it has no gradient."""
-    return jax.random.bernoulli(key, 1 - rate, shape)
-
-
-constant(dropout_mask)
+    Args:
+        x: of any shape.
+        key: a key of jax.random; the same key gives the same mask.
+        rate: the probability p that an element is dropped, in [0, 1]; at 1 everything is.
+    """
+    x = check.float_array("dropout", "x", x)
+    rate = check.probability("dropout", "rate", rate)
+    check.key("dropout", "key", key)
+    return rule(x, key, rate)
 
 
 @partial(custom_rule, nondiff_argnums=(2,))
 def spatial_dropout_map(
     x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float
 ) -> Float[Array, "n *hw c"]:
-    """y = x • mask / (1 − p).  With δ = ∂L/∂y:  ∂x = δ • mask / (1 − p); one mask value per map.
-
-    Tompson et al. 2015, "Efficient Object Localization Using Convolutional Networks", section 3.2.
-    """
+    """y = x • mask / (1 − p), one value of the mask per map."""
     mask: Array = _mask_like(x, key, rate, _one_per_map(x))
     return _drop(x, jnp.broadcast_to(mask, x.shape), rate)
 
@@ -85,44 +78,12 @@ spatial_dropout_map.defjvp(
 )
 
 
-def _one_per_map(x: Array) -> tuple[int, ...]:
-    return (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
-
-
-def dropout(
-    x: Float[ArrayLike, "*n"],
-    key: Key[ArrayLike, ""],
-    rate: float,
-    *,
-    rule: Callable[..., Any] = dropout_map,
-) -> Float[Array, "*n"]:
-    """y = x • mask / (1 − p), the mask one with probability 1 − p at each element by itself.
-
-    Backward, with δ = ∂L/∂y: ∂x = δ • mask / (1 − p), with the same mask, drawn from the same key.
-    Source: Quan, "Learning magic in AlexNet"; Srivastava et al. 2014.
-
-    Args:
-        x: of any shape.
-        key: a key of jax.random; the same key gives the same mask.
-        rate: the probability p that an element is dropped, in [0, 1]; at 1 everything is.
-        rule: the map to apply, hand-written (`dropout_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, key no key, or rate no number.
-        ValueError: rate is outside [0, 1].
-    """
-    x = check.float_array("dropout", "x", x)
-    rate = check.probability("dropout", "rate", rate)
-    check.key("dropout", "key", key)
-    return rule(x, key, rate)
-
-
 def spatial_dropout(
     x: Float[ArrayLike, "n *hw c"],
     key: Key[ArrayLike, ""],
     rate: float,
     *,
-    rule: Callable[..., Any] = spatial_dropout_map,
+    rule: Function = spatial_dropout_map,
 ) -> Float[Array, "n *hw c"]:
     """y = x • mask / (1 − p), the mask one with probability 1 − p for each map of each example.
 
@@ -134,13 +95,30 @@ def spatial_dropout(
         x: maps, channels last, with 1 to 3 axes of space.
         key: a key of jax.random; the same key gives the same mask.
         rate: the probability p that a map is dropped, in [0, 1]; at 1 everything is.
-        rule: the map to apply, hand-written (`spatial_dropout_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, key no key, or rate no number.
-        ValueError: x has no spatial axis, or rate is outside [0, 1].
     """
     x = check.maps("spatial_dropout", "x", x)
     rate = check.probability("spatial_dropout", "rate", rate)
     check.key("spatial_dropout", "key", key)
     return rule(x, key, rate)
+
+
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def dropout_mask(key: Key[Array, ""], rate: float, shape: tuple[int, ...]) -> Bool[Array, "*n"]:
+    """mask = true with probability 1 − p, independently at each element; it has no gradient."""
+    return jax.random.bernoulli(key, 1 - rate, shape)
+
+
+constant(dropout_mask)
+
+
+def _drop(x: Array, mask: Array, rate: float) -> Array:
+    scale = 1 / (1 - rate) if rate < 1 else 0.0  # which may be more than a half holds
+    return narrow(widen(gate_map(x, mask)) * scale, x.dtype)
+
+
+def _mask_like(x: Array, key: Array, rate: float, shape: tuple[int, ...] | None = None) -> Array:
+    return drawn_like(x, lambda key, shape: dropout_mask(key, rate, shape), key, shape)
+
+
+def _one_per_map(x: Array) -> tuple[int, ...]:
+    return (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])

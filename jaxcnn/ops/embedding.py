@@ -1,8 +1,6 @@
 """Embedding: rows of a table, by number; its adjoint adds every δ to the row that it came from."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -12,17 +10,14 @@ from jaxtyping import Float, Integer
 from jaxcnn import check
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import declared, vary_together
-from jaxcnn.rules import adjoints, custom_rule
+from jaxcnn.rules import Function, adjoints, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(2,))
 def embedding_map(
     ids: Integer[Array, "*n"], table: Float[Array, "v c"], vocabulary: int
 ) -> Float[Array, "*n c"]:
-    """y_n = T[i_n].  With δ = ∂L/∂y:  ∂T[v] = Σ δ_n over all n with i_n = v; the ids have none.
-
-    Linear in T. Bengio et al. 2003, "A Neural Probabilistic Language Model", section 2 (C(i)).
-    """
+    """y_n = T[i_n]."""
     del vocabulary  # the table has it; the backward pass needs it as a static value
 
     def rows(ids: Array, table: Array) -> Array:
@@ -31,14 +26,34 @@ def embedding_map(
     return declared(rows, lambda ids, table: (*ids, table[1]), ids, table)
 
 
+def embedding(
+    ids: Integer[ArrayLike, "*n"], table: Float[ArrayLike, "v c"], *, rule: Function = embedding_map
+) -> Float[Array, "*n c"]:
+    """y_n = T[i_n]: for every id its row of the table.
+
+    Backward, with δ = ∂L/∂y: ∂T[v] = Σ δ_n over all n with i_n = v; the ids have no gradient.
+    Source: Bengio et al. 2003, "A Neural Probabilistic Language Model", section 2; Kim 2014.
+
+    Args:
+        ids: row numbers, in an array of any shape.
+        table: one row per entry of the vocabulary.
+
+    Raises:
+        ValueError: table is no matrix, or a concrete id is outside [0, rows). An id that is only
+            traced cannot be looked at: outside the range it makes a row of NaN, and its δ is lost.
+    """
+    ids = check.integer_array("embedding", "ids", ids)
+    table = check.float_array("embedding", "table", table)
+    check.rank("embedding", "table", table, 2, "vocabulary, features")
+    check.concrete_range("embedding", "ids", ids, 0, table.shape[0] - 1)
+    return rule(*vary_together(ids, table), table.shape[0])
+
+
 @partial(custom_rule, nondiff_argnums=(2,))
 def embedding_table_grad_map(
     ids: Integer[Array, "*n"], delta: Float[Array, "*n c"], vocabulary: int
 ) -> Float[Array, "v c"]:
-    """z[v] = Σ δ_n over all n with i_n = v.  With ζ = ∂L/∂z:  ∂δ_n = ζ[i_n]; the ids have none.
-
-    Linear in δ, the transpose of the embedding: repeated ids add up.
-    """
+    """z[v] = Σ δ_n over all n with i_n = v."""
 
     def sums(ids: Array, delta: Array) -> Array:
         rows = jnp.zeros((vocabulary, delta.shape[-1]), accumulator(delta.dtype))
@@ -51,40 +66,12 @@ def embedding_table_grad_map(
 adjoints(embedding_map, embedding_table_grad_map, argument=1)
 
 
-def embedding(
-    ids: Integer[ArrayLike, "*n"],
-    table: Float[ArrayLike, "v c"],
-    *,
-    rule: Callable[..., Any] = embedding_map,
-) -> Float[Array, "*n c"]:
-    """y_n = T[i_n]: for every id its row of the table.
-
-    Backward, with δ = ∂L/∂y: ∂T[v] = Σ δ_n over all n with i_n = v; the ids have no gradient.
-    Source: Bengio et al. 2003, "A Neural Probabilistic Language Model", section 2; Kim 2014.
-
-    Args:
-        ids: row numbers, in an array of any shape.
-        table: one row per entry of the vocabulary.
-        rule: the map to apply, hand-written (`embedding_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: ids is no integer array, or table no float array.
-        ValueError: table is no matrix, or a concrete id is outside [0, rows). An id that is only
-            traced cannot be looked at: outside the range it makes a row of NaN, and its δ is lost.
-    """
-    ids = check.integer_array("embedding", "ids", ids)
-    table = check.float_array("embedding", "table", table)
-    check.rank("embedding", "table", table, 2, "vocabulary, features")
-    check.concrete_range("embedding", "ids", ids, 0, table.shape[0] - 1)
-    return rule(*vary_together(ids, table), table.shape[0])
-
-
 def embedding_table_grad(
     ids: Integer[ArrayLike, "*n"],
     delta: Float[ArrayLike, "*n c"],
     *,
     vocabulary: int,
-    rule: Callable[..., Any] = embedding_table_grad_map,
+    rule: Function = embedding_table_grad_map,
 ) -> Float[Array, "v c"]:
     """∂T[v] = Σ δ_n over all n with i_n = v: the adjoint of `embedding` in its table.
 
@@ -95,10 +82,8 @@ def embedding_table_grad(
         ids: row numbers, in an array of any shape.
         delta: ∂L/∂y of the embedding, a row for each id.
         vocabulary: how many rows the table has.
-        rule: the map to apply, hand-written (`embedding_table_grad_map`) or a twin.
 
     Raises:
-        TypeError: ids is no integer array, delta no float array, or vocabulary no integer.
         ValueError: the shapes do not fit, vocabulary is below 1, or a concrete id is outside
             [0, vocabulary). The δ of an id that is only traced and outside is lost.
     """

@@ -4,9 +4,6 @@ The window covers every element once, so the lowering reduces whole axes and no 
 the size of the map.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -15,13 +12,11 @@ from jaxcnn import check
 from jaxcnn.geometry import Geometry
 from jaxcnn.ops.max_pool import max_pool_map
 from jaxcnn.ops.sum_pool import avg_pool_map
+from jaxcnn.rules import Function
 
 
 def global_max_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    *,
-    keepdims: bool = False,
-    rule: Callable[..., Any] = max_pool_map,
+    x: Float[ArrayLike, "n *hw c"], *, keepdims: bool = False, rule: Function = max_pool_map
 ) -> Float[Array, "n *one c"]:
     """y = the maximum of the whole map, each channel by itself; also called max over time.
 
@@ -32,11 +27,6 @@ def global_max_pool(
     Args:
         x: maps, channels last, with 1 to 3 axes of space.
         keepdims: whether y keeps the axes of space, with one element each.
-        rule: the map to apply, hand-written (`max_pool_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or keepdims no bool.
-        ValueError: x has no axis of space.
     """
     x = check.maps("global_max_pool", "x", x)
     keepdims = check.boolean("global_max_pool", "keepdims", keepdims)
@@ -46,10 +36,7 @@ def global_max_pool(
 
 
 def global_avg_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    *,
-    keepdims: bool = False,
-    rule: Callable[..., Any] = avg_pool_map,
+    x: Float[ArrayLike, "n *hw c"], *, keepdims: bool = False, rule: Function = avg_pool_map
 ) -> Float[Array, "n *one c"]:
     """y = Σ over the whole map / its size, each channel by itself.
 
@@ -59,11 +46,6 @@ def global_avg_pool(
     Args:
         x: maps, channels last, with 1 to 3 axes of space.
         keepdims: whether y keeps the axes of space, with one element each.
-        rule: the map to apply, hand-written (`avg_pool_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or keepdims no bool.
-        ValueError: x has no axis of space.
     """
     x = check.maps("global_avg_pool", "x", x)
     keepdims = check.boolean("global_avg_pool", "keepdims", keepdims)

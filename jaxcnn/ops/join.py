@@ -1,8 +1,7 @@
 """Joining maps along their channels and splitting them again: each is the other's transpose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -11,39 +10,20 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.rules import adjoints, custom_rule
+from jaxcnn.rules import Function, adjoints, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def concatenate_map(
     parts: tuple[Float[Array, "*n _"], ...], sizes: tuple[int, ...]
 ) -> Float[Array, "*n c"]:
-    """y = [x₁, x₂, …] along the channels.  With δ = ∂L/∂y:  ∂x_i = δ's channels from x_i.
-
-    Quan, "DenseNet": every layer reads the union of the maps of all previous layers.
-    """
+    """y = [x₁, x₂, …] along the channels."""
     del sizes  # the parts have them; the backward pass needs them as static values
     return jnp.concatenate(parts, -1)
 
 
-@partial(custom_rule, nondiff_argnums=(1,))
-def split_map(x: Float[Array, "*n c"], sizes: tuple[int, ...]) -> tuple[Float[Array, "*n _"], ...]:
-    """y₁, y₂, … = consecutive channels of x.  With δ_i = ∂L/∂y_i:  ∂x = [δ₁, δ₂, …].
-
-    The transpose of `concatenate_map`.
-    """
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return tuple(
-        lax.slice_in_dim(x, start, start + size, axis=-1)
-        for start, size in zip(starts, sizes, strict=True)
-    )
-
-
-adjoints(concatenate_map, split_map)
-
-
 def concatenate(
-    parts: Sequence[Float[ArrayLike, "*n _"]], *, rule: Callable[..., Any] = concatenate_map
+    parts: Sequence[Float[ArrayLike, "*n _"]], *, rule: Function = concatenate_map
 ) -> Float[Array, "*n c"]:
     """y = [x₁, x₂, …], the parts side by side along their last axis, the channels.
 
@@ -52,10 +32,8 @@ def concatenate(
 
     Args:
         parts: arrays that agree in all axes but the last.
-        rule: the map to apply, hand-written (`concatenate_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: a part is no float array, or the dtypes differ.
         ValueError: there is no part, or their other axes differ.
     """
     op = "concatenate"
@@ -78,8 +56,21 @@ def concatenate(
     return rule(vary_together(*arrays), tuple(array.shape[-1] for array in arrays))
 
 
+@partial(custom_rule, nondiff_argnums=(1,))
+def split_map(x: Float[Array, "*n c"], sizes: tuple[int, ...]) -> tuple[Float[Array, "*n _"], ...]:
+    """y₁, y₂, … = consecutive channels of x."""
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return tuple(
+        lax.slice_in_dim(x, start, start + size, axis=-1)
+        for start, size in zip(starts, sizes, strict=True)
+    )
+
+
+adjoints(concatenate_map, split_map)
+
+
 def split(
-    x: Float[ArrayLike, "*n c"], sizes: Sequence[int], *, rule: Callable[..., Any] = split_map
+    x: Float[ArrayLike, "*n c"], sizes: Sequence[int], *, rule: Function = split_map
 ) -> tuple[Float[Array, "*n _"], ...]:
     """y₁, y₂, … = consecutive channels of x, as many of them as the sizes say.
 
@@ -89,10 +80,8 @@ def split(
     Args:
         x: an array with its channels last.
         sizes: how many channels each result has; together those of x.
-        rule: the map to apply, hand-written (`split_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: x is no float array, or a size no integer.
         ValueError: the sizes do not add up to the channels of x.
     """
     x = check.float_array("split", "x", x)

@@ -6,27 +6,22 @@ gives a tie to the second, the others and all frameworks to the first). A NaN is
 windows overlap the shares of an element add up; what no window reached gets zero.
 """
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, UInt
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
 from jaxcnn.lowering import pool as lowering
 from jaxcnn.ops.switches import gather_at_switches_map, scatter_at_switches_map
-from jaxcnn.rules import custom_rule
+from jaxcnn.rules import Function, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def max_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq c"]:
-    """y = max over the window.  With δ = ∂L/∂y:  ∂x = M(x) • upsample(δ).
-
-    Huang, "Max pooling layer"; Quan, 7.3; Ray, "BP for a max pooling layer".
-    """
+    """y = max over the window."""
     return lowering.max_pool(x, geometry)
 
 
@@ -47,14 +42,43 @@ max_pool_map.defvjp(_max_pool_fwd, _max_pool_bwd)
 max_pool_map.defjvp(_max_pool_tangent)
 
 
+def max_pool(
+    x: Float[ArrayLike, "n *hw c"],
+    window: PerAxis,
+    *,
+    stride: PerAxis | None = None,
+    padding: Padding = "VALID",
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    rule: Function = max_pool_map,
+) -> Float[Array, "n *pq c"]:
+    """y = the maximum over every window, each channel by itself.
+
+    Backward, with δ = ∂L/∂y: ∂x = M(x) • upsample(δ), M one at the first maximum of each window.
+    Source: Huang, "Max pooling layer"; Quan, 7.3; Ray, "BP for a max pooling layer".
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        window: size of the window, in elements; one for all spatial axes or one per axis.
+        stride: step of the window, in elements; the window's size by default.
+        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
+            each an integer or a (low, high) pair; in elements. Padding is never chosen.
+        dilation: distance between the taps of the window, in elements.
+        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
+            it starts on the map or in its low padding, as in PyTorch.
+    """
+    x = check.maps("max_pool", "x", x)
+    geometry = parse_pool_geometry(
+        "max_pool", x.shape[1:-1], window, stride, padding, dilation, ceil_mode
+    )
+    return rule(x, geometry)
+
+
 @partial(custom_rule, nondiff_argnums=(1,))
 def max_pool_with_switches_map(
     x: Float[Array, "n *hw c"], geometry: Geometry
 ) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:
-    """y, s = max and argmax over the window.  With δ = ∂L/∂y:  ∂x = M(x) • upsample(δ); s has none.
-
-    Huang, "Max pooling layer"; Quan, 7.3 (keeping track of the location of the max).
-    """
+    """y, s = max and argmax over the window."""
     return lowering.max_with_switches(x, geometry)
 
 
@@ -72,52 +96,15 @@ max_pool_with_switches_map.defvjp(_max_pool_with_switches_fwd, _max_pool_with_sw
 max_pool_with_switches_map.defjvp(lambda *args: (_max_pool_tangent(*args), None))
 
 
-def max_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    window: int | Sequence[int],
-    *,
-    stride: int | Sequence[int] | None = None,
-    padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    ceil_mode: bool = False,
-    rule: Callable[..., Any] = max_pool_map,
-) -> Float[Array, "n *pq c"]:
-    """y = the maximum over every window, each channel by itself.
-
-    Backward, with δ = ∂L/∂y: ∂x = M(x) • upsample(δ), M one at the first maximum of each window.
-    Source: Huang, "Max pooling layer"; Quan, 7.3; Ray, "BP for a max pooling layer".
-
-    Args:
-        x: maps, channels last, with 1 to 3 axes of space.
-        window: size of the window, in elements; one for all spatial axes or one per axis.
-        stride: step of the window, in elements; the window's size by default.
-        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
-            each an integer or a (low, high) pair; in elements. Padding is never chosen.
-        dilation: distance between the taps of the window, in elements.
-        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
-            it starts on the map or in its low padding, as in PyTorch.
-        rule: the map to apply, hand-written (`max_pool_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or ceil_mode no bool.
-        ValueError: the window is larger than the padded map, or the padding not smaller than it.
-    """
-    x = check.maps("max_pool", "x", x)
-    geometry = parse_pool_geometry(
-        "max_pool", x.shape[1:-1], window, stride, padding, dilation, ceil_mode
-    )
-    return rule(x, geometry)
-
-
 def max_pool_with_switches(
     x: Float[ArrayLike, "n *hw c"],
-    window: int | Sequence[int],
+    window: PerAxis,
     *,
-    stride: int | Sequence[int] | None = None,
+    stride: PerAxis | None = None,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
-    rule: Callable[..., Any] = max_pool_with_switches_map,
+    rule: Function = max_pool_with_switches_map,
 ) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:
     """y, s = the maximum over every window and its place there, counted in row-major order.
 
@@ -126,18 +113,7 @@ def max_pool_with_switches(
 
     Args:
         x: maps, channels last, with 1 to 3 axes of space.
-        window: size of the window, in elements; one for all spatial axes or one per axis.
-        stride: step of the window, in elements; the window's size by default.
-        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
-            each an integer or a (low, high) pair; in elements. Padding is never chosen.
-        dilation: distance between the taps of the window, in elements.
-        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
-            it starts on the map or in its low padding, as in PyTorch.
-        rule: the map to apply, hand-written (`max_pool_with_switches_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, or ceil_mode no bool.
-        ValueError: the window is larger than the padded map, or the padding not smaller than it.
+        window, stride, padding, dilation, ceil_mode: as in `max_pool`.
     """
     op = "max_pool_with_switches"
     x = check.maps(op, "x", x)

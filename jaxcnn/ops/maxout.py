@@ -1,8 +1,6 @@
 """Maxout: the largest of a few pieces; once the choice is fixed, a selection of channels."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +10,12 @@ from jaxtyping import Float, Integer
 
 from jaxcnn import check
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.rules import constant, custom_rule
+from jaxcnn.rules import Function, constant, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def maxout_map(x: Float[Array, "*n dk"], pieces: int) -> Float[Array, "*n d"]:
-    """y_j = max_k x_jk.  With δ = ∂L/∂y:  ∂x_jk = δ_j for the first k that reaches it, else 0.
-
-    Goodfellow et al. 2013, "Maxout Networks", section 3.
-    """
+    """y_j = max_k x_jk."""
     return _split(x, pieces).max(-1)
 
 
@@ -39,6 +34,30 @@ def _maxout_tangent(pieces, chosen, dots):
 
 maxout_map.defvjp(_maxout_fwd, _maxout_bwd)
 maxout_map.defjvp(_maxout_tangent)
+
+
+def maxout(
+    x: Float[ArrayLike, "*n dk"], pieces: int, *, rule: Function = maxout_map
+) -> Float[Array, "*n d"]:
+    """y_j = max_k x_jk: the channels fall into features of so many neighbouring pieces each.
+
+    Backward, with δ = ∂L/∂y: ∂x_jk = δ_j for the first maximal piece k of feature j, else 0.
+    Source: Goodfellow et al. 2013, "Maxout Networks", section 3.
+
+    Args:
+        x: channels last; channel j · pieces + k is piece k of feature j.
+        pieces: how many pieces a feature has; it divides the channels.
+
+    Raises:
+        ValueError: x has no axis, pieces is below 1 or does not divide the channels.
+    """
+    x = check.float_array("maxout", "x", x)
+    pieces = check.integer("maxout", "pieces", pieces, minimum=1)
+    if check.channels("maxout", "x", x) % pieces:
+        raise ValueError(
+            f"maxout: pieces must divide the channels of x, got {pieces} for shape {x.shape}"
+        )
+    return rule(x, pieces)
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
@@ -60,29 +79,3 @@ def _chosen(x: Array, pieces: int) -> Array:
 
 def _split(x: Array, pieces: int) -> Array:
     return x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces)
-
-
-def maxout(
-    x: Float[ArrayLike, "*n dk"], pieces: int, *, rule: Callable[..., Any] = maxout_map
-) -> Float[Array, "*n d"]:
-    """y_j = max_k x_jk: the channels fall into features of so many neighbouring pieces each.
-
-    Backward, with δ = ∂L/∂y: ∂x_jk = δ_j for the first maximal piece k of feature j, else 0.
-    Source: Goodfellow et al. 2013, "Maxout Networks", section 3.
-
-    Args:
-        x: channels last; channel j · pieces + k is piece k of feature j.
-        pieces: how many pieces a feature has; it divides the channels.
-        rule: the map to apply, hand-written (`maxout_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or pieces no integer.
-        ValueError: x has no axis, pieces is below 1 or does not divide the channels.
-    """
-    x = check.float_array("maxout", "x", x)
-    pieces = check.integer("maxout", "pieces", pieces, minimum=1)
-    if check.channels("maxout", "x", x) % pieces:
-        raise ValueError(
-            f"maxout: pieces must divide the channels of x, got {pieces} for shape {x.shape}"
-        )
-    return rule(x, pieces)

@@ -4,9 +4,7 @@ Padding is linear: every place of the result shows one place of x. So its transp
 gradient to the place that was shown: the middle stays, the edges are folded back.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +16,7 @@ from jaxcnn import check
 from jaxcnn.geometry import Padding, parse_padding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
-from jaxcnn.rules import adjoints, custom_rule
+from jaxcnn.rules import Function, adjoints, custom_rule
 
 # The names of PyTorch, and of NumPy.
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -29,10 +27,7 @@ Pads = tuple[tuple[int, int], ...]
 def pad_map(
     x: Float[Array, "n *hw c"], pads: Pads, mode: str, size: tuple[int, ...]
 ) -> Float[Array, "n *pq c"]:
-    """y[i] = x[s(i)], s(i) the place shown at i.  With δ = ∂L/∂y:  ∂x[j] = Σ_{i: s(i) = j} δ[i].
-
-    Quan, 7.2: zero padding in the forward pass is zero padding in the backward pass.
-    """
+    """y[i] = x[s(i)], s(i) the place shown at i."""
     if mode == "zeros":
         return lax.pad(x, jnp.zeros((), x.dtype), _config(pads))
     for axis, (pair, h) in enumerate(zip(pads, size, strict=True), start=1):
@@ -41,20 +36,88 @@ def pad_map(
     return x
 
 
+def pad(
+    x: Float[ArrayLike, "n *hw c"],
+    padding: Padding,
+    mode: str = "zeros",
+    *,
+    rule: Function = pad_map,
+) -> Float[Array, "n *pq c"]:
+    """y[i] = x[s(i)]: x with elements added around it in space; s(i) says which one is shown there.
+
+    Backward, with δ = ∂L/∂y: ∂x[j] = Σ_{i: s(i) = j} δ[i]; what was added is folded back.
+    Source: Quan, 7.2 (zero padding); the modes are those of PyTorch.
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        padding: an integer, or one entry per spatial axis, each an integer or a (low, high) pair;
+            in elements.
+        mode: "zeros"; "reflect" without repeating the edge; "replicate" the edge; "circular".
+
+    Raises:
+        ValueError: the mode is none of these, an amount is negative, or larger than the map allows.
+    """
+    op = "pad"
+    x = check.maps(op, "x", x)
+    mode = check.choice(op, "mode", mode, tuple(MODES))
+    size = x.shape[1:-1]
+    pads = parse_padding(op, padding, len(size), minimum=0)
+    for axis, (pair, h) in enumerate(zip(pads, size, strict=True)):
+        most = _most(h, mode)
+        if max(pair) > most:
+            raise ValueError(
+                f"{op}: padding must be at least 0 and for mode {mode!r} at most {most} "
+                f"on a map of {h}, got {pair} in spatial axis {axis}"
+            )
+    return rule(x, pads, mode, size)
+
+
 @partial(custom_rule, nondiff_argnums=(1, 2, 3))
 def fold_back_map(
     delta: Float[Array, "n *pq c"], pads: Pads, mode: str, size: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
-    """z[j] = Σ_{i: s(i) = j} δ[i].  With ζ = ∂L/∂z:  ∂δ[i] = ζ[s(i)].
-
-    The transpose of `pad_map`: the edges are added to the places that they showed.
-    """
+    """z[j] = Σ_{i: s(i) = j} δ[i]."""
     if mode == "zeros":
         return lax.pad(delta, jnp.zeros((), delta.dtype), _config(pads, -1))
     return _folded_back(delta, pads, mode, size)
 
 
 adjoints(pad_map, fold_back_map)
+
+
+def fold_back(
+    delta: Float[ArrayLike, "n *pq c"],
+    padding: Padding,
+    mode: str = "zeros",
+    *,
+    rule: Function = fold_back_map,
+) -> Float[Array, "n *hw c"]:
+    """z[j] = Σ_{i: s(i) = j} δ[i]: the adjoint of `pad`.
+
+    Backward, with ζ = ∂L/∂z: ∂δ[i] = ζ[s(i)], which is `pad`.
+    Source: the transpose of `pad`.
+
+    Args:
+        delta: of the size of the padded maps.
+        padding: what `pad` was given.
+        mode: what `pad` was given.
+
+    Raises:
+        ValueError: the mode is none of pad's, or the padding does not fit the size.
+    """
+    op = "fold_back"
+    delta = check.maps(op, "delta", delta)
+    mode = check.choice(op, "mode", mode, tuple(MODES))
+    pads = parse_padding(op, padding, delta.ndim - 2, minimum=0)
+    size = tuple(p - low - high for p, (low, high) in zip(delta.shape[1:-1], pads, strict=True))
+    for axis, ((low, high), h) in enumerate(zip(pads, size, strict=True)):
+        most = _most(h, mode)
+        if h < 1 or max(low, high) > most:
+            raise ValueError(
+                f"{op}: padding must be at least 0 and fit into delta, "
+                f"got {(low, high)} for {h + low + high} in spatial axis {axis}"
+            )
+    return rule(delta, pads, mode, size)
 
 
 @by_batch
@@ -81,78 +144,3 @@ def _most(size: int, mode: str) -> float:
 
 def _config(pads: Pads, sign: int = 1) -> list[tuple[int, int, int]]:
     return [(0, 0, 0), *((sign * low, sign * high, 0) for low, high in pads), (0, 0, 0)]
-
-
-def pad(
-    x: Float[ArrayLike, "n *hw c"],
-    padding: Padding,
-    mode: str = "zeros",
-    *,
-    rule: Callable[..., Any] = pad_map,
-) -> Float[Array, "n *pq c"]:
-    """y[i] = x[s(i)]: x with elements added around it in space; s(i) says which one is shown there.
-
-    Backward, with δ = ∂L/∂y: ∂x[j] = Σ_{i: s(i) = j} δ[i]; what was added is folded back.
-    Source: Quan, 7.2 (zero padding); the modes are those of PyTorch.
-
-    Args:
-        x: maps, channels last, with 1 to 3 axes of space.
-        padding: an integer, or one entry per spatial axis, each an integer or a (low, high) pair;
-            in elements.
-        mode: "zeros"; "reflect" without repeating the edge; "replicate" the edge; "circular".
-        rule: the map to apply, hand-written (`pad_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array.
-        ValueError: the mode is none of these, an amount is negative, or larger than the map allows.
-    """
-    op = "pad"
-    x = check.maps(op, "x", x)
-    mode = check.choice(op, "mode", mode, tuple(MODES))
-    size = x.shape[1:-1]
-    pads = parse_padding(op, padding, len(size), minimum=0)
-    for axis, (pair, h) in enumerate(zip(pads, size, strict=True)):
-        most = _most(h, mode)
-        if max(pair) > most:
-            raise ValueError(
-                f"{op}: padding must be at least 0 and for mode {mode!r} at most {most} "
-                f"on a map of {h}, got {pair} in spatial axis {axis}"
-            )
-    return rule(x, pads, mode, size)
-
-
-def fold_back(
-    delta: Float[ArrayLike, "n *pq c"],
-    padding: Padding,
-    mode: str = "zeros",
-    *,
-    rule: Callable[..., Any] = fold_back_map,
-) -> Float[Array, "n *hw c"]:
-    """z[j] = Σ_{i: s(i) = j} δ[i]: the adjoint of `pad`.
-
-    Backward, with ζ = ∂L/∂z: ∂δ[i] = ζ[s(i)], which is `pad`.
-    Source: the transpose of `pad`.
-
-    Args:
-        delta: of the size of the padded maps.
-        padding: what `pad` was given.
-        mode: what `pad` was given.
-        rule: the map to apply, hand-written (`fold_back_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: delta is no float array.
-        ValueError: the mode is none of pad's, or the padding does not fit the size.
-    """
-    op = "fold_back"
-    delta = check.maps(op, "delta", delta)
-    mode = check.choice(op, "mode", mode, tuple(MODES))
-    pads = parse_padding(op, padding, delta.ndim - 2, minimum=0)
-    size = tuple(p - low - high for p, (low, high) in zip(delta.shape[1:-1], pads, strict=True))
-    for axis, ((low, high), h) in enumerate(zip(pads, size, strict=True)):
-        most = _most(h, mode)
-        if h < 1 or max(low, high) > most:
-            raise ValueError(
-                f"{op}: padding must be at least 0 and fit into delta, "
-                f"got {(low, high)} for {h + low + high} in spatial axis {axis}"
-            )
-    return rule(delta, pads, mode, size)

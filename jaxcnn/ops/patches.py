@@ -4,7 +4,7 @@ Two linear maps that only move elements, each the other's adjoint. A convolution
 of the patches with the kernel; the adjoint of that is how its input gradient adds up overlaps.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,40 +13,25 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, parse_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_geometry
 from jaxcnn.lowering import windows as lowering
-from jaxcnn.rules import adjoints, custom_rule
+from jaxcnn.rules import Function, adjoints, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def patches_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq kc"]:
-    """y = the elements of every window.  With δ = ∂L/∂y:  ∂x = fold(δ), overlaps adding up.
-
-    Ray, "Derivation of δK" (the windows that the kernel meets).
-    """
+    """y = the elements of every window."""
     return lowering.rows(x, geometry)
-
-
-@partial(custom_rule, nondiff_argnums=(1,))
-def fold_map(delta: Float[Array, "n *pq kc"], geometry: Geometry) -> Float[Array, "n *hw c"]:
-    """z = every element at its place, overlaps adding up.  With ζ = ∂L/∂z:  ∂δ = patches(ζ).
-
-    The transpose of the patches. Quan, 7.2 ("+=" where windows overlap).
-    """
-    return lowering.fold_rows(delta, geometry)
-
-
-adjoints(patches_map, fold_map)
 
 
 def patches(
     x: Float[ArrayLike, "n *hw c"],
-    window: int | Sequence[int],
+    window: PerAxis,
     *,
-    stride: int | Sequence[int] = 1,
+    stride: PerAxis = 1,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    rule: Callable[..., Any] = patches_map,
+    dilation: PerAxis = 1,
+    rule: Function = patches_map,
 ) -> Float[Array, "n *pq kc"]:
     """y = the elements of every window in a row, in the order kh kw c; unfold, im2col.
 
@@ -64,25 +49,29 @@ def patches(
         padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
             each an integer or a (low, high) pair; in elements, negative ones crop. It holds zeros.
         dilation: distance between the taps of the window, in elements.
-        rule: the map to apply, hand-written (`patches_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array.
-        ValueError: the window is larger than the padded map.
     """
     x = check.maps("patches", "x", x)
     return rule(x, _parse("patches", x.shape[1:-1], window, stride, padding, dilation))
 
 
+@partial(custom_rule, nondiff_argnums=(1,))
+def fold_map(delta: Float[Array, "n *pq kc"], geometry: Geometry) -> Float[Array, "n *hw c"]:
+    """z = every element at its place, overlaps adding up."""
+    return lowering.fold_rows(delta, geometry)
+
+
+adjoints(patches_map, fold_map)
+
+
 def fold(
     delta: Float[ArrayLike, "n *pq kc"],
-    window: int | Sequence[int],
+    window: PerAxis,
     *,
     input_size: Sequence[int],
-    stride: int | Sequence[int] = 1,
+    stride: PerAxis = 1,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    rule: Callable[..., Any] = fold_map,
+    dilation: PerAxis = 1,
+    rule: Function = fold_map,
 ) -> Float[Array, "n *hw c"]:
     """z = every element of every row at its place on the map, overlaps adding up: col2im.
 
@@ -91,15 +80,10 @@ def fold(
 
     Args:
         delta: one row per window, in the order kh kw c.
-        window: see `patches`, as are stride, padding and dilation.
+        window, stride, padding, dilation: as in `patches`.
         input_size: the spatial size of the result, which the strides leave open.
-        stride: see `patches`.
-        padding: see `patches`.
-        dilation: see `patches`.
-        rule: the map to apply, hand-written (`fold_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: delta is no float array.
         ValueError: the sizes do not fit together.
     """
     op = "fold"

@@ -4,9 +4,8 @@ Each is orthogonal to its neighbour: the rule of one calls the other.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -14,71 +13,21 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.rules import adjoints, custom_rule
+from jaxcnn.geometry import PerAxis
+from jaxcnn.rules import Function, adjoints, custom_rule
 
 
 @custom_rule
 def rot180_map(kernel: Float[Array, "*k c d"]) -> Float[Array, "*k c d"]:
-    """y = rot180(k).  With δ = ∂L/∂y:  ∂k = rot180(δ).  Huang, "Forward pass"; Ray, flip(K)."""
+    """y = rot180(k)."""
     return jnp.flip(kernel, range(kernel.ndim - 2))
 
 
 adjoints(rot180_map, rot180_map)
 
 
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def dilate_map(
-    x: Float[Array, "n *hw c"], rate: tuple[int, ...], size: tuple[int, ...]
-) -> Float[Array, "n *pq c"]:
-    """y[i·s] = x[i], zeros elsewhere, y of the given size.  With δ = ∂L/∂y:  ∂x[i] = δ[i·s].
-
-    The zeros that a stride asks for in the backward pass; Quan, 7.2.
-    """
-    config = [
-        (0, full - (h - 1) * s - 1, s - 1)
-        for h, s, full in zip(x.shape[1:-1], rate, size, strict=True)
-    ]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *config, (0, 0, 0)])
-
-
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def subsample_map(
-    x: Float[Array, "n *pq c"], rate: tuple[int, ...], size: tuple[int, ...]
-) -> Float[Array, "n *hw c"]:
-    """y[i] = x[i·s], x of the given size.  With δ = ∂L/∂y:  ∂x = dilate(δ), filled up to that size.
-
-    The transpose of `dilate_map`.
-    """
-    del size  # x has it; the backward pass needs it as a static value
-    return lax.slice(x, (0,) * x.ndim, x.shape, (1, *rate, 1))
-
-
-adjoints(dilate_map, subsample_map)
-
-
-@partial(custom_rule, nondiff_argnums=(1,))
-def flatten_map(x: Float[Array, "n *hwc"], shape: tuple[int, ...]) -> Float[Array, "n m"]:
-    """y = the elements of x in one row.  With δ = ∂L/∂y:  ∂x = δ in the given shape, that of x.
-
-    Gormley, "Fully-Connected Layer (w/ tensor input)"; Quan, "Backpropagation: Final flat layers".
-    """
-    return x.reshape(x.shape[0], math.prod(shape))
-
-
-@partial(custom_rule, nondiff_argnums=(1,))
-def unflatten_map(x: Float[Array, "n m"], shape: tuple[int, ...]) -> Float[Array, "n *hwc"]:
-    """y = the elements of x in the given shape.  With δ = ∂L/∂y:  ∂x = δ in one row.
-
-    The transpose of `flatten_map`.
-    """
-    return x.reshape(x.shape[0], *shape)
-
-
-adjoints(flatten_map, unflatten_map)
-
-
 def rot180(
-    kernel: Float[ArrayLike, "*k c d"], *, rule: Callable[..., Any] = rot180_map
+    kernel: Float[ArrayLike, "*k c d"], *, rule: Function = rot180_map
 ) -> Float[Array, "*k c d"]:
     """y = rot180(k): the kernel turned by 180° in its spatial axes, channels untouched.
 
@@ -86,7 +35,6 @@ def rot180(
     Source: Huang, "Forward pass"; Gwardys; Ray, "Derivation of δI" (there flip).
 
     Raises:
-        TypeError: kernel is no float array.
         ValueError: kernel has no spatial axis.
     """
     kernel = check.float_array("rot180", "kernel", kernel)
@@ -98,11 +46,20 @@ def rot180(
     return rule(kernel)
 
 
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def dilate_map(
+    x: Float[Array, "n *hw c"], rate: tuple[int, ...], size: tuple[int, ...]
+) -> Float[Array, "n *pq c"]:
+    """y[i·s] = x[i], zeros elsewhere, y of the given size."""
+    config = [
+        (0, full - (h - 1) * s - 1, s - 1)
+        for h, s, full in zip(x.shape[1:-1], rate, size, strict=True)
+    ]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *config, (0, 0, 0)])
+
+
 def dilate(
-    x: Float[ArrayLike, "n *hw c"],
-    rate: int | Sequence[int],
-    *,
-    rule: Callable[..., Any] = dilate_map,
+    x: Float[ArrayLike, "n *hw c"], rate: PerAxis, *, rule: Function = dilate_map
 ) -> Float[Array, "n *pq c"]:
     """y[i·s] = x[i], zeros between: s − 1 of them along every spatial axis, p = (h − 1)·s + 1.
 
@@ -112,11 +69,6 @@ def dilate(
     Args:
         x: maps, channels last.
         rate: the distance s of the elements in y; one for all spatial axes or one per axis.
-        rule: the map to apply, hand-written (`dilate_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, rate no integer.
-        ValueError: x has no spatial axis, or rate is below 1.
     """
     x = check.maps("dilate", "x", x)
     rate = check.per_axis("dilate", "rate", rate, x.ndim - 2)
@@ -124,11 +76,20 @@ def dilate(
     return rule(x, rate, size)
 
 
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def subsample_map(
+    x: Float[Array, "n *pq c"], rate: tuple[int, ...], size: tuple[int, ...]
+) -> Float[Array, "n *hw c"]:
+    """y[i] = x[i·s], x of the given size."""
+    del size  # x has it; the backward pass needs it as a static value
+    return lax.slice(x, (0,) * x.ndim, x.shape, (1, *rate, 1))
+
+
+adjoints(dilate_map, subsample_map)
+
+
 def subsample(
-    x: Float[ArrayLike, "n *pq c"],
-    rate: int | Sequence[int],
-    *,
-    rule: Callable[..., Any] = subsample_map,
+    x: Float[ArrayLike, "n *pq c"], rate: PerAxis, *, rule: Function = subsample_map
 ) -> Float[Array, "n *hw c"]:
     """y[i] = x[i·s]: every s-th element along every spatial axis, from the first on.
 
@@ -138,27 +99,25 @@ def subsample(
     Args:
         x: maps, channels last.
         rate: the step s; one for all spatial axes or one per axis.
-        rule: the map to apply, hand-written (`subsample_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, rate no integer.
-        ValueError: x has no spatial axis, or rate is below 1.
     """
     x = check.maps("subsample", "x", x)
     rate = check.per_axis("subsample", "rate", rate, x.ndim - 2)
     return rule(x, rate, x.shape[1:-1])
 
 
-def flatten(
-    x: Float[ArrayLike, "n *hwc"], *, rule: Callable[..., Any] = flatten_map
-) -> Float[Array, "n m"]:
+@partial(custom_rule, nondiff_argnums=(1,))
+def flatten_map(x: Float[Array, "n *hwc"], shape: tuple[int, ...]) -> Float[Array, "n m"]:
+    """y = the elements of x in one row."""
+    return x.reshape(x.shape[0], math.prod(shape))
+
+
+def flatten(x: Float[ArrayLike, "n *hwc"], *, rule: Function = flatten_map) -> Float[Array, "n m"]:
     """y = x with all axes but the batch made one, in row-major order.
 
     Backward, with δ = ∂L/∂y: ∂x = δ in the shape of x.
     Source: Gormley, "Fully-Connected Layer (w/ tensor input)"; Quan, 7.1.
 
     Raises:
-        TypeError: x is no float array.
         ValueError: x has no axis but the batch, or none.
     """
     x = check.float_array("flatten", "x", x)
@@ -169,8 +128,17 @@ def flatten(
     return rule(x, x.shape[1:])
 
 
+@partial(custom_rule, nondiff_argnums=(1,))
+def unflatten_map(x: Float[Array, "n m"], shape: tuple[int, ...]) -> Float[Array, "n *hwc"]:
+    """y = the elements of x in the given shape."""
+    return x.reshape(x.shape[0], *shape)
+
+
+adjoints(flatten_map, unflatten_map)
+
+
 def unflatten(
-    x: Float[ArrayLike, "n m"], shape: Sequence[int], *, rule: Callable[..., Any] = unflatten_map
+    x: Float[ArrayLike, "n m"], shape: Sequence[int], *, rule: Function = unflatten_map
 ) -> Float[Array, "n *hwc"]:
     """y = x with its second axis split into the given shape, in row-major order.
 
@@ -180,10 +148,8 @@ def unflatten(
     Args:
         x: one row per example.
         shape: of one example of the result, without the batch axis.
-        rule: the map to apply, hand-written (`unflatten_map`) or a twin.
 
     Raises:
-        TypeError: x is no float array, or shape no sequence of integers.
         ValueError: x is no matrix, or shape has another number of elements than its rows.
     """
     x = check.float_array("unflatten", "x", x)

@@ -6,9 +6,8 @@ All are linear: the sum over windows and the spread over windows are each other'
 reached gets zero.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,44 +16,89 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
 from jaxcnn.lowering import sums as lowering
 from jaxcnn.lowering.precision import widen
-from jaxcnn.rules import adjoints, custom_rule, linear
+from jaxcnn.rules import Function, adjoints, custom_rule, linear
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def sum_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq c"]:
-    """y = Σ over the window.  With δ = ∂L/∂y:  ∂x = every δ at each place of its window, adding up.
-
-    Huang, "Average pooling layer", without the factor.
-    """
+    """y = Σ over the window."""
     return lowering.sum_pool(x, geometry)
+
+
+def sum_pool(
+    x: Float[ArrayLike, "n *hw c"],
+    window: PerAxis,
+    *,
+    stride: PerAxis | None = None,
+    padding: Padding = "VALID",
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    rule: Function = sum_pool_map,
+) -> Float[Array, "n *pq c"]:
+    """y = the sum over every window, each channel by itself.
+
+    Backward, with δ = ∂L/∂y: ∂x = every δ at each place of its window, overlaps adding up.
+    Source: Huang, "Average pooling layer", without the factor.
+
+    Args:
+        x: maps, channels last, with 1 to 3 axes of space.
+        window, stride, padding, dilation, ceil_mode: as in `max_pool`; the padding counts as zero.
+    """
+    op = "sum_pool"
+    x = check.maps(op, "x", x)
+    return rule(
+        x, parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
+    )
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def sum_pool_input_grad_map(
     delta: Float[Array, "n *pq c"], geometry: Geometry
 ) -> Float[Array, "n *hw c"]:
-    """z = every δ at each place of its window, overlaps adding up.  With ζ = ∂L/∂z:  ∂δ = Σ ζ.
-
-    The transpose of the sum over windows; for windows that tile the map it is `upsample`.
-    """
+    """z = every δ at each place of its window, overlaps adding up."""
     return lowering.sum_pool_input_grad(delta, geometry)
 
 
 adjoints(sum_pool_map, sum_pool_input_grad_map)
 
 
+def sum_pool_input_grad(
+    delta: Float[ArrayLike, "n *pq c"],
+    window: PerAxis,
+    *,
+    input_size: Sequence[int],
+    stride: PerAxis | None = None,
+    padding: Padding = "VALID",
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    rule: Function = sum_pool_input_grad_map,
+) -> Float[Array, "n *hw c"]:
+    """z = every δ at each place of its window, overlaps adding up: the adjoint of `sum_pool`.
+
+    Backward, with ζ = ∂L/∂z: ∂δ = the sum of ζ over every window.
+    Source: Huang, "Average pooling layer", without the factor.
+
+    Args:
+        delta: one element per window, channels last.
+        window, stride, padding, dilation, ceil_mode: as in `sum_pool`.
+        input_size: the spatial size of the result, which the strides leave open.
+    """
+    op = "sum_pool_input_grad"
+    delta = check.maps(op, "delta", delta)
+    input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
+    geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
+    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
+    return rule(delta, geometry)
+
+
 @partial(custom_rule, nondiff_argnums=(1, 2))
 def avg_pool_map(
     x: Float[Array, "n *hw c"], geometry: Geometry, count_include_pad: bool
 ) -> Float[Array, "n *pq c"]:
-    """y = Σ over the window / size.  With δ = ∂L/∂y:  ∂x = upsample(δ / size), overlaps adding up.
-
-    size is the number of the window's elements, or of those on the map. Huang, "Average pooling
-    layer"; Quan, "Mean pooling".
-    """
+    """y = Σ over the window / size."""
     total: Array = sum_pool_map(widen(x), geometry)
     return (total * _window_weight(geometry, count_include_pad, total)).astype(x.dtype)
 
@@ -68,118 +112,16 @@ def _avg_pool_bwd(geometry, count_include_pad, delta):
 linear(avg_pool_map, _avg_pool_bwd)
 
 
-def _window_weight(geometry: Geometry, count_include_pad: bool, like: Array) -> Array:
-    """1/size of every window, in the shape of `like`; a window with nothing to count gets 0."""
-    if geometry.tiling:
-        return jnp.full(like.shape, 1 / geometry.taps, like.dtype)
-    counts = lowering.window_counts(geometry, count_include_pad)
-    if isinstance(counts, np.ndarray) and (counts == geometry.taps).all():
-        return jnp.full(like.shape, 1 / geometry.taps, like.dtype)
-    weight = (counts > 0).astype(float) / counts.clip(1).astype(float)
-    return jnp.broadcast_to(jnp.asarray(weight, like.dtype), like.shape)
-
-
-@partial(custom_rule, nondiff_argnums=(1,))
-def upsample_map(x: Float[Array, "n *hw c"], size: tuple[int, ...]) -> Float[Array, "n *pq c"]:
-    """y = every x replicated over a window.  With δ = ∂L/∂y:  ∂x = Σ δ over the window.
-
-    Huang, "Average pooling layer": upsample.
-    """
-    return lowering.upsample(x, size)
-
-
-def _upsample_bwd(size, delta):
-    return sum_pool_map(delta, Geometry.tiles(delta.shape[1:-1], size))
-
-
-linear(upsample_map, _upsample_bwd)
-
-
-def sum_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    window: int | Sequence[int],
-    *,
-    stride: int | Sequence[int] | None = None,
-    padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    ceil_mode: bool = False,
-    rule: Callable[..., Any] = sum_pool_map,
-) -> Float[Array, "n *pq c"]:
-    """y = the sum over every window, each channel by itself.
-
-    Backward, with δ = ∂L/∂y: ∂x = every δ at each place of its window, overlaps adding up.
-    Source: Huang, "Average pooling layer", without the factor.
-
-    Args:
-        x: maps, channels last, with 1 to 3 axes of space.
-        window: size of the window, in elements; one for all spatial axes or one per axis.
-        stride: step of the window, in elements; the window's size by default.
-        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
-            each an integer or a (low, high) pair; in elements. It counts as zero.
-        dilation: distance between the taps of the window, in elements.
-        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
-            it starts on the map or in its low padding, as in PyTorch.
-        rule: the map to apply, hand-written (`sum_pool_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or ceil_mode no bool.
-        ValueError: the window is larger than the padded map, or the padding not smaller than it.
-    """
-    op = "sum_pool"
-    x = check.maps(op, "x", x)
-    return rule(
-        x, parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
-    )
-
-
-def sum_pool_input_grad(
-    delta: Float[ArrayLike, "n *pq c"],
-    window: int | Sequence[int],
-    *,
-    input_size: Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
-    ceil_mode: bool = False,
-    rule: Callable[..., Any] = sum_pool_input_grad_map,
-) -> Float[Array, "n *hw c"]:
-    """z = every δ at each place of its window, overlaps adding up: the adjoint of `sum_pool`.
-
-    Backward, with ζ = ∂L/∂z: ∂δ = the sum of ζ over every window.
-    Source: Huang, "Average pooling layer", without the factor.
-
-    Args:
-        delta: one element per window, channels last.
-        window: see `sum_pool`, as are stride, padding, dilation and ceil_mode.
-        input_size: the spatial size of the result, which the strides leave open.
-        stride: see `sum_pool`.
-        padding: see `sum_pool`.
-        dilation: see `sum_pool`.
-        ceil_mode: see `sum_pool`.
-        rule: the map to apply, hand-written (`sum_pool_input_grad_map`) or a twin.
-
-    Raises:
-        TypeError: delta is no float array, or ceil_mode no bool.
-        ValueError: the sizes do not fit together.
-    """
-    op = "sum_pool_input_grad"
-    delta = check.maps(op, "delta", delta)
-    input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
-    geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
-    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
-    return rule(delta, geometry)
-
-
 def avg_pool(
     x: Float[ArrayLike, "n *hw c"],
-    window: int | Sequence[int],
+    window: PerAxis,
     *,
-    stride: int | Sequence[int] | None = None,
+    stride: PerAxis | None = None,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-    rule: Callable[..., Any] = avg_pool_map,
+    rule: Function = avg_pool_map,
 ) -> Float[Array, "n *pq c"]:
     """y = the sum over every window / its size, each channel by itself.
 
@@ -188,20 +130,9 @@ def avg_pool(
 
     Args:
         x: maps, channels last, with 1 to 3 axes of space.
-        window: size of the window, in elements; one for all spatial axes or one per axis.
-        stride: step of the window, in elements; the window's size by default.
-        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
-            each an integer or a (low, high) pair; in elements. It counts as zero.
-        dilation: distance between the taps of the window, in elements.
-        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
-            it starts on the map or in its low padding, as in PyTorch.
+        window, stride, padding, dilation, ceil_mode: as in `max_pool`; the padding counts as zero.
         count_include_pad: whether size counts the padding in the window (the default, as in
             PyTorch) or only the elements on the map. What overhangs the padding never counts.
-        rule: the map to apply, hand-written (`avg_pool_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or ceil_mode or count_include_pad no bool.
-        ValueError: the window is larger than the padded map, or the padding not smaller than it.
     """
     x = check.maps("avg_pool", "x", x)
     geometry = parse_pool_geometry(
@@ -210,11 +141,17 @@ def avg_pool(
     return rule(x, geometry, check.boolean("avg_pool", "count_include_pad", count_include_pad))
 
 
+@partial(custom_rule, nondiff_argnums=(1,))
+def upsample_map(x: Float[Array, "n *hw c"], size: tuple[int, ...]) -> Float[Array, "n *pq c"]:
+    """y = every x replicated over a window."""
+    return lowering.upsample(x, size)
+
+
+linear(upsample_map, lambda size, d: sum_pool_map(d, Geometry.tiles(d.shape[1:-1], size)))
+
+
 def upsample(
-    x: Float[ArrayLike, "n *hw c"],
-    size: int | Sequence[int],
-    *,
-    rule: Callable[..., Any] = upsample_map,
+    x: Float[ArrayLike, "n *hw c"], size: PerAxis, *, rule: Function = upsample_map
 ) -> Float[Array, "n *pq c"]:
     """y = every element replicated over a window of the given size; p = h·size.
 
@@ -225,11 +162,17 @@ def upsample(
     Args:
         x: maps, channels last, with 1 to 3 axes of space.
         size: of the window, in elements; one for all spatial axes or one per axis.
-        rule: the map to apply, hand-written (`upsample_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or size no integer.
-        ValueError: size is below 1.
     """
     x = check.maps("upsample", "x", x)
     return rule(x, check.per_axis("upsample", "size", size, x.ndim - 2))
+
+
+def _window_weight(geometry: Geometry, count_include_pad: bool, like: Array) -> Array:
+    """1/size of every window, in the shape of `like`; a window with nothing to count gets 0."""
+    if geometry.tiling:
+        return jnp.full(like.shape, 1 / geometry.taps, like.dtype)
+    counts = lowering.window_counts(geometry, count_include_pad)
+    if isinstance(counts, np.ndarray) and (counts == geometry.taps).all():
+        return jnp.full(like.shape, 1 / geometry.taps, like.dtype)
+    weight = (counts > 0).astype(float) / counts.clip(1).astype(float)
+    return jnp.broadcast_to(jnp.asarray(weight, like.dtype), like.shape)

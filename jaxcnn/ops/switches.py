@@ -5,9 +5,8 @@ y = gather(x) at the switches, ∂x = M • upsample(δ) = scatter(δ) at the sw
 unpooling.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -15,46 +14,29 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Integer, UInt
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, parse_pool_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
 from jaxcnn.lowering import pool as lowering
-from jaxcnn.rules import adjoints, custom_rule
+from jaxcnn.rules import Function, adjoints, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(2,))
 def gather_at_switches_map(
     x: Float[Array, "n *hw c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
 ) -> Float[Array, "n *pq c"]:
-    """y = the element of each window that its switch names.  With δ = ∂L/∂y:  ∂x = scatter(δ).
-
-    Linear in x. Quan, 7.3: y(l, m, x, y) = y(l−1, m, P(l, m, x, y)).
-    """
+    """y = the element of each window that its switch names."""
     return lowering.gather_at_switches(x, switches, geometry)
-
-
-@partial(custom_rule, nondiff_argnums=(2,))
-def scatter_at_switches_map(
-    delta: Float[Array, "n *pq c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
-) -> Float[Array, "n *hw c"]:
-    """z = M • upsample(δ), overlaps adding up.  With ζ = ∂L/∂z:  ∂δ = gather(ζ).
-
-    Linear in δ, the transpose of the gather. Huang, "Max pooling layer"; Quan, 7.3 ("+=").
-    """
-    return lowering.scatter_at_switches(delta, switches, geometry)
-
-
-adjoints(gather_at_switches_map, scatter_at_switches_map)
 
 
 def gather_at_switches(
     x: Float[ArrayLike, "n *hw c"],
     switches: Integer[ArrayLike, "n *pq c"],
-    window: int | Sequence[int],
+    window: PerAxis,
     *,
-    stride: int | Sequence[int] | None = None,
+    stride: PerAxis | None = None,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
-    rule: Callable[..., Any] = gather_at_switches_map,
+    rule: Function = gather_at_switches_map,
 ) -> Float[Array, "n *pq c"]:
     """y = from every window of x the element that its switch names; linear in x.
 
@@ -64,17 +46,9 @@ def gather_at_switches(
     Args:
         x: maps, channels last, with 1 to 3 axes of space.
         switches: places in the windows, as `max_pool_with_switches` returns them.
-        window: size of the window, in elements; one for all spatial axes or one per axis.
-        stride: step of the window, in elements; the window's size by default.
-        padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
-            each an integer or a (low, high) pair; in elements. It holds zeros.
-        dilation: distance between the taps of the window, in elements.
-        ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
-            it starts on the map or in its low padding, as in PyTorch.
-        rule: the map to apply, hand-written (`gather_at_switches_map`) or a twin.
+        window, stride, padding, dilation, ceil_mode: as in `max_pool`; the padding holds zeros.
 
     Raises:
-        TypeError: x is no float array, switches no integer array, or ceil_mode no bool.
         ValueError: the sizes do not fit together, or a concrete switch is no place in a window.
             One that is only traced cannot be looked at: it makes y NaN, and ∂x where it sends δ.
     """
@@ -87,17 +61,28 @@ def gather_at_switches(
     return rule(x, switches, geometry) * known
 
 
+@partial(custom_rule, nondiff_argnums=(2,))
+def scatter_at_switches_map(
+    delta: Float[Array, "n *pq c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
+) -> Float[Array, "n *hw c"]:
+    """z = M • upsample(δ), overlaps adding up."""
+    return lowering.scatter_at_switches(delta, switches, geometry)
+
+
+adjoints(gather_at_switches_map, scatter_at_switches_map)
+
+
 def scatter_at_switches(
     delta: Float[ArrayLike, "n *pq c"],
     switches: Integer[ArrayLike, "n *pq c"],
-    window: int | Sequence[int],
+    window: PerAxis,
     *,
     input_size: Sequence[int],
-    stride: int | Sequence[int] | None = None,
+    stride: PerAxis | None = None,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
-    rule: Callable[..., Any] = scatter_at_switches_map,
+    rule: Function = scatter_at_switches_map,
 ) -> Float[Array, "n *hw c"]:
     """z = M • upsample(δ): every δ at the place its switch names; overlaps add up. Also unpooling.
 
@@ -107,16 +92,10 @@ def scatter_at_switches(
     Args:
         delta: one element per window, channels last.
         switches: places in the windows, as `max_pool_with_switches` returns them.
-        window: see `max_pool`, as are stride, padding, dilation and ceil_mode.
+        window, stride, padding, dilation, ceil_mode: as in `max_pool`.
         input_size: the spatial size of the result, which the strides leave open.
-        stride: see `max_pool`.
-        padding: see `max_pool`.
-        dilation: see `max_pool`.
-        ceil_mode: see `max_pool`.
-        rule: the map to apply, hand-written (`scatter_at_switches_map`) or a twin.
 
     Raises:
-        TypeError: delta is no float array, switches no integer array, or ceil_mode no bool.
         ValueError: the sizes do not fit together, or a concrete switch is no place in a window.
             One that is only traced cannot be looked at: it makes z NaN where it sends δ, and ∂δ.
     """
@@ -134,14 +113,14 @@ def scatter_at_switches(
 def max_unpool(
     x: Float[ArrayLike, "n *pq c"],
     switches: Integer[ArrayLike, "n *pq c"],
-    window: int | Sequence[int],
+    window: PerAxis,
     *,
     input_size: Sequence[int] | None = None,
-    stride: int | Sequence[int] | None = None,
+    stride: PerAxis | None = None,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
-    rule: Callable[..., Any] = scatter_at_switches_map,
+    rule: Function = scatter_at_switches_map,
 ) -> Float[Array, "n *hw c"]:
     """y = every x at the place that its switch names, zeros elsewhere: `max_pool` undone.
 
@@ -152,17 +131,12 @@ def max_unpool(
     Args:
         x: one element per window, channels last.
         switches: places in the windows, as `max_pool_with_switches` returns them.
-        window: see `max_pool`, as are stride, padding, dilation and ceil_mode.
+        window, stride, padding, dilation: as in `max_pool`.
         input_size: the spatial size of the result, that of the pooling's input; by default the
             smallest that the windows fit into, (p − 1)·stride + extent − low − high.
-        stride: see `max_pool`.
-        padding: see `max_pool`.
-        dilation: see `max_pool`.
         ceil_mode: see `max_pool`; input_size must be given with it.
-        rule: the map to apply, hand-written (`scatter_at_switches_map`) or a twin.
 
     Raises:
-        TypeError: x is no float array, switches no integer array, or ceil_mode no bool.
         ValueError: the sizes do not fit together, input_size is needed and missing, or a concrete
             switch is no place in a window; for one that is only traced see `scatter_at_switches`.
     """

@@ -1,6 +1,6 @@
 """A convolution by a table of connections: every output map reads a selection of input maps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,42 +12,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, Precision, parse_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_geometry
 from jaxcnn.lowering.places import all_finite
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import conv_input_grad_map, conv_kernel_grad_map, conv_map
-from jaxcnn.rules import adjoints, custom_rule, product
+from jaxcnn.rules import Function, adjoints, custom_rule, product
 
 Table = tuple[tuple[int, ...], ...]
-
-
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def connect_map(
-    weights: Float[Array, "*k m"], table: Table, channels: int
-) -> Float[Array, "*k c d"]:
-    """k[c, d] = w[m] for connection m = (c, d), else 0.  With κ = ∂L/∂k:  ∂w[m] = κ[c, d].
-
-    Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
-    """
-    sources, targets = _ends(table)
-    kernel = jnp.zeros((*weights.shape[:-1], channels, len(table)), weights.dtype)
-    return kernel.at[..., sources, targets].set(weights)
-
-
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def connected_map(
-    kernel: Float[Array, "*k c d"], table: Table, channels: int
-) -> Float[Array, "*k m"]:
-    """w[m] = k[c, d] for connection m = (c, d).  With ω = ∂L/∂w:  ∂k[c, d] = ω[m], else 0.
-
-    The transpose of `connect_map`.
-    """
-    del channels  # the kernel has them; the backward pass needs them as a static value
-    sources, targets = _ends(table)
-    return kernel[..., sources, targets]
-
-
-adjoints(connect_map, connected_map)
 
 
 @partial(custom_rule, nondiff_argnums=(3, 4))
@@ -58,11 +29,7 @@ def table_conv_map(
     geometry: Geometry,
     table: Table,
 ) -> Float[Array, "n *pq d"]:
-    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d.  ∂x_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)).
-
-    ∂w_cd = x_c ⋆ dilate(δ_d), ∂b_d = Σδ_d. N_c are the output maps that read input map c.
-    Huang, "Combination of multiple feature maps".
-    """
+    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d."""
     channels = x.shape[-1]
     sources, targets = _ends(table)
 
@@ -92,78 +59,17 @@ def _table_conv_bwd(geometry, table, residuals, delta):
 product(table_conv_map, _table_conv_bwd, bias=True)
 
 
-@partial(custom_rule, nondiff_argnums=(2, 3, 4))
-def table_conv_input_grad_map(
-    delta: Float[Array, "n *pq d"],
-    weights: Float[Array, "*k m"],
-    geometry: Geometry,
-    table: Table,
-    channels: int,
-) -> Float[Array, "n *hw c"]:
-    """z_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)).  With ζ = ∂L/∂z:  ∂δ_d = Σ_{c ∈ M_d} ζ_c ⋆ w_cd.
-
-    ∂w_cd = ζ_c ⋆ dilate(δ_d): the same form with ζ where x was.
-    """
-    sources, targets = _ends(table)
-
-    def whole(delta, weights):
-        return conv_input_grad_map(delta, connect_map(weights, table, channels), geometry)
-
-    def apart(delta, weights):
-        each = _chosen(delta, targets), weights[..., None, :], _by_one(geometry, table)
-        return _added(conv_input_grad_map(*each), sources, channels)
-
-    return lax.cond(all_finite(delta), whole, apart, delta, weights)
-
-
-def _table_conv_input_grad_bwd(geometry, table, channels, residuals, zeta):
-    delta, weights = residuals
-    return (
-        table_conv_map(zeta, weights, None, geometry, table),
-        connected_map(conv_kernel_grad_map(zeta, delta, geometry), table, channels),
-    )
-
-
-product(table_conv_input_grad_map, _table_conv_input_grad_bwd)
-
-
-# As one convolution it has zeros where nothing is connected, and 0 · ∞ is NaN: maps that are not
-# finite are taken apart, connection by connection.
-
-
-def _by_one(geometry: Geometry, table: Table) -> Geometry:
-    return replace(geometry, groups=sum(map(len, table)))
-
-
-def _chosen(maps: Array, index: np.ndarray) -> Array:
-    return jnp.concatenate([maps[..., i : i + 1] for i in index], -1)
-
-
-def _added(each: Array, index: np.ndarray, count: int) -> Array:
-    """Σ of the connections that belong to each of so many maps."""
-    none = jnp.zeros_like(each[..., 0])
-    sums = [sum((each[..., m] for m in np.flatnonzero(index == i)), none) for i in range(count)]
-    return jnp.stack(sums, -1)
-
-
-def _ends(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """The input map and the output map of every connection, output by output."""
-    pairs = [(c, d) for d, inputs in enumerate(table) for c in inputs]
-    sources, targets = zip(*pairs, strict=True)
-    return np.array(sources), np.array(targets)
-
-
 def table_conv(
     x: Float[ArrayLike, "n *hw c"],
     weights: Float[ArrayLike, "*k m"],
     bias: Float[ArrayLike, " d"] | None = None,
     *,
     table: Sequence[Sequence[int]],
-    stride: int | Sequence[int] = 1,
+    stride: PerAxis = 1,
     padding: Padding = "VALID",
-    dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
     precision: Precision = None,
-    rule: Callable[..., Any] = table_conv_map,
+    rule: Function = table_conv_map,
 ) -> Float[Array, "n *pq d"]:
     """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d: a convolution in which output d reads a selection M_d.
 
@@ -176,14 +82,9 @@ def table_conv(
         weights: window by connections, in the order of the table: the kernels that exist.
         bias: one number per output map, or None.
         table: for every output map the input maps that it reads.
-        stride: see `conv`.
-        padding: see `conv`.
-        dilation: see `conv`.
-        precision: see `conv`.
-        rule: the map to apply, hand-written (`table_conv_map`) or a twin of the same signature.
+        stride, padding, dilation, precision: as in `conv`.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
         ValueError: the table does not fit the maps or the weights, or the sizes do not fit.
     """
     op = "table_conv"
@@ -224,3 +125,93 @@ def check_table(op: str, table: Any) -> tuple[tuple[int, ...], ...]:
             f"got {check.shown(table)}"
         )
     return tuple(check.integers(op, "table", inputs, minimum=0) for inputs in rows)
+
+
+@partial(custom_rule, nondiff_argnums=(2, 3, 4))
+def table_conv_input_grad_map(
+    delta: Float[Array, "n *pq d"],
+    weights: Float[Array, "*k m"],
+    geometry: Geometry,
+    table: Table,
+    channels: int,
+) -> Float[Array, "n *hw c"]:
+    """z_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)).  With ζ = ∂L/∂z:  ∂δ_d = Σ_{c ∈ M_d} ζ_c ⋆ w_cd.
+
+    ∂w_cd = ζ_c ⋆ dilate(δ_d): the same form with ζ where x was.
+    """
+    sources, targets = _ends(table)
+
+    def whole(delta, weights):
+        return conv_input_grad_map(delta, connect_map(weights, table, channels), geometry)
+
+    def apart(delta, weights):
+        each = _chosen(delta, targets), weights[..., None, :], _by_one(geometry, table)
+        return _added(conv_input_grad_map(*each), sources, channels)
+
+    return lax.cond(all_finite(delta), whole, apart, delta, weights)
+
+
+def _table_conv_input_grad_bwd(geometry, table, channels, residuals, zeta):
+    delta, weights = residuals
+    return (
+        table_conv_map(zeta, weights, None, geometry, table),
+        connected_map(conv_kernel_grad_map(zeta, delta, geometry), table, channels),
+    )
+
+
+product(table_conv_input_grad_map, _table_conv_input_grad_bwd)
+
+
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def connect_map(
+    weights: Float[Array, "*k m"], table: Table, channels: int
+) -> Float[Array, "*k c d"]:
+    """k[c, d] = w[m] for connection m = (c, d), else 0.  With κ = ∂L/∂k:  ∂w[m] = κ[c, d].
+
+    Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
+    """
+    sources, targets = _ends(table)
+    kernel = jnp.zeros((*weights.shape[:-1], channels, len(table)), weights.dtype)
+    return kernel.at[..., sources, targets].set(weights)
+
+
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def connected_map(
+    kernel: Float[Array, "*k c d"], table: Table, channels: int
+) -> Float[Array, "*k m"]:
+    """w[m] = k[c, d] for connection m = (c, d).  With ω = ∂L/∂w:  ∂k[c, d] = ω[m], else 0.
+
+    The transpose of `connect_map`.
+    """
+    del channels  # the kernel has them; the backward pass needs them as a static value
+    sources, targets = _ends(table)
+    return kernel[..., sources, targets]
+
+
+adjoints(connect_map, connected_map)
+
+
+# As one convolution it has zeros where nothing is connected, and 0 · ∞ is NaN: maps that are not
+# finite are taken apart, connection by connection.
+
+
+def _by_one(geometry: Geometry, table: Table) -> Geometry:
+    return replace(geometry, groups=sum(map(len, table)))
+
+
+def _chosen(maps: Array, index: np.ndarray) -> Array:
+    return jnp.concatenate([maps[..., i : i + 1] for i in index], -1)
+
+
+def _added(each: Array, index: np.ndarray, count: int) -> Array:
+    """Σ of the connections that belong to each of so many maps."""
+    none = jnp.zeros_like(each[..., 0])
+    sums = [sum((each[..., m] for m in np.flatnonzero(index == i)), none) for i in range(count)]
+    return jnp.stack(sums, -1)
+
+
+def _ends(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """The input map and the output map of every connection, output by output."""
+    pairs = [(c, d) for d, inputs in enumerate(table) for c in inputs]
+    sources, targets = zip(*pairs, strict=True)
+    return np.array(sources), np.array(targets)

@@ -1,6 +1,5 @@
 """Weight decay: ½ λ Σ w² over all parameters, or those that a mask names."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,15 +10,12 @@ from jaxtyping import Float, PyTree
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import accumulator, widen
-from jaxcnn.rules import custom_rule
+from jaxcnn.rules import Function, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def weight_decay_map(params: PyTree[Float[Array, "..."]], strength: float) -> Float[Array, ""]:
-    """E = ½ λ Σ w².  With δ = ∂L/∂E:  ∂w = δ λ w.
-
-    Huang, "Weight adjustment": w ← w − α ∂E/∂w − α λ w.
-    """
+    """E = ½ λ Σ w²."""
     leaves = jax.tree.leaves(params)
     widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: jnp.finfo(dtype).bits)
     squares = [(widen(w) * widen(w)).sum().astype(accumulator(widest)) for w in leaves]
@@ -55,7 +51,7 @@ def weight_decay(
     strength: float,
     mask: PyTree[bool] = True,
     *,
-    rule: Callable[..., Any] = weight_decay_map,
+    rule: Function = weight_decay_map,
 ) -> Float[Array, ""]:
     """E = ½ λ Σ w², to be added to a loss.
 
@@ -68,10 +64,8 @@ def weight_decay(
             multiply the result.
         mask: a tree of True and False that params begin with: one for all, or one for each branch,
             down to each array. Biases are often left out.
-        rule: the map to apply, hand-written (`weight_decay_map`) or a twin of the same signature.
 
     Raises:
-        TypeError: a parameter is no float array, strength no number, or the mask not of bools.
         ValueError: strength is negative, the mask does not fit, or no array is left.
     """
     op = "weight_decay"
