@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from experiments.options import UserError
-
-LOCK = "lock"
+from experiments import runs
+from experiments.options import TrainOptions, UserError
+from experiments.runs import LOCK
 
 
 @contextmanager
@@ -40,3 +40,22 @@ def alone(folder: Path) -> Iterator[None]:
                 file=sys.stderr,
             )
         yield
+
+
+def claim(folder: Path, options: TrainOptions, held: ExitStack) -> None:
+    """Take the folder for as long as `held` is open, and make a new run's.
+
+    Raises:
+        UserError: another process trains there; it is not empty, or cannot be written.
+    """
+    new = options.safety.resume is None
+    with runs.written(folder):
+        if new:
+            try:
+                runs.make(folder)
+            except UserError:  # nothing is to be left in a folder of other things
+                if not (folder / LOCK).exists():
+                    raise
+        held.enter_context(alone(folder))
+        if new:
+            runs.create(folder, options)

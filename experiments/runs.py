@@ -20,11 +20,11 @@ import jax
 import numpy as np
 
 from experiments.checks import check
-from experiments.lock import LOCK
 from experiments.options import TrainOptions, UserError
 from experiments.schema import from_json, read_json
 from experiments.training.devices import primary
 
+LOCK = "lock"
 # What a run that was killed while it made its folder may have left there.
 UNFINISHED = {LOCK, "versions.json", "versions.json.tmp", "config.json.tmp"}
 

@@ -32,7 +32,7 @@ import tyro
 from experiments import command, material, runs, training
 from experiments.checkpoints import CheckpointError, Checkpoints, one_line
 from experiments.checks import check, check_used
-from experiments.lock import LOCK, alone
+from experiments.lock import claim
 from experiments.loop import DivergedError, Loop, StoppedError, longest_segment
 from experiments.metrics import Events
 from experiments.options import FREE, TrainOptions, UserError, command_to_go_on, flag, values
@@ -159,25 +159,6 @@ def train(options: TrainOptions) -> Result:
                     "Interrupted; go on from the last checkpoint with: "
                     f"{command_to_go_on(folder, options)}"
                 ) from error
-
-
-def claim(folder: Path, options: TrainOptions, held: contextlib.ExitStack) -> None:
-    """Take the folder for as long as `held` is open, and make a new run's.
-
-    Raises:
-        UserError: another process trains there; it is not empty, or cannot be written.
-    """
-    new = options.safety.resume is None
-    with runs.written(folder):
-        if new:
-            try:
-                runs.make(folder)
-            except UserError:  # nothing is to be left in a folder of other things
-                if not (folder / LOCK).exists():
-                    raise
-        held.enter_context(alone(folder))
-        if new:
-            runs.create(folder, options)
 
 
 def _run(

@@ -69,7 +69,9 @@ from jaxcnn.ops.norm import instance_norm as instance_norm
 from jaxcnn.ops.rms_norm import rms_norm as rms_norm
 from jaxcnn.ops.local_response import local_response_norm as local_response_norm
 from jaxcnn.ops.cross_entropy import softmax_cross_entropy as softmax_cross_entropy
-from jaxcnn.ops.cross_entropy import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
+from jaxcnn.ops.logistic import (
+    sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
+)
 from jaxcnn.ops.regression import sigmoid_squared_error as sigmoid_squared_error
 from jaxcnn.ops.regression import squared_error as squared_error
 from jaxcnn.ops.regression import absolute_error as absolute_error

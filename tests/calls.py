@@ -136,6 +136,9 @@ FUNCTIONS = {
     gradcheck.jacobian: {"f": double, "args": [B]},
     gradcheck.finite_differences: {"f": double, "args": [B]},
     gradcheck.second_derivatives: {"f": double, "args": [B]},
+    gradcheck.mixtures: {"order": 2},
+    gradcheck.derivative: {"f": double, "modes": "fr"},
+    gradcheck.derivative_arguments: {"f": double, "modes": "fr", "args": [B]},
     gradcheck.check_gradients: {"f": double, "args": [B]},
     gradcheck.assert_gradients: {"f": double, "args": [B]},
     gradcheck.open_primitives: {**ORDER, "args": [B]},
@@ -221,7 +224,7 @@ def called(function, given):
 
 
 # Results, base classes, and what takes any number of arguments: called with lists by other tests.
-NOT_CALLED = {layers.Layer, layers.Leaf, layers.Row, gradcheck.Finding}
+NOT_CALLED = {jc.custom_rule, layers.Layer, layers.Leaf, layers.Row, gradcheck.Finding}
 
 
 def public():

@@ -11,7 +11,7 @@ from mutation import Mutant, assert_caught, changed, frozen
 import jaxcnn as jc
 from jaxcnn.gradcheck.cases.case import Case, distribution, label_array, normal
 from jaxcnn.gradcheck.cases.loss import far_targets, positive
-from jaxcnn.ops import cross_entropy, divergence, regression, weight_decay
+from jaxcnn.ops import cross_entropy, divergence, logistic, regression, weight_decay
 from jaxcnn.ops.cross_entropy import Weighing
 
 LABELS = Case(jc.softmax_cross_entropy, {"logits": (3, 4)}, fixed={"targets": label_array(4, (3,))})
@@ -37,10 +37,7 @@ KL = Case(
     draw={"targets": distribution},
 )
 DECAY = Case(jc.weight_decay, {"params": (3, 4)}, {"strength": 0.3})
-cross, binary = (
-    cross_entropy.softmax_cross_entropy_map,
-    cross_entropy.sigmoid_binary_cross_entropy_map,
-)
+cross, binary = cross_entropy.softmax_cross_entropy_map, logistic.sigmoid_binary_cross_entropy_map
 squared, absolute = regression.squared_error_map, regression.absolute_error_map
 huber, smooth, kl = regression.huber_map, regression.smooth_l1_map, divergence.kl_divergence_map
 decay = weight_decay.weight_decay_map

@@ -63,10 +63,7 @@ def pullback_arguments(f: Function, order: int, args: Sequence[Array], seed: int
         TypeError, ValueError: as `pullback` does; or seed is no integer of 0 or more.
     """
     order = _checked("pullback_arguments", f, order)
-    seed = check.integer("pullback_arguments", "seed", seed, minimum=0)
-    _check_sequence("pullback_arguments", args)
-    for position, leaf in enumerate(jax.tree.leaves(args)):
-        check.float_array("pullback_arguments", f"args[{position}]", leaf)
+    seed = check_start("pullback_arguments", args, seed)
     arguments: tuple = tuple(args)
     for n, shape in enumerate(cotangent_shapes(f, order, args)):
         arguments = (arguments, random_like(shape, seed + n))
@@ -184,6 +181,15 @@ def finite_differences(
 def _checked(op: str, f: Any, order: Any) -> int:
     check.function(op, "f", f)
     return check.integer(op, "order", order, minimum=0)
+
+
+def check_start(op: str, args: Any, seed: Any) -> int:
+    """The seed; raise unless args are float arrays, or pytrees of them, to add cotangents to."""
+    seed = check.integer(op, "seed", seed, minimum=0)
+    _check_sequence(op, args)
+    for position, leaf in enumerate(jax.tree.leaves(args)):
+        check.float_array(op, f"args[{position}]", leaf)
+    return seed
 
 
 def _check_sequence(op: str, args: Any) -> None:

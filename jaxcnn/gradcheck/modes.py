@@ -12,7 +12,7 @@ import jax
 from jax import Array
 
 from jaxcnn import check
-from jaxcnn.gradcheck.derivatives import Function, random_like
+from jaxcnn.gradcheck.derivatives import Function, check_start, random_like
 
 
 def mixtures(order: int) -> list[str]:
@@ -58,7 +58,7 @@ def derivative_arguments(f: Function, modes: str, args: Sequence[Array], seed: i
         TypeError, ValueError: as `derivative` does; or seed is no integer of 0 or more.
     """
     check.function("derivative_arguments", "f", f)
-    seed = check.integer("derivative_arguments", "seed", seed, minimum=0)
+    seed = check_start("derivative_arguments", args, seed)
     arguments: tuple[Any, ...] = tuple(args)
     for n, mode in enumerate(_checked("derivative_arguments", modes)):
         moved = arguments if mode == "f" else jax.eval_shape(derivative(f, modes[:n]), *arguments)
@@ -68,5 +68,5 @@ def derivative_arguments(f: Function, modes: str, args: Sequence[Array], seed: i
 
 def _checked(op: str, modes: Any) -> str:
     if not isinstance(modes, str) or set(modes) - {"f", "r"}:
-        raise ValueError(f"{op}: modes must be a word of the letters f and r, got {modes!r}")
+        raise ValueError(f"{op}: modes must be a word of the letters f and r, got {check.shown(modes)}")
     return modes

@@ -1,6 +1,6 @@
-"""Cross-entropies: y − t at the logits of a softmax, and of sigmoids.
+"""Cross-entropy: y − t at the logits of a softmax.
 
-The softmax's knows class weights, label smoothing and labels to be left out, as PyTorch means them.
+It knows class weights, label smoothing and labels to be left out, as PyTorch means them.
 """
 
 from collections.abc import Callable
@@ -20,15 +20,7 @@ from jaxcnn.lowering.sharding import sharded_like, vary_together
 from jaxcnn.ops.activation import complement, log_softmax_map, softmax_map
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.ops.loss import (
-    REDUCTIONS,
-    check_outputs,
-    check_targets,
-    loss_rule,
-    per_example,
-    reduced,
-    sigmoid_error,
-)
+from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, per_example, reduced
 from jaxcnn.rules import custom_rule
 
 
@@ -205,26 +197,6 @@ def _per_row(g: Array, targets: Array, like: Array, weighing: Weighing, *, divid
     return rows
 
 
-def _binary_slopes(kept):
-    logits, targets = kept
-    return sigmoid_error(logits, targets)[0], -widen(logits)
-
-
-@loss_rule(keep=lambda u, t: (u, t), slopes=_binary_slopes)
-def sigmoid_binary_cross_entropy_map(
-    logits: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
-) -> Float[Array, "*n"]:
-    """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u).  ∂u = y − t,  ∂t = −u.
-
-    Gormley, "Case 1: Logistic Regression" (there J = −E).
-    """
-    # ln(1 + e^u) − t u: no overflow, and no large numbers that cancel where y → t.
-    wide = widen(logits)
-    straight = wide * jnp.where(wide > 0, 1 - widen(targets), -widen(targets))
-    losses = straight + jnp.log1p(jnp.exp(-jnp.abs(wide)))
-    return reduced(losses.sum(-1), reduction).astype(logits.dtype)
-
-
 def softmax_cross_entropy(
     logits: Float[ArrayLike, "*n k"],
     targets: Num[ArrayLike, "*n k"] | Integer[ArrayLike, "*n"],
@@ -281,36 +253,6 @@ def softmax_cross_entropy(
                 f"{op}: ignore_index must be None for float targets, got {ignore_index}"
             )
     return rule(*vary_together(logits, targets, class_weights), weighing)
-
-
-def sigmoid_binary_cross_entropy(
-    logits: Float[ArrayLike, "*n k"],
-    targets: Float[ArrayLike, "*n k"],
-    *,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = sigmoid_binary_cross_entropy_map,
-) -> Float[Array, "*n"]:
-    """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u); averaged over the batch by default.
-
-    Backward, with δ = ∂E/∂u: δ = y − t; ∂t = −u.
-    Source: Gormley, "Case 1: Logistic Regression" (his J is −E).
-
-    Args:
-        logits: the outputs of an example last; their losses are added up.
-        targets: of the shape of the logits, in [0, 1].
-        reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`sigmoid_binary_cross_entropy_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: the shapes differ, or a concrete target is outside [0, 1].
-    """
-    op = "sigmoid_binary_cross_entropy"
-    logits = check_outputs(op, "logits", logits)
-    reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
-    targets = check_targets(op, targets, ("logits", logits))
-    check.concrete_range(op, "targets", targets, 0, 1)
-    return rule(*vary_together(logits, targets), reduction)
 
 
 def _check_labels(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:

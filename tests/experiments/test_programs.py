@@ -16,7 +16,8 @@ from PIL import Image
 from safetensors.numpy import load, load_file
 
 from experiments import data, evaluate, inspect, predict, runs, train
-from experiments.lock import LOCK, alone
+from experiments.lock import alone
+from experiments.runs import LOCK
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
