@@ -13,10 +13,13 @@ import jax
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:
-    """Every equation of a program and of those within it."""
+    """Every equation of a program and of those within it, what rules compute included."""
     for eqn in jaxpr.eqns:
         yield eqn
-        for param in eqn.params.values():
+        params = list(eqn.params.values())
+        if eqn.primitive.name == "by_hand":  # a function, where others hold a program
+            params = [jax.make_jaxpr(eqn.params["map"])(*(value.aval for value in eqn.invars))]
+        for param in params:
             for part in param if isinstance(param, (tuple, list)) else (param,):  # branches
                 inner = getattr(part, "jaxpr", part)
                 if hasattr(inner, "eqns"):

@@ -68,5 +68,7 @@ def derivative_arguments(f: Function, modes: str, args: Sequence[Array], seed: i
 
 def _checked(op: str, modes: Any) -> str:
     if not isinstance(modes, str) or set(modes) - {"f", "r"}:
-        raise ValueError(f"{op}: modes must be a word of the letters f and r, got {check.shown(modes)}")
+        raise ValueError(
+            f"{op}: modes must be a word of the letters f and r, got {check.shown(modes)}"
+        )
     return modes
