@@ -17,7 +17,7 @@ from typing import Any
 import jax
 
 from jaxcnn import check
-from jaxcnn.lowering.hints import fast_convolutions
+from jaxcnn.hints import fast_convolutions
 
 # The list replaces XLA's own, which names convolutions as well. Products are named one by one: two
 # dense layers in one piece, for a few examples, take twenty times as long as one after the other.

@@ -16,7 +16,7 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxcnn.lowering import hints
+from jaxcnn import hints
 from jaxcnn.mapped import Mapped, has_tangent, moves, tangent_type
 
 Function = Callable[..., Any]

@@ -26,8 +26,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcnn import primitive
-from jaxcnn.lowering import hints
+from jaxcnn import hints, primitive
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.primitive import Dot
 

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parent.parent
 # A module may import from what stands to its right, and from its own group.
 ORDER = [
     "experiments", "cases", "models", "backprop", "layers", "initializers", "interop", "gradcheck",
-    "twins", "ops", "rules", "primitive", "mapped", "lowering", "compilation", "geometry", "check",
+    "twins", "ops", "rules", "primitive", "mapped", "lowering", "compilation", "hints",
+    "geometry", "check",
 ]  # fmt: skip
 MODULES = sorted(ROOT.glob("jaxcnn/**/*.py")) + sorted(ROOT.glob("experiments/**/*.py"))
 

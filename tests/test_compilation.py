@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 import jaxcnn
-from jaxcnn import compilation
+from jaxcnn import compilation, hints
 from jaxcnn.gradcheck import random_like, relative_error
-from jaxcnn.lowering import hints
 
 X, KERNEL = ((4, 9, 8, 5), jnp.float32), ((3, 3, 5, 16), jnp.float32)
 SHAPES = [jax.ShapeDtypeStruct(*shape) for shape in (X, KERNEL)]

@@ -13,7 +13,7 @@ from jaxcnn import layers
 from jaxcnn.gradcheck import random_like, relative_error
 from jaxcnn.gradcheck.cases import FAMILIES, FIRST
 from jaxcnn.gradcheck.cases.case import Case
-from jaxcnn.lowering.hints import fast_convolutions
+from jaxcnn.hints import fast_convolutions
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 # What decides how fast a program is: everything else is elementwise, a sum or a move. A choice by

@@ -10,6 +10,7 @@ from generated.running import at_most
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxcnn import hints
 from jaxcnn.geometry import parse_geometry
 from jaxcnn.gradcheck import random_like, relative_error
 from jaxcnn.lowering import (
@@ -18,7 +19,6 @@ from jaxcnn.lowering import (
     depthwise,
     extended,
     grouped,
-    hints,
     parts,
     patches,
     phases,

@@ -36,6 +36,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.hints import fast
 from jaxcnn.lowering import (
     banded,
     depthwise,
@@ -49,7 +50,6 @@ from jaxcnn.lowering import (
     pointwise,
     slices,
 )
-from jaxcnn.lowering.hints import fast
 from jaxcnn.lowering.places import all_finite, on_a_cpu
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.sharding import Entries, declared

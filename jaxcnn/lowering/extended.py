@@ -20,8 +20,8 @@ from typing import NamedTuple
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.hints import fast
 from jaxcnn.lowering import plain
-from jaxcnn.lowering.hints import fast
 from jaxcnn.lowering.places import REGISTER
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.sizes import known

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.hints import fast
 from jaxcnn.lowering import extended
-from jaxcnn.lowering.hints import fast
 from jaxcnn.lowering.places import REGISTER, sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.hints import fast
+from jaxcnn.hints import fast
 from jaxcnn.lowering.places import REGISTER, every, outer_sum, pad, together
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.hints import fast, kept
+from jaxcnn.hints import fast, kept
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
 

@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.hints import fast
+from jaxcnn.hints import fast
 from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import by_batch
