@@ -4,9 +4,7 @@
 the one y above ½ be what the others leave.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -17,7 +15,7 @@ from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.elementary import exp, sigmoids
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.rules import custom_rule, sloped, unary
+from jaxcnn.rules import Function, custom_rule, sloped, unary
 
 
 @unary(keep=lambda x, y: y > jnp.zeros_like(y), back=gate_map)
@@ -26,14 +24,11 @@ def relu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.maximum(x, jnp.zeros_like(x))
 
 
-def relu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = relu_map) -> Float[Array, "*n"]:
+def relu(x: Float[ArrayLike, "*n"], *, rule: Function = relu_map) -> Float[Array, "*n"]:
     """y = max(x, 0), element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ where x > 0, else 0; at the kink, relu′(0) = 0.
     Source: Gormley, "ReLU Layer"; Ray, "BP for a ReLU layer".
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("relu", "x", x))
 
@@ -55,16 +50,11 @@ def sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return lax.logistic(x)
 
 
-def sigmoid(
-    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = sigmoid_map
-) -> Float[Array, "*n"]:
+def sigmoid(x: Float[ArrayLike, "*n"], *, rule: Function = sigmoid_map) -> Float[Array, "*n"]:
     """y = 1 / (1 + e⁻ˣ), element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ y (1 − y).
     Source: Gormley, "Derivative of a Sigmoid"; Huang, "Output layer".
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("sigmoid", "x", x))
 
@@ -75,21 +65,18 @@ def tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.tanh(x)
 
 
-def tanh(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = tanh_map) -> Float[Array, "*n"]:
+def tanh(x: Float[ArrayLike, "*n"], *, rule: Function = tanh_map) -> Float[Array, "*n"]:
     """y = tanh x, element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ (1 − y²).
     Source: Huang, "Forward pass" (f the activation); LeCun et al. 1998.
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("tanh", "x", x))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
-    """y = eˣ / Σeˣ.  With g = ∂L/∂y:  ∂x_j = y_j (g_j − Σ_i g_i y_i).  Gormley, "Softmax Layer"."""
+    """y = eˣ / Σeˣ."""
     wide = widen(x)  # less its maximum, so that nothing overflows
     shifted = jnp.exp(wide - wide.max(axis, keepdims=True))
     return narrow(shifted / shifted.sum(axis, keepdims=True), x.dtype)
@@ -117,7 +104,7 @@ softmax_map.defjvp(_softmax_tangent)
 
 
 def softmax(
-    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Any] = softmax_map
+    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Function = softmax_map
 ) -> Float[Array, "*n"]:
     """y = eˣ / Σeˣ along an axis.
 
@@ -127,11 +114,6 @@ def softmax(
     Args:
         x: logits.
         axis: the axis that the result sums to 1 along.
-        rule: the map to apply, hand-written (`softmax_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array.
-        ValueError: x has no such axis.
     """
     x = check.float_array("softmax", "x", x)
     return rule(x, check.axis("softmax", x, axis))
@@ -139,12 +121,10 @@ def softmax(
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def log_softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
-    """y = x − ln Σeˣ.  With g = ∂L/∂y:  ∂x_j = g_j − e^(y_j) Σ_i g_i.  Gormley, "Softmax Layer".
-
-    Of the sum, one term is 1, that of the largest x: ln(1 + the rest) keeps a rest of any size.
-    """
+    """y = x − ln Σeˣ."""
     wide = widen(x)
     shifted = wide - wide.max(axis, keepdims=True)
+    # One term of the sum is 1, that of the largest x: ln(1 + the rest) keeps a rest of any size.
     largest = shifted == 0
     rest = jnp.where(largest, 0, jnp.exp(shifted)).sum(axis, keepdims=True)
     equals = largest.sum(axis, keepdims=True, dtype=wide.dtype) - 1
@@ -174,14 +154,8 @@ log_softmax_map.defvjp(_log_softmax_fwd, _log_softmax_bwd)
 log_softmax_map.defjvp(_log_softmax_tangent)
 
 
-def complement(y: Array, axis: int) -> Array:
-    """1 − y of numbers that sum to 1 along an axis, to the last digit: above ½, Σ of the others."""
-    large = y > 0.5
-    return jnp.where(large, gate_map(y, ~large).sum(axis, keepdims=True), 1 - y)
-
-
 def log_softmax(
-    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Callable[..., Any] = log_softmax_map
+    x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Function = log_softmax_map
 ) -> Float[Array, "*n"]:
     """y = x − ln Σeˣ along an axis.
 
@@ -191,11 +165,12 @@ def log_softmax(
     Args:
         x: logits.
         axis: the axis that the exponentials of the result sum to 1 along.
-        rule: the map to apply, hand-written (`log_softmax_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array.
-        ValueError: x has no such axis.
     """
     x = check.float_array("log_softmax", "x", x)
     return rule(x, check.axis("log_softmax", x, axis))
+
+
+def complement(y: Array, axis: int) -> Array:
+    """1 − y of numbers that sum to 1 along an axis, to the last digit: above ½, Σ of the others."""
+    large = y > 0.5
+    return jnp.where(large, gate_map(y, ~large).sum(axis, keepdims=True), 1 - y)

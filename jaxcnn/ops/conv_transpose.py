@@ -33,11 +33,8 @@ def conv_transpose_map(
 def _conv_transpose_bwd(geometry, residuals, delta):
     x, kernel, bias = residuals
     delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
-    return (
-        conv_map(delta, kernel, None, geometry),
-        conv_kernel_grad_map(delta, x, geometry),
-        delta_bias,
-    )
+    delta_x: Array = conv_map(delta, kernel, None, geometry)
+    return delta_x, conv_kernel_grad_map(delta, x, geometry), delta_bias
 
 
 product(conv_transpose_map, _conv_transpose_bwd, bias=True)
@@ -102,15 +99,9 @@ _LARGE = 2**31
 
 
 def _parse_geometry(
-    op: str,
-    size: Sequence[int],
-    window: Sequence[int],
-    stride: Any,
-    padding: Any,
-    output_padding: Any,
-    dilation: Any,
-    groups: int,
-) -> Geometry:
+    op: str, size: Sequence[int], window: Sequence[int],
+    stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int,
+) -> Geometry:  # fmt: skip
     """The geometry of the convolution whose output has the given size."""
     axes = len(window)
     stride = check.per_axis(op, "stride", stride, axes)

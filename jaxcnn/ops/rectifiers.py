@@ -6,9 +6,6 @@ pieces that are straight keep a mask, the exponential ones their input: far to t
 factor that one may be given.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -18,7 +15,7 @@ from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.elementary import exp
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.rules import sloped, unary
+from jaxcnn.rules import Function, sloped, unary
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks", section 2: α and λ, with more digits.
 
@@ -35,14 +32,11 @@ def relu6_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.minimum(jnp.maximum(x, 0), 6)
 
 
-def relu6(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = relu6_map) -> Float[Array, "*n"]:
+def relu6(x: Float[ArrayLike, "*n"], *, rule: Function = relu6_map) -> Float[Array, "*n"]:
     """y = min(max(x, 0), 6), element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ where 0 < x < 6, else 0, at both kinks too.
     Source: Krizhevsky 2010, "Convolutional Deep Belief Networks on CIFAR-10".
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("relu6", "x", x))
 
@@ -58,7 +52,7 @@ def leaky_relu_map(x: Float[Array, "*n"], slope: float) -> Float[Array, "*n"]:
 
 
 def leaky_relu(
-    x: Float[ArrayLike, "*n"], slope: float = 0.01, *, rule: Callable[..., Any] = leaky_relu_map
+    x: Float[ArrayLike, "*n"], slope: float = 0.01, *, rule: Function = leaky_relu_map
 ) -> Float[Array, "*n"]:
     """y = x where x ≥ 0, else s x, element by element.
 
@@ -69,11 +63,6 @@ def leaky_relu(
     Args:
         x: of any shape.
         slope: the slope s on the left, any number.
-        rule: the map to apply, hand-written (`leaky_relu_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or slope no number.
-        ValueError: slope is not finite.
     """
     x = check.float_array("leaky_relu", "x", x)
     return rule(x, check.number("leaky_relu", "slope", slope))
@@ -97,7 +86,7 @@ def elu_map(x: Float[Array, "*n"], alpha: float) -> Float[Array, "*n"]:
 
 
 def elu(
-    x: Float[ArrayLike, "*n"], alpha: float = 1.0, *, rule: Callable[..., Any] = elu_map
+    x: Float[ArrayLike, "*n"], alpha: float = 1.0, *, rule: Function = elu_map
 ) -> Float[Array, "*n"]:
     """y = x where x > 0, else α (eˣ − 1), element by element.
 
@@ -107,11 +96,6 @@ def elu(
     Args:
         x: of any shape.
         alpha: minus the value far to the left; not negative.
-        rule: the map to apply, hand-written (`elu_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or alpha no number.
-        ValueError: alpha is negative or not finite.
     """
     x = check.float_array("elu", "x", x)
     return rule(x, check.number("elu", "alpha", alpha, minimum=0))
@@ -123,14 +107,11 @@ def selu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return _elu(x, SELU_SCALE, SELU_ALPHA)
 
 
-def selu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = selu_map) -> Float[Array, "*n"]:
+def selu(x: Float[ArrayLike, "*n"], *, rule: Function = selu_map) -> Float[Array, "*n"]:
     """y = λ x where x > 0, else λα (eˣ − 1), α = 1.6733, λ = 1.0507, element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = λ δ where x > 0, else δ λα eˣ; so λα at the kink.
     Source: Klambauer et al. 2017, equation 2.
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("selu", "x", x))
 
@@ -145,15 +126,12 @@ def hard_sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
 
 
 def hard_sigmoid(
-    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = hard_sigmoid_map
+    x: Float[ArrayLike, "*n"], *, rule: Function = hard_sigmoid_map
 ) -> Float[Array, "*n"]:
     """y = min(max(x + 3, 0), 6) / 6, element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ / 6 where −3 < x < 3, else 0, at both kinks too.
     Source: Howard et al. 2019, "Searching for MobileNetV3", section 5.2.
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("hard_sigmoid", "x", x))
 
@@ -164,16 +142,11 @@ def hard_tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.minimum(jnp.maximum(x, -1), 1)
 
 
-def hard_tanh(
-    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = hard_tanh_map
-) -> Float[Array, "*n"]:
+def hard_tanh(x: Float[ArrayLike, "*n"], *, rule: Function = hard_tanh_map) -> Float[Array, "*n"]:
     """y = min(max(x, −1), 1), element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ where −1 ≤ x ≤ 1, else 0; at the kinks 1, where PyTorch has 0.
     Source: Collobert 2004, section 4.
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("hard_tanh", "x", x))
 
@@ -185,15 +158,10 @@ def hard_swish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(wide * hard_sigmoid_map(wide), x.dtype)
 
 
-def hard_swish(
-    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = hard_swish_map
-) -> Float[Array, "*n"]:
+def hard_swish(x: Float[ArrayLike, "*n"], *, rule: Function = hard_swish_map) -> Float[Array, "*n"]:
     """y = x h with h = hard_sigmoid(x) = min(max(x + 3, 0), 6) / 6, element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ (h + x/6) where −3 < x < 3, else δ h; 0 at −3, and 1 at 3.
     Source: Howard et al. 2019, "Searching for MobileNetV3", section 5.2.
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("hard_swish", "x", x))

@@ -7,8 +7,6 @@ rule, or its derivative would be what is left of larger numbers.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,7 +17,7 @@ from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.activation import sigmoid_map
 from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal, sigmoids
-from jaxcnn.rules import sloped
+from jaxcnn.rules import Function, sloped
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
 
@@ -34,17 +32,12 @@ def softplus_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide))), x.dtype)
 
 
-def softplus(
-    x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = softplus_map
-) -> Float[Array, "*n"]:
+def softplus(x: Float[ArrayLike, "*n"], *, rule: Function = softplus_map) -> Float[Array, "*n"]:
     """y = ln(1 + eˣ), element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ sigmoid(x).
     Source: Dugas, Bengio, Bélisle, Nadeau, Garcia 2001, "Incorporating Second-Order Functional
     Knowledge for Better Option Pricing".
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("softplus", "x", x))
 
@@ -61,14 +54,11 @@ def silu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(wide * sigmoid_map(wide), x.dtype)
 
 
-def silu(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = silu_map) -> Float[Array, "*n"]:
+def silu(x: Float[ArrayLike, "*n"], *, rule: Function = silu_map) -> Float[Array, "*n"]:
     """y = x sigmoid(x), element by element; also called swish.
 
     Backward, with δ = ∂L/∂y: ∂x = δ s (1 + x (1 − s)), s = sigmoid(x).
     Source: Hendrycks, Gimpel 2016; Ramachandran, Zoph, Le 2017.
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("silu", "x", x))
 
@@ -96,14 +86,11 @@ def mish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(wide * tanh_softplus(wide), x.dtype)
 
 
-def mish(x: Float[ArrayLike, "*n"], *, rule: Callable[..., Any] = mish_map) -> Float[Array, "*n"]:
+def mish(x: Float[ArrayLike, "*n"], *, rule: Function = mish_map) -> Float[Array, "*n"]:
     """y = x tanh(softplus(x)), element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = δ (t + x (1 − t²) sigmoid(x)), t = tanh(softplus(x)).
     Source: Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
-
-    Raises:
-        TypeError: x is no float array.
     """
     return rule(check.float_array("mish", "x", x))
 
@@ -140,7 +127,7 @@ def gelu_map(x: Float[Array, "*n"], approximate: bool) -> Float[Array, "*n"]:
 
 
 def gelu(
-    x: Float[ArrayLike, "*n"], approximate: bool = False, *, rule: Callable[..., Any] = gelu_map
+    x: Float[ArrayLike, "*n"], approximate: bool = False, *, rule: Function = gelu_map
 ) -> Float[Array, "*n"]:
     """y = x Φ(x), Φ the standard normal's distribution, element by element.
 
@@ -151,10 +138,6 @@ def gelu(
         x: of any shape.
         approximate: whether Φ(x) is ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), and φ its derivative,
             the default of `jax.nn`; here as in PyTorch, ONNX and Keras it is the exact Φ.
-        rule: the map to apply, hand-written (`gelu_map`) or a twin of the same signature.
-
-    Raises:
-        TypeError: x is no float array, or approximate neither True nor False.
     """
     x = check.float_array("gelu", "x", x)
     return rule(x, check.boolean("gelu", "approximate", approximate))

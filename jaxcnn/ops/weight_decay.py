@@ -35,11 +35,9 @@ def _weight_decay_bwd(strength, params, delta):
 
 
 def _weight_decay_tangent(strength, params, dots):
-    def share(w, dot):
-        return (widen(w) * widen(dot)).sum()
-
-    shares = jax.tree.leaves(jax.tree.map(share, params, dots[0]))
-    return strength * sum(shares[1:], shares[0])
+    shares = jax.tree.map(lambda w, dot: (widen(w) * widen(dot)).sum(), params, dots[0])
+    first, *others = jax.tree.leaves(shares)
+    return strength * sum(others, first)
 
 
 weight_decay_map.defvjp(_weight_decay_fwd, _weight_decay_bwd)
@@ -66,19 +64,25 @@ def weight_decay(
             down to each array. Biases are often left out.
 
     Raises:
-        ValueError: strength is negative, the mask does not fit, or no array is left.
+        ValueError: the mask does not fit, or lets no array through.
     """
     op = "weight_decay"
     strength = check.number(op, "strength", strength, minimum=0)
+    decaying = _decaying(op, mask, params)
+    if not decaying:
+        raise ValueError(f"{op}: params must hold an array that the mask lets through, got none")
+    return rule(decaying, strength)
+
+
+def _decaying(op: str, mask: Any, params: Any) -> list[Array]:
+    """The parameters that the mask lets through; all are checked."""
     decaying = []
     for kept, branch in _branches(op, mask, params):
         for path, leaf in jax.tree.leaves_with_path(branch):
             leaf = check.float_array(op, f"params{jax.tree_util.keystr(path)}", leaf)
             if kept:
                 decaying.append(leaf)
-    if not decaying:
-        raise ValueError(f"{op}: params must hold an array that the mask lets through, got none")
-    return rule(decaying, strength)
+    return decaying
 
 
 def _branches(op: str, mask: Any, params: Any) -> list[tuple[bool, Any]]:
