@@ -1,6 +1,5 @@
 """Batch norm: in training with the statistics of the batch, in evaluation with given ones."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,23 +13,16 @@ from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.ops.across import AxisName, vary_like, varying_axes
 from jaxcnn.ops.elementary import power, reciprocal
 from jaxcnn.ops.norm import normalise_map
-from jaxcnn.ops.sharing import Sharing, check_parameter
-from jaxcnn.rules import custom_rule
+from jaxcnn.ops.sharing import Sharing, check_parameters
+from jaxcnn.rules import Function, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(5,))
 def batch_norm_inference_map(
-    x: Float[Array, "*n c"],
-    scale: Float[Array, " c"] | None,
-    bias: Float[Array, " c"] | None,
-    mean: Float[Array, " c"],
-    variance: Float[Array, " c"],
-    epsilon: float,
-) -> Float[Array, "*n c"]:
-    """y = γx̂ + β, x̂ = (x − μ)r, r = 1/√(σ² + ε).  With δ = ∂L/∂y:  ∂x = γrδ, ∂γ = Σδx̂, ∂β = Σδ.
-
-    μ and σ² are constants: they have no gradient. Ioffe and Szegedy 2015, algorithm 2; Quan, 7.4.
-    """
+    x: Float[Array, "*n c"], scale: Float[Array, " c"] | None, bias: Float[Array, " c"] | None,
+    mean: Float[Array, " c"], variance: Float[Array, " c"], epsilon: float,
+) -> Float[Array, "*n c"]:  # fmt: skip
+    """y = γx̂ + β, x̂ = (x − μ)r, r = 1/√(σ² + ε)."""
     y = _normalised(x, mean, power(variance + epsilon, -0.5))
     y = y if scale is None else y * _along(scale, y)
     y = y if bias is None else y + _along(bias, y)
@@ -71,25 +63,40 @@ batch_norm_inference_map.defvjp(_batch_norm_inference_fwd, _batch_norm_inference
 batch_norm_inference_map.defjvp(_batch_norm_inference_tangent)
 
 
-def _along(parameter: Array, x: Array) -> Array:
-    """A number per channel at every element of x."""
-    return jnp.broadcast_to(widen(parameter), x.shape)
+def batch_norm_inference(
+    x: Float[ArrayLike, "*n c"], scale: Float[ArrayLike, " c"] | None,
+    bias: Float[ArrayLike, " c"] | None, mean: Float[ArrayLike, " c"],
+    variance: Float[ArrayLike, " c"],
+    *, epsilon: float = 1e-5, rule: Function = batch_norm_inference_map,
+) -> Float[Array, "*n c"]:  # fmt: skip
+    """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε), with given μ and σ²: batch norm in evaluation.
 
+    Backward, with δ = ∂L/∂y, r = 1/√(σ² + ε): ∂x = γrδ, ∂γ = Σδx̂, ∂β = Σδ. The statistics are
+    constants, as PyTorch's buffers: they have no gradient.
+    Source: Ioffe and Szegedy 2015, algorithm 2; Quan, 7.4.
 
-def _normalised(x: Array, mean: Array, r: Array) -> Array:
-    wide = widen(x)
-    return (wide - _along(mean, wide)) * _along(r, wide)
+    Args:
+        x: examples, channels last; any number of axes of space.
+        scale, bias: γ and β, one per channel, or None for 1 and 0.
+        mean, variance: μ and σ², one per channel, of any float dtype.
+        epsilon: ε, added to the variance.
+    """
+    op = "batch_norm_inference"
+    x = _check_examples(op, x)
+    scale, bias = check_parameters(op, scale, bias, x, x.shape[-1:])
+    constants = []
+    for name, value in (("mean", mean), ("variance", variance)):
+        array = check.float_array(op, name, value)
+        check.shape(op, name, array, x.shape[-1:])
+        constants.append(vary_like(array.astype(accumulator(x.dtype)), x))
+    return rule(x, scale, bias, *constants, check.positive(op, "epsilon", epsilon))
 
 
 def batch_norm(
-    x: Float[ArrayLike, "*n c"],
-    scale: Float[ArrayLike, " c"] | None = None,
+    x: Float[ArrayLike, "*n c"], scale: Float[ArrayLike, " c"] | None = None,
     bias: Float[ArrayLike, " c"] | None = None,
-    *,
-    epsilon: float = 1e-5,
-    axis_name: AxisName | None = None,
-    rule: Callable[..., Any] = normalise_map,
-) -> tuple[Float[Array, "*n c"], Float[Array, " c"], Float[Array, " c"]]:
+    *, epsilon: float = 1e-5, axis_name: AxisName | None = None, rule: Function = normalise_map,
+) -> tuple[Float[Array, "*n c"], Float[Array, " c"], Float[Array, " c"]]:  # fmt: skip
     """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε); and μ, σ² of each channel over batch and space.
 
     Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
@@ -100,75 +107,44 @@ def batch_norm(
 
     Args:
         x: examples, channels last; any number of axes of space.
-        scale: γ, one per channel, or None for 1.
-        bias: β, one per channel, or None for 0.
+        scale, bias: γ and β, one per channel, or None for 1 and 0.
         epsilon: ε, added to the variance.
-        axis_name: a mapped axis, or several, of `jax.vmap` or `jax.shard_map`: the statistics, and
-            the means of the backward pass, are then those over all its places together. Gradients
-            are those of the sum of the losses at all places. Under `jax.vmap` take the gradient
-            inside: JAX does not find the axis in a backward pass outside.
-        rule: the map to apply, hand-written (`normalise_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: a shape does not fit, epsilon is not above 0, or there is no axis of that name.
+        axis_name: a mapped axis, or several, of `jax.vmap` or `jax.shard_map`: statistics, and
+            means of the backward pass, are then over all its places, and gradients are those of the
+            sum of the losses at all places. Under `jax.vmap` take the gradient inside: JAX does not
+            find the axis in a backward pass outside.
     """
     op = "batch_norm"
     x = _check_examples(op, x)
-    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
-    bias = check_parameter(op, "bias", bias, x, x.shape[-1:])
+    scale, bias = check_parameters(op, scale, bias, x, x.shape[-1:])
     axis_name = _check_axis_name(op, axis_name)
     axes = tuple(range(x.ndim - 1))
     sharing = Sharing(axes, check.positive(op, "epsilon", epsilon), axis_name=axis_name)
     y, *statistics = rule(x, scale, bias, sharing)
-    mean, variance, inverse = (lax.stop_gradient(s).reshape(x.shape[-1]) for s in statistics)
+    constants = (lax.stop_gradient(s).reshape(x.shape[-1]) for s in statistics)
+    return y, *_without_unit(*constants, axis_name)
+
+
+def _along(parameter: Array, x: Array) -> Array:
+    """A number per channel at every element of x."""
+    return jnp.broadcast_to(widen(parameter), x.shape)
+
+
+def _normalised(x: Array, mean: Array, r: Array) -> Array:
+    wide = widen(x)
+    return (wide - _along(mean, wide)) * _along(r, wide)
+
+
+def _without_unit(
+    mean: Array, variance: Array, inverse: Array, axis_name: AxisName | None
+) -> tuple[Array, Array]:
+    """μ and σ² as they are, out of those in a unit."""
     unit: Array = reciprocal(inverse)
     mean, variance = mean * unit, variance * unit * unit
     if axis_name is not None and varying_axes(mean):
         # The same numbers at every place already; only JAX's types do not know it.
         mean, variance = lax.pmean((mean, variance), axis_name)
-    return y, mean, variance
-
-
-def batch_norm_inference(
-    x: Float[ArrayLike, "*n c"],
-    scale: Float[ArrayLike, " c"] | None,
-    bias: Float[ArrayLike, " c"] | None,
-    mean: Float[ArrayLike, " c"],
-    variance: Float[ArrayLike, " c"],
-    *,
-    epsilon: float = 1e-5,
-    rule: Callable[..., Any] = batch_norm_inference_map,
-) -> Float[Array, "*n c"]:
-    """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε), with given μ and σ²: batch norm in evaluation.
-
-    Backward, with δ = ∂L/∂y, r = 1/√(σ² + ε): ∂x = γrδ, ∂γ = Σδx̂, ∂β = Σδ. The statistics are
-    constants, as PyTorch's buffers: they have no gradient.
-    Source: Ioffe and Szegedy 2015, algorithm 2; Quan, 7.4.
-
-    Args:
-        x: examples, channels last; any number of axes of space.
-        scale: γ, one per channel, or None for 1.
-        bias: β, one per channel, or None for 0.
-        mean: μ, one per channel, of any float dtype.
-        variance: σ², one per channel, of any float dtype.
-        epsilon: ε, added to the variance.
-        rule: the map to apply, hand-written (`batch_norm_inference_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes of x, scale and bias differ.
-        ValueError: a shape does not fit, or epsilon is not above 0.
-    """
-    op = "batch_norm_inference"
-    x = _check_examples(op, x)
-    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
-    bias = check_parameter(op, "bias", bias, x, x.shape[-1:])
-    constants = []
-    for name, value in (("mean", mean), ("variance", variance)):
-        array = check.float_array(op, name, value)
-        check.shape(op, name, array, x.shape[-1:])
-        constants.append(vary_like(array.astype(accumulator(x.dtype)), x))
-    return rule(x, scale, bias, *constants, check.positive(op, "epsilon", epsilon))
+    return mean, variance
 
 
 def _check_examples(op: str, x: ArrayLike) -> Array:

@@ -20,12 +20,9 @@ def pad_channels_map(x: Float[Array, "*n c"], before: int, after: int) -> Float[
 
 
 def pad_channels(
-    x: Float[ArrayLike, "*n c"],
-    before: int = 0,
-    after: int = 0,
-    *,
-    rule: Function = pad_channels_map,
-) -> Float[Array, "*n d"]:
+    x: Float[ArrayLike, "*n c"], before: int = 0, after: int = 0,
+    *, rule: Function = pad_channels_map,
+) -> Float[Array, "*n d"]:  # fmt: skip
     """y = [0, x, 0]: channels of zeros before and after those of x.
 
     Backward, with δ = ∂L/∂y: ∂x = δ without the channels that were added, which is `crop_channels`.
@@ -51,12 +48,9 @@ adjoints(pad_channels_map, crop_channels_map)
 
 
 def crop_channels(
-    x: Float[ArrayLike, "*n d"],
-    before: int = 0,
-    after: int = 0,
-    *,
-    rule: Function = crop_channels_map,
-) -> Float[Array, "*n c"]:
+    x: Float[ArrayLike, "*n d"], before: int = 0, after: int = 0,
+    *, rule: Function = crop_channels_map,
+) -> Float[Array, "*n c"]:  # fmt: skip
     """y = x without so many of its first and of its last channels.
 
     Backward, with δ = ∂L/∂y: ∂x = [0, δ, 0], which is `pad_channels`.
@@ -103,12 +97,10 @@ product(scale_channels_map, _scale_channels_bwd, bias=True)
 
 
 def scale_channels(
-    x: Float[ArrayLike, "*n c"],
-    scale: Float[ArrayLike, " c"],
+    x: Float[ArrayLike, "*n c"], scale: Float[ArrayLike, " c"],
     bias: Float[ArrayLike, " c"] | None = None,
-    *,
-    rule: Function = scale_channels_map,
-) -> Float[Array, "*n c"]:
+    *, rule: Function = scale_channels_map,
+) -> Float[Array, "*n c"]:  # fmt: skip
     """y = γx + β, with one γ and one β for each channel.
 
     Backward, with δ = ∂L/∂y: ∂x = γδ, ∂γ = Σδx, ∂β = Σδ, sums over batch and space.

@@ -57,19 +57,12 @@ product(conv_map, bias=True)  # ẏ = ẋ ⋆ k + x ⋆ k̇ + ḃ
 
 
 def conv(
-    x: Float[ArrayLike, "n *hw c"],
-    kernel: Float[ArrayLike, "*k c/g d"],
+    x: Float[ArrayLike, "n *hw c"], kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " d"] | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    input_dilation: PerAxis = 1,
-    groups: int = 1,
-    precision: Precision = None,
-    method: Method = "direct",
-    rule: Function = conv_map,
-) -> Float[Array, "n *pq d"]:
+    *, stride: PerAxis = 1, padding: Padding = "VALID", dilation: PerAxis = 1,
+    input_dilation: PerAxis = 1, groups: int = 1, precision: Precision = None,
+    method: Method = "direct", rule: Function = conv_map,
+) -> Float[Array, "n *pq d"]:  # fmt: skip
     """y = x ⋆ k + b, in 1, 2 or 3 spatial dimensions, read off the kernel's rank.
 
     Backward, with δ = ∂L/∂y: ∂x = full(dilate(δ), rot180(k)), ∂k = x ⋆ dilate(δ), ∂b = Σδ.
@@ -117,18 +110,11 @@ product(conv_input_grad_map, _conv_input_grad_bwd)
 
 
 def conv_input_grad(
-    delta: Float[ArrayLike, "n *pq d"],
-    kernel: Float[ArrayLike, "*k c/g d"],
-    *,
-    input_size: Sequence[int],
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    input_dilation: PerAxis = 1,
-    groups: int = 1,
-    precision: Precision = None,
-    rule: Function = conv_input_grad_map,
-) -> Float[Array, "n *hw c"]:
+    delta: Float[ArrayLike, "n *pq d"], kernel: Float[ArrayLike, "*k c/g d"],
+    *, input_size: Sequence[int], stride: PerAxis = 1, padding: Padding = "VALID",
+    dilation: PerAxis = 1, input_dilation: PerAxis = 1, groups: int = 1,
+    precision: Precision = None, rule: Function = conv_input_grad_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """∂x = full(dilate(δ), rot180(k)): the adjoint of `conv` in its input.
 
     Backward, with ζ the incoming gradient: ∂δ = ζ ⋆ k, ∂k = ζ ⋆ dilate(δ).
@@ -172,18 +158,11 @@ product(conv_kernel_grad_map, _conv_kernel_grad_bwd)
 
 
 def conv_kernel_grad(
-    x: Float[ArrayLike, "n *hw c"],
-    delta: Float[ArrayLike, "n *pq d"],
-    *,
-    kernel_size: Sequence[int],
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    input_dilation: PerAxis = 1,
-    groups: int = 1,
-    precision: Precision = None,
-    rule: Function = conv_kernel_grad_map,
-) -> Float[Array, "*k c/g d"]:
+    x: Float[ArrayLike, "n *hw c"], delta: Float[ArrayLike, "n *pq d"],
+    *, kernel_size: Sequence[int], stride: PerAxis = 1, padding: Padding = "VALID",
+    dilation: PerAxis = 1, input_dilation: PerAxis = 1, groups: int = 1,
+    precision: Precision = None, rule: Function = conv_kernel_grad_map,
+) -> Float[Array, "*k c/g d"]:  # fmt: skip
     """∂k = x ⋆ dilate(δ): the adjoint of `conv` in its kernel.
 
     Backward, with ω the incoming gradient: ∂x = full(dilate(δ), rot180(ω)), ∂δ = x ⋆ ω.
@@ -212,16 +191,9 @@ def conv_kernel_grad(
 
 
 def checked_conv(
-    op: str,
-    x: ArrayLike,
-    kernel: ArrayLike,
-    bias: ArrayLike | None,
-    *,
-    groups: int,
-    precision: Precision,
-    rule: Function,
-    **settings: Any,
-) -> Array:
+    op: str, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None,
+    *, groups: int, precision: Precision, rule: Function, **settings: Any,
+) -> Array:  # fmt: skip
     """`conv` and the like of it, under the name that errors are to give."""
     x = check.float_array(op, "x", x)
     kernel = check.float_array(op, "kernel", kernel, like=("x", x))

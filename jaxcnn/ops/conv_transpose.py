@@ -41,18 +41,12 @@ product(conv_transpose_map, _conv_transpose_bwd, bias=True)
 
 
 def conv_transpose(
-    x: Float[ArrayLike, "n *pq d"],
-    kernel: Float[ArrayLike, "*k c/g d"],
+    x: Float[ArrayLike, "n *pq d"], kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " c"] | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    output_padding: PerAxis = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-    precision: Precision = None,
+    *, stride: PerAxis = 1, padding: Padding = "VALID", output_padding: PerAxis = 0,
+    dilation: PerAxis = 1, groups: int = 1, precision: Precision = None,
     rule: Function = conv_transpose_map,
-) -> Float[Array, "n *hw c"]:
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """y = full(dilate(x), rot180(k)) + b: the adjoint of `conv` with the same arguments and kernel.
 
     Its size is h = (p − 1)·stride + (k − 1)·dilation + 1 − low − high + output_padding; with "SAME"

@@ -38,18 +38,12 @@ product(true_conv_map, _true_conv_bwd, bias=True)
 
 
 def true_conv(
-    x: Float[ArrayLike, "n *hw c"],
-    kernel: Float[ArrayLike, "*k c/g d"],
+    x: Float[ArrayLike, "n *hw c"], kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " d"] | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    input_dilation: PerAxis = 1,
-    groups: int = 1,
-    precision: Precision = None,
+    *, stride: PerAxis = 1, padding: Padding = "VALID", dilation: PerAxis = 1,
+    input_dilation: PerAxis = 1, groups: int = 1, precision: Precision = None,
     rule: Function = true_conv_map,
-) -> Float[Array, "n *pq d"]:
+) -> Float[Array, "n *pq d"]:  # fmt: skip
     """y = x ∗ k + b: the convolution of mathematics, with the kernel flipped; `conv` does not flip.
 
     Backward, with δ = ∂L/∂y: ∂x = full(dilate(δ), k), ∂k = rot180(x ⋆ dilate(δ)), ∂b = Σδ.
@@ -65,16 +59,11 @@ def true_conv(
 
 
 def depthwise_conv(
-    x: Float[ArrayLike, "n *hw c"],
-    kernel: Float[ArrayLike, "*k 1 cm"],
+    x: Float[ArrayLike, "n *hw c"], kernel: Float[ArrayLike, "*k 1 cm"],
     bias: Float[ArrayLike, " cm"] | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    precision: Precision = None,
-    rule: Function = conv_map,
-) -> Float[Array, "n *pq cm"]:
+    *, stride: PerAxis = 1, padding: Padding = "VALID", dilation: PerAxis = 1,
+    precision: Precision = None, rule: Function = conv_map,
+) -> Float[Array, "n *pq cm"]:  # fmt: skip
     """y = x ⋆ k + b with every map by itself: filters c·m to c·m + m − 1 read map c.
 
     Backward, with δ = ∂L/∂y: ∂x = full(dilate(δ), rot180(k)), ∂k = x ⋆ dilate(δ), ∂b = Σδ, per map.

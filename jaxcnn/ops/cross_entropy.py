@@ -1,12 +1,13 @@
 """Cross-entropy: y − t at the logits of a softmax.
 
 It knows class weights, label smoothing and labels to be left out, as PyTorch means them.
+Labels are their one-hot code t, without a gradient. Smoothing by ε puts (1 − ε) t + ε/k for t.
+Where the mean divides by W, the sum of the labels' weights, every gradient does, and ∂w has −E/W
+more for each label.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +21,8 @@ from jaxcnn.lowering.sharding import sharded_like, vary_together
 from jaxcnn.ops.activation import complement, log_softmax_map, softmax_map
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, per_example, reduced
-from jaxcnn.rules import custom_rule
+from jaxcnn.ops.reductions import REDUCTIONS, check_outputs, check_targets, per_example, reduced
+from jaxcnn.rules import Function, custom_rule
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,7 @@ def softmax_cross_entropy_map(
     class_weights: Float[Array, " k"] | None,
     weighing: Weighing,
 ) -> Float[Array, "*n"]:
-    """E = −Σ s ln y, s = w • t, y = softmax(u).  ∂u = y Σs − s,  ∂t = −w ln y,  ∂w = −Σₙ t ln y.
-
-    Integer targets are labels: t is their one-hot code, and they have no gradient. Smoothing by ε
-    puts (1 − ε) t + ε/k for t. Where the mean divides by W, the sum of the labels' weights, every
-    gradient does, and ∂w has −E/W more for each label. Huang, "Output layer"; Gormley, "Softmax
-    Layer".
-    """
+    """E = −Σ s ln y, s = w • t, y = softmax(u)."""
     log_y = _log_softmax(widen(logits), targets, weighing)
     s = _weighted(_distribution(targets, log_y, weighing), class_weights)
     losses = -_times_log(s, log_y).sum(-1)
@@ -83,9 +78,8 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
         delta_targets = (delta_targets * (1 - weighing.label_smoothing)).astype(targets.dtype)
     if class_weights is not None:
         each = -rows * _times_log(t, log_y)
-        if divisor is not None:
-            loss = -_times_log(s, log_y).sum() * reciprocal(divisor)
-            rows = _per_row(g * loss, targets, y, weighing, divided=True)
+        if divisor is not None:  # the divisor has a share in it
+            rows = _per_row(g * _loss(s, log_y, divisor), targets, y, weighing, divided=True)
             each = each - rows * _one_hot(targets, y, weighing)
         delta_weights = each.sum(range(each.ndim - 1)).astype(class_weights.dtype)
     return delta.astype(dtype), delta_targets, delta_weights
@@ -110,13 +104,84 @@ def _softmax_cross_entropy_tangent(weighing, residuals, dots):
         return narrow(reduced(moved, weighing.reduction), logits_dot.dtype)
     total = moved.sum()
     if class_weights is not None:  # (L/W)˙ = (L̇ − E Ẇ) / W
-        loss = -_times_log(s, log_y).sum() * reciprocal(divisor)
+        loss = _loss(s, log_y, divisor)
         total = total - loss * _weighted(_one_hot(targets, y, weighing), weights_dot).sum()
     return narrow(total * reciprocal(divisor), logits_dot.dtype)
 
 
 softmax_cross_entropy_map.defvjp(_softmax_cross_entropy_fwd, _softmax_cross_entropy_bwd)
 softmax_cross_entropy_map.defjvp(_softmax_cross_entropy_tangent)
+
+
+def softmax_cross_entropy(
+    logits: Float[ArrayLike, "*n k"], targets: Num[ArrayLike, "*n k"] | Integer[ArrayLike, "*n"],
+    *, class_weights: Float[ArrayLike, " k"] | None = None, label_smoothing: float = 0.0,
+    ignore_index: int | None = None, reduction: str = "mean",
+    rule: Function = softmax_cross_entropy_map,
+) -> Float[Array, "*n"]:  # fmt: skip
+    """E = −Σ w t ln y, y = softmax(u): one loss per example, averaged over the batch by default.
+
+    Backward, with δ = ∂E/∂u and s = w • t: δ = y Σs − s, which is y − t where the targets sum to
+    one and there are no weights; ∂t = −w ln y; ∂w = −Σ t ln y.
+    Source: Huang, "Output layer"; Gormley, "Softmax Layer"; label smoothing: Szegedy et al. 2016.
+
+    Args:
+        logits: the classes last.
+        targets: integers, one label per example, or floats of the shape of the logits: one-hot or
+            any others, as they are.
+        class_weights: one per class, or None for ones. With labels the mean divides by the sum of
+            the labels' weights, with float targets by the number of examples, as in PyTorch.
+        label_smoothing: the part ε in [0, 1] of a target that is spread evenly over the classes.
+        ignore_index: the label of examples that do not count: no loss, no gradient, whatever their
+            logits, and not in the mean. The mean over no example is NaN, its gradient 0.
+        reduction: "mean" over the examples, "sum", or "none".
+
+    Raises:
+        ValueError: ignore_index is given for float targets, or a concrete label is outside
+            [0, classes); one that is only traced and outside makes loss and gradient NaN.
+    """
+    op = "softmax_cross_entropy"
+    logits = check_outputs(op, "logits", logits)
+    weighing = Weighing(
+        check.choice(op, "reduction", reduction, REDUCTIONS),
+        check.probability(op, "label_smoothing", label_smoothing),
+        None if ignore_index is None else check.integer(op, "ignore_index", ignore_index),
+    )
+    if class_weights is not None:
+        like = ("logits", logits)
+        class_weights = check.float_array(op, "class_weights", class_weights, like=like)
+        check.shape(op, "class_weights", class_weights, logits.shape[-1:])
+    targets = _check_classes(op, targets, logits, weighing.ignore_index)
+    return rule(*vary_together(logits, targets, class_weights), weighing)
+
+
+def _check_classes(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:
+    if jnp.issubdtype(getattr(targets, "dtype", float), jnp.integer):
+        return _check_labels(op, targets, logits, ignore_index)
+    if ignore_index is None:
+        return check_targets(op, targets, ("logits", logits))
+    check_targets(op, targets, ("logits", logits))
+    raise ValueError(f"{op}: ignore_index must be None for float targets, got {ignore_index}")
+
+
+def _check_labels(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:
+    labels = check.integer_array(op, "targets", targets)
+    check.shape(op, "targets", labels, logits.shape[:-1])
+    judged = labels
+    if ignore_index is not None:
+        limits = jnp.iinfo(labels.dtype)
+        if not limits.min <= ignore_index <= limits.max:
+            raise ValueError(
+                f"{op}: ignore_index must be a number that targets can hold, {labels.dtype}, "
+                f"got {ignore_index}"
+            )
+        judged = jnp.where(labels == ignore_index, jnp.zeros_like(labels), labels)
+    check.concrete_range(op, "targets", judged, 0, logits.shape[-1] - 1)
+    return labels
+
+
+def _loss(s: Array, log_y: Array, divisor: Array) -> Array:
+    return -_times_log(s, log_y).sum() * reciprocal(divisor)
 
 
 def _slope(y: Array, s: Array, one: bool) -> Array:
@@ -195,77 +260,3 @@ def _per_row(g: Array, targets: Array, like: Array, weighing: Weighing, *, divid
         counted = _counted(targets, rows.shape, weighing)
         rows = gate_map(sharded_like(rows, counted), counted)
     return rows
-
-
-def softmax_cross_entropy(
-    logits: Float[ArrayLike, "*n k"],
-    targets: Num[ArrayLike, "*n k"] | Integer[ArrayLike, "*n"],
-    *,
-    class_weights: Float[ArrayLike, " k"] | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int | None = None,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = softmax_cross_entropy_map,
-) -> Float[Array, "*n"]:
-    """E = −Σ w t ln y, y = softmax(u): one loss per example, averaged over the batch by default.
-
-    Backward, with δ = ∂E/∂u and s = w • t: δ = y Σs − s, which is y − t where the targets sum to
-    one and there are no weights; ∂t = −w ln y; ∂w = −Σ t ln y.
-    Source: Huang, "Output layer"; Gormley, "Softmax Layer"; label smoothing: Szegedy et al. 2016.
-
-    Args:
-        logits: the classes last.
-        targets: integers, one label per example, or floats of the shape of the logits: one-hot or
-            any others, as they are.
-        class_weights: one per class, or None for ones. With labels the mean divides by the sum of
-            the labels' weights, with float targets by the number of examples, as in PyTorch.
-        label_smoothing: the part ε in [0, 1] of a target that is spread evenly over the classes.
-        ignore_index: the label of examples that do not count: no loss, no gradient, whatever their
-            logits, and not in the mean. The mean over no example is NaN, its gradient 0.
-        reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`softmax_cross_entropy_map`) or a twin.
-
-    Raises:
-        TypeError: logits are no float array, targets neither integers nor of the same dtype,
-            class_weights not of that dtype, or a number is none.
-        ValueError: the shapes do not fit, ignore_index is given for float targets, or a concrete
-            label is outside [0, classes). A label that is only traced cannot be looked at: outside
-            the range it makes loss and gradient NaN.
-    """
-    op = "softmax_cross_entropy"
-    logits = check_outputs(op, "logits", logits)
-    weighing = Weighing(
-        check.choice(op, "reduction", reduction, REDUCTIONS),
-        check.probability(op, "label_smoothing", label_smoothing),
-        None if ignore_index is None else check.integer(op, "ignore_index", ignore_index),
-    )
-    if class_weights is not None:
-        class_weights = check.float_array(
-            op, "class_weights", class_weights, like=("logits", logits)
-        )
-        check.shape(op, "class_weights", class_weights, logits.shape[-1:])
-    if jnp.issubdtype(getattr(targets, "dtype", float), jnp.integer):
-        targets = _check_labels(op, targets, logits, weighing.ignore_index)
-    else:
-        targets = check_targets(op, targets, ("logits", logits))
-        if ignore_index is not None:
-            raise ValueError(
-                f"{op}: ignore_index must be None for float targets, got {ignore_index}"
-            )
-    return rule(*vary_together(logits, targets, class_weights), weighing)
-
-
-def _check_labels(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:
-    labels = check.integer_array(op, "targets", targets)
-    check.shape(op, "targets", labels, logits.shape[:-1])
-    judged = labels
-    if ignore_index is not None:
-        limits = jnp.iinfo(labels.dtype)
-        if not limits.min <= ignore_index <= limits.max:
-            raise ValueError(
-                f"{op}: ignore_index must be a number that targets can hold, {labels.dtype}, "
-                f"got {ignore_index}"
-            )
-        judged = jnp.where(labels == ignore_index, jnp.zeros_like(labels), labels)
-    check.concrete_range(op, "targets", judged, 0, logits.shape[-1] - 1)
-    return labels

@@ -30,12 +30,10 @@ product(dense_map, _dense_bwd, bias=True)
 
 
 def dense(
-    x: Float[ArrayLike, "*n c"],
-    weight: Float[ArrayLike, "c d"],
+    x: Float[ArrayLike, "*n c"], weight: Float[ArrayLike, "c d"],
     bias: Float[ArrayLike, " d"] | None = None,
-    *,
-    rule: Function = dense_map,
-) -> Float[Array, "*n d"]:
+    *, rule: Function = dense_map,
+) -> Float[Array, "*n d"]:  # fmt: skip
     """y = x W + b, over the last axis of x.
 
     Backward, with δ = ∂L/∂y: ∂x = δ Wᵀ, ∂W = xᵀ δ, ∂b = Σδ, summed over all leading axes.

@@ -1,8 +1,5 @@
 """The Kullback-Leibler divergence, from log-probabilities."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -13,7 +10,8 @@ from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.elementary import log
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.ops.loss import REDUCTIONS, check_outputs, check_targets, loss_rule, reduced
+from jaxcnn.ops.reductions import REDUCTIONS, check_outputs, check_targets, loss_rule, reduced
+from jaxcnn.rules import Function
 
 
 def _kl_slopes(kept):
@@ -27,10 +25,7 @@ def _kl_slopes(kept):
 def kl_divergence_map(
     log_predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = Σ t (ln t − ℓ), ℓ = ln y.  ∂ℓ = −t,  ∂t = ln t − ℓ + 1.
-
-    Terms with t = 0 are 0, and so is their ∂t. Kullback, Leibler 1951.
-    """
+    """E = Σ t (ln t − ℓ), ℓ = ln y."""
     t = widen(targets)
     losses = (t * _log_ratio(widen(log_predictions), t)).sum(-1)
     return reduced(losses, reduction).astype(log_predictions.dtype)
@@ -43,12 +38,9 @@ def _log_ratio(log_y: Array, t: Array) -> Array:
 
 
 def kl_divergence(
-    log_predictions: Float[ArrayLike, "*n k"],
-    targets: Float[ArrayLike, "*n k"],
-    *,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = kl_divergence_map,
-) -> Float[Array, "*n"]:
+    log_predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
+    *, reduction: str = "mean", rule: Function = kl_divergence_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """E = Σ t (ln t − ln y) = KL(t‖y) from ln y, averaged over the batch by default; 0 ln 0 = 0.
 
     Backward, with ℓ = ln y: ∂ℓ = −t; ∂t = ln t − ℓ + 1, and 0 where t = 0 (there PyTorch has NaN).
@@ -59,10 +51,8 @@ def kl_divergence(
         targets: probabilities t of the same shape, no negative ones; PyTorch's `kl_div` has the
             same order and meaning, and calls this mean "batchmean".
         reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`kl_divergence_map`) or a twin.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
         ValueError: the shapes differ, or a concrete target is negative.
     """
     op = "kl_divergence"

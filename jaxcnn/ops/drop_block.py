@@ -42,13 +42,9 @@ drop_block_map.defjvp(lambda rate, block, mask, dots: _drop(dots[0], mask))
 
 
 def drop_block(
-    x: Float[ArrayLike, "n *hw c"],
-    key: Key[ArrayLike, ""],
-    rate: float,
-    block: PerAxis,
-    *,
-    rule: Function = drop_block_map,
-) -> Float[Array, "n *hw c"]:
+    x: Float[ArrayLike, "n *hw c"], key: Key[ArrayLike, ""], rate: float, block: PerAxis,
+    *, rule: Function = drop_block_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """y = x • M count(M) / Σ M, M zero on squares at random places of every map, else one.
 
     Backward, with δ = ∂L/∂y: ∂x = δ • M count(M) / Σ M, with the same M, drawn from the same key.

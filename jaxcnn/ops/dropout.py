@@ -79,12 +79,9 @@ spatial_dropout_map.defjvp(
 
 
 def spatial_dropout(
-    x: Float[ArrayLike, "n *hw c"],
-    key: Key[ArrayLike, ""],
-    rate: float,
-    *,
-    rule: Function = spatial_dropout_map,
-) -> Float[Array, "n *hw c"]:
+    x: Float[ArrayLike, "n *hw c"], key: Key[ArrayLike, ""], rate: float,
+    *, rule: Function = spatial_dropout_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """y = x • mask / (1 − p), the mask one with probability 1 − p for each map of each example.
 
     Backward, with δ = ∂L/∂y: ∂x = δ • mask / (1 − p), with the same mask, drawn from the same key.

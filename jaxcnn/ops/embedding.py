@@ -67,12 +67,9 @@ adjoints(embedding_map, embedding_table_grad_map, argument=1)
 
 
 def embedding_table_grad(
-    ids: Integer[ArrayLike, "*n"],
-    delta: Float[ArrayLike, "*n c"],
-    *,
-    vocabulary: int,
-    rule: Function = embedding_table_grad_map,
-) -> Float[Array, "v c"]:
+    ids: Integer[ArrayLike, "*n"], delta: Float[ArrayLike, "*n c"],
+    *, vocabulary: int, rule: Function = embedding_table_grad_map,
+) -> Float[Array, "v c"]:  # fmt: skip
     """∂T[v] = Σ δ_n over all n with i_n = v: the adjoint of `embedding` in its table.
 
     Backward, with ζ the incoming gradient: ∂δ_n = ζ[i_n]; the ids have no gradient.

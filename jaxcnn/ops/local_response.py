@@ -1,8 +1,6 @@
 """Local response normalisation: each channel is damped by the squares of its neighbours."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -12,34 +10,14 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.elementary import power
-from jaxcnn.rules import custom_rule, linear
-
-
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def channel_sum_map(x: Float[Array, "*n c"], below: int, above: int) -> Float[Array, "*n c"]:
-    """y_i = Σ x_j, i − below ≤ j ≤ i + above.  With δ = ∂L/∂y:  ∂x_i = Σ δ_j, the window mirrored.
-
-    Channel i is in the window of j just when j is in the mirrored window of i.
-    """
-    c = x.shape[-1]
-    pads = [(0, 0, 0)] * (x.ndim - 1) + [(below, above, 0)]
-    padded = lax.pad(x, jnp.zeros((), x.dtype), pads)
-    shifted = [lax.slice_in_dim(padded, t, t + c, axis=-1) for t in range(below + above + 1)]
-    return sum(shifted[1:], shifted[0])
-
-
-linear(channel_sum_map, lambda below, above, delta: channel_sum_map(delta, above, below))
+from jaxcnn.rules import Function, custom_rule, linear
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2, 3, 4))
 def local_response_norm_map(
     x: Float[Array, "*n c"], size: int, k: float, alpha: float, beta: float
 ) -> Float[Array, "*n c"]:
-    """y_i = x_i s_i^−β with s_i = k + α Σ_{j ∈ N(i)} x_j².  With δ = ∂L/∂y:
-    ∂x_i = δ_i s_i^−β − 2αβ x_i Σ_{j: i ∈ N(j)} δ_j x_j s_j^(−β−1).
-
-    Krizhevsky, Sutskever and Hinton 2012, section 3.3; Quan, "Learning magic in AlexNet".
-    """
+    """y_i = x_i s_i^−β with s_i = k + α Σ_{j ∈ N(i)} x_j²."""
     wide = widen(x)
     root: Array = power(_bracket(wide, size, k, alpha), -beta)
     return (wide * root).astype(x.dtype)
@@ -73,27 +51,11 @@ local_response_norm_map.defvjp(_local_response_norm_fwd, _local_response_norm_bw
 local_response_norm_map.defjvp(_local_response_norm_tangent)
 
 
-def _neighbours(size: int) -> tuple[int, int]:
-    """How many channels of N(i) are below i and above; of an even number the odd one is below."""
-    return size // 2, (size - 1) // 2
-
-
-def _bracket(x: Array, size: int, k: float, alpha: float) -> Array:
-    """The bracket s = k + α Σ x² over N(i)."""
-    total: Array = channel_sum_map(x * x, *_neighbours(size))
-    return k + alpha * total
-
-
 def local_response_norm(
     x: Float[ArrayLike, "*n c"],
-    *,
-    size: int = 5,
-    k: float = 2.0,
-    alpha: float = 1e-4,
-    beta: float = 0.75,
-    average: bool = False,
-    rule: Callable[..., Any] = local_response_norm_map,
-) -> Float[Array, "*n c"]:
+    *, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75,
+    average: bool = False, rule: Function = local_response_norm_map,
+) -> Float[Array, "*n c"]:  # fmt: skip
     """y_i = x_i / (k + α Σ x_j²)^β, the sum over the `size` channels j ∈ N(i) around channel i.
 
     Backward, with δ = ∂L/∂y and s_i the bracket: ∂x_i = δ_i s_i^−β − 2αβ x_i Σ δ_j x_j s_j^(−β−1),
@@ -109,11 +71,6 @@ def local_response_norm(
         beta: the exponent.
         average: whether α multiplies the mean over `size` places, as in PyTorch and Caffe, instead
             of the paper's sum.
-        rule: the map to apply, hand-written (`local_response_norm_map`) or a twin.
-
-    Raises:
-        TypeError: x is no float array, size no integer, average no bool, or another no number.
-        ValueError: x has no axes, or size, k, alpha or beta is not above 0.
     """
     op = "local_response_norm"
     x = check.float_array(op, "x", x)
@@ -124,3 +81,30 @@ def local_response_norm(
     beta = check.positive(op, "beta", beta)
     scale = alpha / size if check.boolean(op, "average", average) else alpha
     return rule(x, size, k, scale, beta)
+
+
+def _neighbours(size: int) -> tuple[int, int]:
+    """How many channels of N(i) are below i and above; of an even number the odd one is below."""
+    return size // 2, (size - 1) // 2
+
+
+def _bracket(x: Array, size: int, k: float, alpha: float) -> Array:
+    """The bracket s = k + α Σ x² over N(i)."""
+    total: Array = channel_sum_map(x * x, *_neighbours(size))
+    return k + alpha * total
+
+
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def channel_sum_map(x: Float[Array, "*n c"], below: int, above: int) -> Float[Array, "*n c"]:
+    """y_i = Σ x_j, i − below ≤ j ≤ i + above.  With δ = ∂L/∂y:  ∂x_i = Σ δ_j, the window mirrored.
+
+    Channel i is in the window of j just when j is in the mirrored window of i.
+    """
+    c = x.shape[-1]
+    pads = [(0, 0, 0)] * (x.ndim - 1) + [(below, above, 0)]
+    padded = lax.pad(x, jnp.zeros((), x.dtype), pads)
+    shifted = [lax.slice_in_dim(padded, t, t + c, axis=-1) for t in range(below + above + 1)]
+    return sum(shifted[1:], shifted[0])
+
+
+linear(channel_sum_map, lambda below, above, delta: channel_sum_map(delta, above, below))

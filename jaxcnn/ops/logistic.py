@@ -1,8 +1,5 @@
 """Cross-entropy of outputs that are each a probability of their own: y − t at their logits."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -11,7 +8,7 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.ops.loss import (
+from jaxcnn.ops.reductions import (
     REDUCTIONS,
     check_outputs,
     check_targets,
@@ -19,6 +16,7 @@ from jaxcnn.ops.loss import (
     reduced,
     sigmoid_error,
 )
+from jaxcnn.rules import Function
 
 
 def _binary_slopes(kept):
@@ -30,10 +28,7 @@ def _binary_slopes(kept):
 def sigmoid_binary_cross_entropy_map(
     logits: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u).  ∂u = y − t,  ∂t = −u.
-
-    Gormley, "Case 1: Logistic Regression" (there J = −E).
-    """
+    """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u)."""
     # ln(1 + e^u) − t u: no overflow, and no large numbers that cancel where y → t.
     wide = widen(logits)
     straight = wide * jnp.where(wide > 0, 1 - widen(targets), -widen(targets))
@@ -42,12 +37,9 @@ def sigmoid_binary_cross_entropy_map(
 
 
 def sigmoid_binary_cross_entropy(
-    logits: Float[ArrayLike, "*n k"],
-    targets: Float[ArrayLike, "*n k"],
-    *,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = sigmoid_binary_cross_entropy_map,
-) -> Float[Array, "*n"]:
+    logits: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
+    *, reduction: str = "mean", rule: Function = sigmoid_binary_cross_entropy_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u); averaged over the batch by default.
 
     Backward, with δ = ∂E/∂u: δ = y − t; ∂t = −u.
@@ -57,10 +49,8 @@ def sigmoid_binary_cross_entropy(
         logits: the outputs of an example last; their losses are added up.
         targets: of the shape of the logits, in [0, 1].
         reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`sigmoid_binary_cross_entropy_map`) or a twin.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
         ValueError: the shapes differ, or a concrete target is outside [0, 1].
     """
     op = "sigmoid_binary_cross_entropy"

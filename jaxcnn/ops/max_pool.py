@@ -43,15 +43,10 @@ max_pool_map.defjvp(_max_pool_tangent)
 
 
 def max_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    window: PerAxis,
-    *,
-    stride: PerAxis | None = None,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    rule: Function = max_pool_map,
-) -> Float[Array, "n *pq c"]:
+    x: Float[ArrayLike, "n *hw c"], window: PerAxis,
+    *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
+    ceil_mode: bool = False, rule: Function = max_pool_map,
+) -> Float[Array, "n *pq c"]:  # fmt: skip
     """y = the maximum over every window, each channel by itself.
 
     Backward, with δ = ∂L/∂y: ∂x = M(x) • upsample(δ), M one at the first maximum of each window.
@@ -97,23 +92,17 @@ max_pool_with_switches_map.defjvp(lambda *args: (_max_pool_tangent(*args), None)
 
 
 def max_pool_with_switches(
-    x: Float[ArrayLike, "n *hw c"],
-    window: PerAxis,
-    *,
-    stride: PerAxis | None = None,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    rule: Function = max_pool_with_switches_map,
-) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:
+    x: Float[ArrayLike, "n *hw c"], window: PerAxis,
+    *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
+    ceil_mode: bool = False, rule: Function = max_pool_with_switches_map,
+) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:  # fmt: skip
     """y, s = the maximum over every window and its place there, counted in row-major order.
 
     Backward, with δ = ∂L/∂y: ∂x = M(x) • upsample(δ), as `max_pool`; the switches have no gradient.
     Source: Quan, "Max Pooling layer at layer l" (keeping track of location of max).
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
-        window, stride, padding, dilation, ceil_mode: as in `max_pool`.
+        x, window, stride, padding, dilation, ceil_mode: as in `max_pool`.
     """
     op = "max_pool_with_switches"
     x = check.maps(op, "x", x)

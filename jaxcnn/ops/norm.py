@@ -10,18 +10,17 @@ constant over them, as in batch and instance norm, is it taken out of their sums
 formed in float32 at least. Batch norm, which returns them, is in `jaxcnn.ops.batch_norm`.
 """
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
+from jaxcnn.geometry import PerAxis
 from jaxcnn.ops.elementary import power
-from jaxcnn.ops.sharing import Sharing, check_parameter
-from jaxcnn.rules import custom_rule
+from jaxcnn.ops.sharing import Sharing, check_parameters
+from jaxcnn.rules import Function, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(3,))
@@ -31,14 +30,11 @@ def normalise_map(
     bias: Float[Array, "*c"] | None,
     sharing: Sharing,
 ) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"], Float[Array, "*s"]]:
-    """y = γx̂ + β with x̂ = (x − μ)r, r = 1/√(σ² + ε); and μ, σ².  With δ = ∂L/∂y and g = γ•δ:
-    ∂x = r·(g − mean(g) − x̂·mean(g x̂)),  ∂γ = Σδx̂,  ∂β = Σδ.
+    """y = γx̂ + β, x̂ = (x − μ)r, r = 1/√(σ² + ε); and μ, σ².
 
-    With cotangents of μ and σ², which derivatives of higher order send, besides: ∂x = μ′/N and
-    2(x − μ)σ²′/N. Ioffe and Szegedy 2015, section 3; Ba et al. 2016; Wu and He 2018; Quan, 7.4.
-
-    Numbers whose squares overflow or vanish are measured in a unit u, a power of two, which is 1
-    for all others: x, μ, σ² and ε are those of x/u, and 1/u, a constant, is the last result.
+    Gradients that reach μ and σ², which derivatives of higher order send, add μ′/N and
+    2(x − μ)σ²′/N to ∂x. Numbers whose squares overflow or vanish are measured in a unit u, a power
+    of two, which is 1 for all others: x, μ, σ² and ε are those of x/u; the last result is 1/u.
     """
     wide = sharing.split(x)
     inverse, near, left, variance = sharing.moments(wide)
@@ -75,15 +71,11 @@ def _normalise_bwd(sharing, residuals, deltas):
     # What elements that share their statistics have in common is put together first.
     shift = sharing.share(delta_mean, g) - r * sharing.share(of_mean, g)
     # In the unit, x − μ is x̂/r.
-    slope = 2 * (r * spread) * sharing.share(delta_variance, g) - r * sharing.share(
-        of_projection, g
-    )
+    projection = r * sharing.share(of_projection, g)
+    slope = 2 * (r * spread) * sharing.share(delta_variance, g) - projection
     delta_x = r_of_x * g + shift * inverse + normalised * (slope * inverse)
-    return (
-        delta_x.reshape(x.shape).astype(x.dtype),
-        sharing.parameter_grad(of_scale, scale),
-        sharing.parameter_grad(of_bias, bias),
-    )
+    of_both = sharing.parameter_grad(of_scale, scale), sharing.parameter_grad(of_bias, bias)
+    return delta_x.reshape(x.shape).astype(x.dtype), *of_both
 
 
 def _normalise_tangent(sharing, residuals, dots):
@@ -106,14 +98,10 @@ normalise_map.defjvp(_normalise_tangent)
 
 
 def layer_norm(
-    x: Float[ArrayLike, "*n"],
-    scale: Float[ArrayLike, "*c"] | None = None,
+    x: Float[ArrayLike, "*n"], scale: Float[ArrayLike, "*c"] | None = None,
     bias: Float[ArrayLike, "*c"] | None = None,
-    *,
-    axes: int | Sequence[int] = -1,
-    epsilon: float = 1e-5,
-    rule: Callable[..., Any] = normalise_map,
-) -> Float[Array, "*n"]:
+    *, axes: PerAxis = -1, epsilon: float = 1e-5, rule: Function = normalise_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each example has its own μ and σ², over its last axes.
 
     Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
@@ -122,35 +110,23 @@ def layer_norm(
 
     Args:
         x: of any shape.
-        scale: γ, of the shape of those axes, or None for 1.
-        bias: β, of the same shape, or None for 0.
+        scale, bias: γ and β, of the shape of those axes, or None for 1 and 0.
         axes: the last axis, or the last ones, as (-3, -2, -1) for whole maps.
         epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
-        rule: the map to apply, hand-written (`normalise_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: axes are not the last ones, a shape does not fit, or epsilon is not above 0.
     """
     op = "layer_norm"
     x = check.float_array(op, "x", x)
     axes = check.last_axes(op, x.shape, axes)
-    shape = x.shape[axes[0] :]
-    scale = check_parameter(op, "scale", scale, x, shape)
-    bias = check_parameter(op, "bias", bias, x, shape)
+    scale, bias = check_parameters(op, scale, bias, x, x.shape[axes[0] :])
     sharing = Sharing(axes, check.positive(op, "epsilon", epsilon))
     return rule(x, scale, bias, sharing)[0]
 
 
 def group_norm(
-    x: Float[ArrayLike, "n *hw c"],
-    scale: Float[ArrayLike, " c"] | None = None,
+    x: Float[ArrayLike, "n *hw c"], scale: Float[ArrayLike, " c"] | None = None,
     bias: Float[ArrayLike, " c"] | None = None,
-    *,
-    groups: int,
-    epsilon: float = 1e-5,
-    rule: Callable[..., Any] = normalise_map,
-) -> Float[Array, "n *hw c"]:
+    *, groups: int, epsilon: float = 1e-5, rule: Function = normalise_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each group of channels of an example has its own μ, σ².
 
     Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
@@ -159,17 +135,13 @@ def group_norm(
 
     Args:
         x: examples, channels last; any number of axes of space.
-        scale: γ, one per channel, or None for 1.
-        bias: β, one per channel, or None for 0.
+        scale, bias: γ and β, one per channel, or None for 1 and 0.
         groups: into how many groups of neighbours the channels fall; 1 is layer norm with a γ per
             channel, one group per channel is instance norm.
         epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
-        rule: the map to apply, hand-written (`normalise_map`) or a twin.
 
     Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: groups do not divide the channels, a shape does not fit, or epsilon is not
-            above 0.
+        ValueError: groups do not divide the channels.
     """
     op = "group_norm"
     x = check.float_array(op, "x", x)
@@ -178,20 +150,16 @@ def group_norm(
     groups = check.integer(op, "groups", groups, minimum=1)
     if x.shape[-1] % groups:
         raise ValueError(f"{op}: groups must divide the channels, got {groups} for {x.shape[-1]}")
-    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
-    bias = check_parameter(op, "bias", bias, x, x.shape[-1:])
+    scale, bias = check_parameters(op, scale, bias, x, x.shape[-1:])
     axes = (*range(1, x.ndim - 1), x.ndim)
     return rule(x, scale, bias, Sharing(axes, check.positive(op, "epsilon", epsilon), groups))[0]
 
 
 def instance_norm(
-    x: Float[ArrayLike, "n *hw c"],
-    scale: Float[ArrayLike, " c"] | None = None,
+    x: Float[ArrayLike, "n *hw c"], scale: Float[ArrayLike, " c"] | None = None,
     bias: Float[ArrayLike, " c"] | None = None,
-    *,
-    epsilon: float = 1e-5,
-    rule: Callable[..., Any] = normalise_map,
-) -> Float[Array, "n *hw c"]:
+    *, epsilon: float = 1e-5, rule: Function = normalise_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each map, a channel of an example, has its own μ and σ².
 
     Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
@@ -200,18 +168,11 @@ def instance_norm(
 
     Args:
         x: maps, channels last, with 1 to 3 axes of space.
-        scale: γ, one per channel, or None for 1.
-        bias: β, one per channel, or None for 0.
+        scale, bias: γ and β, one per channel, or None for 1 and 0.
         epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
-        rule: the map to apply, hand-written (`normalise_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: x has no axis of space, a shape does not fit, or epsilon is not above 0.
     """
     op = "instance_norm"
     x = check.maps(op, "x", x)
-    scale = check_parameter(op, "scale", scale, x, x.shape[-1:])
-    bias = check_parameter(op, "bias", bias, x, x.shape[-1:])
+    scale, bias = check_parameters(op, scale, bias, x, x.shape[-1:])
     sharing = Sharing(tuple(range(1, x.ndim - 1)), check.positive(op, "epsilon", epsilon))
     return rule(x, scale, bias, sharing)[0]

@@ -37,12 +37,9 @@ def pad_map(
 
 
 def pad(
-    x: Float[ArrayLike, "n *hw c"],
-    padding: Padding,
-    mode: str = "zeros",
-    *,
-    rule: Function = pad_map,
-) -> Float[Array, "n *pq c"]:
+    x: Float[ArrayLike, "n *hw c"], padding: Padding, mode: str = "zeros",
+    *, rule: Function = pad_map,
+) -> Float[Array, "n *pq c"]:  # fmt: skip
     """y[i] = x[s(i)]: x with elements added around it in space; s(i) says which one is shown there.
 
     Backward, with δ = ∂L/∂y: ∂x[j] = Σ_{i: s(i) = j} δ[i]; what was added is folded back.
@@ -86,12 +83,9 @@ adjoints(pad_map, fold_back_map)
 
 
 def fold_back(
-    delta: Float[ArrayLike, "n *pq c"],
-    padding: Padding,
-    mode: str = "zeros",
-    *,
-    rule: Function = fold_back_map,
-) -> Float[Array, "n *hw c"]:
+    delta: Float[ArrayLike, "n *pq c"], padding: Padding, mode: str = "zeros",
+    *, rule: Function = fold_back_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """z[j] = Σ_{i: s(i) = j} δ[i]: the adjoint of `pad`.
 
     Backward, with ζ = ∂L/∂z: ∂δ[i] = ζ[s(i)], which is `pad`.

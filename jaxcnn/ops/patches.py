@@ -25,14 +25,10 @@ def patches_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, 
 
 
 def patches(
-    x: Float[ArrayLike, "n *hw c"],
-    window: PerAxis,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
+    x: Float[ArrayLike, "n *hw c"], window: PerAxis,
+    *, stride: PerAxis = 1, padding: Padding = "VALID", dilation: PerAxis = 1,
     rule: Function = patches_map,
-) -> Float[Array, "n *pq kc"]:
+) -> Float[Array, "n *pq kc"]:  # fmt: skip
     """y = the elements of every window in a row, in the order kh kw c; unfold, im2col.
 
     So conv(x, kernel) is patches(x) times the kernel reshaped to (kh·kw·c) × d. PyTorch's unfold
@@ -64,15 +60,10 @@ adjoints(patches_map, fold_map)
 
 
 def fold(
-    delta: Float[ArrayLike, "n *pq kc"],
-    window: PerAxis,
-    *,
-    input_size: Sequence[int],
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    rule: Function = fold_map,
-) -> Float[Array, "n *hw c"]:
+    delta: Float[ArrayLike, "n *pq kc"], window: PerAxis,
+    *, input_size: Sequence[int], stride: PerAxis = 1, padding: Padding = "VALID",
+    dilation: PerAxis = 1, rule: Function = fold_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """z = every element of every row at its place on the map, overlaps adding up: col2im.
 
     Backward, with ζ = ∂L/∂z: ∂δ = patches(ζ).

@@ -1,10 +1,8 @@
 """Regression losses: functions of the error d = y − t, so that ∂t = −∂y.
 
-Per example the outputs' losses are added up; see `jaxcnn.ops.loss` for how that relates to PyTorch.
+Per example the outputs' losses are added up; `jaxcnn.ops.reductions` says how that relates
+to PyTorch.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -14,7 +12,7 @@ from jaxtyping import Float
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.ops.loss import (
+from jaxcnn.ops.reductions import (
     REDUCTIONS,
     check_outputs,
     check_targets,
@@ -22,27 +20,22 @@ from jaxcnn.ops.loss import (
     reduced,
     sigmoid_error,
 )
+from jaxcnn.rules import Function
 
 
 @loss_rule(keep=lambda y, t: y - t, slopes=lambda error: (widen(error), -widen(error)))
 def squared_error_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = ½ Σ d², d = y − t.  ∂y = d,  ∂t = −d.
-
-    Quan, "Finding Bounding Boxes" (L2 loss); Huang, "Output layer" (least square error).
-    """
+    """E = ½ Σ d², d = y − t."""
     error = widen(predictions - targets)
     return reduced(0.5 * (error * error).sum(-1), reduction).astype(predictions.dtype)
 
 
 def squared_error(
-    predictions: Float[ArrayLike, "*n k"],
-    targets: Float[ArrayLike, "*n k"],
-    *,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = squared_error_map,
-) -> Float[Array, "*n"]:
+    predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
+    *, reduction: str = "mean", rule: Function = squared_error_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """E = ½ Σ (y − t)², averaged over the batch by default.
 
     Backward, with d = y − t: ∂y = d; ∂t = −d.
@@ -53,11 +46,6 @@ def squared_error(
         predictions: the outputs y of an example last; their losses are added up.
         targets: of the shape of the predictions.
         reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`squared_error_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: the shapes differ.
     """
     predictions, targets, reduction = _arguments("squared_error", predictions, targets, reduction)
     return rule(*vary_together(predictions, targets), reduction)
@@ -72,35 +60,22 @@ def _sigmoid_error_slopes(kept):
 def sigmoid_squared_error_map(
     logits: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = ½ Σ (t − y)², y = sigmoid(u).  ∂u = (y − t) y (1 − y),  ∂t = t − y.
-
-    Huang, "Output layer" (least square error).
-    """
+    """E = ½ Σ (t − y)², y = sigmoid(u)."""
     error, _, _ = sigmoid_error(logits, targets)
     return reduced(0.5 * (error * error).sum(-1), reduction).astype(logits.dtype)
 
 
 def sigmoid_squared_error(
-    logits: Float[ArrayLike, "*n k"],
-    targets: Float[ArrayLike, "*n k"],
-    *,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = sigmoid_squared_error_map,
-) -> Float[Array, "*n"]:
+    logits: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
+    *, reduction: str = "mean", rule: Function = sigmoid_squared_error_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """E = ½ Σ (t − y)² with y = sigmoid(u), averaged over the batch by default.
 
     Backward, with δ = ∂E/∂u: δ = (y − t) y (1 − y); ∂t = t − y.
     Source: Huang, "Output layer" (least square error).
 
     Args:
-        logits: the outputs of an example last.
-        targets: of the shape of the logits.
-        reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`sigmoid_squared_error_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: the shapes differ.
+        logits, targets, reduction: as the predictions and others of `squared_error`.
     """
     op = "sigmoid_squared_error"
     logits = check_outputs(op, "logits", logits)
@@ -118,21 +93,15 @@ def _signs(above: Array) -> tuple[Array, Array]:
 def absolute_error_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = Σ |d|, d = y − t.  ∂y = 1 where d ≥ 0, else −1;  ∂t = −∂y.
-
-    Laplace 1774 (the first law of error); the convention at 0 is that of `jnp.abs`.
-    """
+    """E = Σ |d|, d = y − t."""
     errors = jnp.abs(widen(predictions - targets))
     return reduced(errors.sum(-1), reduction).astype(predictions.dtype)
 
 
 def absolute_error(
-    predictions: Float[ArrayLike, "*n k"],
-    targets: Float[ArrayLike, "*n k"],
-    *,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = absolute_error_map,
-) -> Float[Array, "*n"]:
+    predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
+    *, reduction: str = "mean", rule: Function = absolute_error_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """E = Σ |y − t|, averaged over the batch by default.
 
     Backward, with d = y − t: ∂y = 1 where d ≥ 0, else −1; ∂t = −∂y.
@@ -140,14 +109,7 @@ def absolute_error(
     Source: Laplace 1774 (the first law of error).
 
     Args:
-        predictions: the outputs y of an example last; their losses are added up.
-        targets: of the shape of the predictions.
-        reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`absolute_error_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: the shapes differ.
+        predictions, targets, reduction: as in `squared_error`.
     """
     predictions, targets, reduction = _arguments("absolute_error", predictions, targets, reduction)
     return rule(*vary_together(predictions, targets), reduction)
@@ -177,21 +139,14 @@ def _huber_slopes(error, delta):
 def huber_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], delta: float, reduction: str
 ) -> Float[Array, "*n"]:
-    """E = Σ ½ d² where |d| ≤ Δ, else Δ (|d| − ½ Δ), d = y − t.  ∂y = min(max(d, −Δ), Δ),  ∂t = −∂y.
-
-    Huber 1964, "Robust Estimation of a Location Parameter", equation 2.6.
-    """
+    """E = Σ ½ d² where |d| ≤ Δ, else Δ (|d| − ½ Δ), d = y − t."""
     return _huber(widen(predictions - targets), delta, reduction).astype(predictions.dtype)
 
 
 def huber(
-    predictions: Float[ArrayLike, "*n k"],
-    targets: Float[ArrayLike, "*n k"],
-    *,
-    delta: float = 1.0,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = huber_map,
-) -> Float[Array, "*n"]:
+    predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
+    *, delta: float = 1.0, reduction: str = "mean", rule: Function = huber_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """E = Σ ½ d² where |d| ≤ Δ, else Δ (|d| − ½ Δ), d = y − t; averaged over the batch by default.
 
     Backward, with d = y − t: ∂y = min(max(d, −Δ), Δ); ∂t = −∂y.
@@ -199,15 +154,8 @@ def huber(
     Source: Huber 1964, "Robust Estimation of a Location Parameter", equation 2.6.
 
     Args:
-        predictions: the outputs y of an example last; their losses are added up.
-        targets: of the shape of the predictions.
+        predictions, targets, reduction: as in `squared_error`.
         delta: the error Δ from which on the loss is straight; positive.
-        reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`huber_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: the shapes differ, or delta is not positive.
     """
     predictions, targets, reduction = _arguments("huber", predictions, targets, reduction)
     delta = check.number("huber", "delta", delta, positive=True)
@@ -232,10 +180,7 @@ def _smooth_l1_slopes(error, beta):
 def smooth_l1_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], beta: float, reduction: str
 ) -> Float[Array, "*n"]:
-    """E = Σ ½ d²/β where |d| ≤ β, else |d| − ½ β, d = y − t.  ∂y = min(max(d/β, −1), 1),  ∂t = −∂y.
-
-    Girshick 2015, "Fast R-CNN", equation 3 (β = 1). It is Huber's loss, Δ = β, divided by β.
-    """
+    """E = Σ ½ d²/β where |d| ≤ β, else |d| − ½ β, d = y − t."""
     size = jnp.abs(widen(predictions - targets))
     limit, root = _limit_and_root(beta, size)
     # |d|/β, at most 1, before any product: neither d² nor β² has to be a number of the dtype.
@@ -245,29 +190,19 @@ def smooth_l1_map(
 
 
 def smooth_l1(
-    predictions: Float[ArrayLike, "*n k"],
-    targets: Float[ArrayLike, "*n k"],
-    *,
-    beta: float = 1.0,
-    reduction: str = "mean",
-    rule: Callable[..., Any] = smooth_l1_map,
-) -> Float[Array, "*n"]:
+    predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
+    *, beta: float = 1.0, reduction: str = "mean", rule: Function = smooth_l1_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """E = Σ ½ d²/β where |d| ≤ β, else |d| − ½ β, d = y − t; averaged over the batch by default.
 
     Backward, with d = y − t: ∂y = min(max(d/β, −1), 1); ∂t = −∂y.
-    PyTorch's `smooth_l1_loss` is the same per output; its β = 0 is `absolute_error` here.
+    It is Huber's loss, Δ = β, divided by β. PyTorch's `smooth_l1_loss` is the same per output; its
+    β = 0 is `absolute_error` here.
     Source: Girshick 2015, "Fast R-CNN", equation 3 (box regression).
 
     Args:
-        predictions: the outputs y of an example last; their losses are added up.
-        targets: of the shape of the predictions.
+        predictions, targets, reduction: as in `squared_error`.
         beta: the error β from which on the loss is straight; positive.
-        reduction: "mean" over the examples, "sum", or "none".
-        rule: the map to apply, hand-written (`smooth_l1_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: the shapes differ, or beta is not positive.
     """
     predictions, targets, reduction = _arguments("smooth_l1", predictions, targets, reduction)
     beta = check.number("smooth_l1", "beta", beta, positive=True)

@@ -1,29 +1,26 @@
 """RMS norm: layer norm without the mean, so that one term of its backward pass falls away."""
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check
+from jaxcnn.geometry import PerAxis
 from jaxcnn.ops.elementary import power
 from jaxcnn.ops.sharing import Sharing, check_parameter
-from jaxcnn.rules import custom_rule
+from jaxcnn.rules import Function, custom_rule
 
 
 @partial(custom_rule, nondiff_argnums=(2,))
 def rms_norm_map(
     x: Float[Array, "*n"], scale: Float[Array, "*c"] | None, sharing: Sharing
 ) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"]]:
-    """y = γx̂ with x̂ = x r, r = 1/√(mean(x²) + ε); and mean(x²).  With δ = ∂L/∂y and g = γ•δ:
-    ∂x = r·(g − x̂·mean(g x̂)),  ∂γ = Σδx̂.
+    """y = γx̂, x̂ = x r, r = 1/√(mean(x²) + ε); and mean(x²).
 
-    With a cotangent s′ of the mean square, besides: ∂x = 2x s′/N. Zhang and Sennrich 2019.
-
-    As in `normalise_map`, x, its square and ε are those in a unit u; 1/u is the last result.
+    A gradient s′ that reaches the mean square adds 2x s′/N to ∂x. As in `normalise_map`, x, its
+    square and ε are those in a unit u, and the last result is 1/u.
     """
     wide = sharing.split(x)
     inverse, mean_square = sharing.mean_square(wide)
@@ -49,10 +46,8 @@ def _rms_norm_bwd(sharing, residuals, deltas):
     # In the unit, x is x̂/r.
     slope = 2 * (r * spread) * sharing.share(delta_square, g) - r * sharing.mean(g * normalised)
     delta_x = r_of_x * g + normalised * (slope * inverse)
-    return (
-        delta_x.reshape(x.shape).astype(x.dtype),
-        sharing.parameter_grad(delta * normalised, scale),
-    )
+    delta_scale = sharing.parameter_grad(delta * normalised, scale)
+    return delta_x.reshape(x.shape).astype(x.dtype), delta_scale
 
 
 def _rms_norm_tangent(sharing, residuals, dots):
@@ -73,13 +68,9 @@ rms_norm_map.defjvp(_rms_norm_tangent)
 
 
 def rms_norm(
-    x: Float[ArrayLike, "*n"],
-    scale: Float[ArrayLike, "*c"] | None = None,
-    *,
-    axes: int | Sequence[int] = -1,
-    epsilon: float = 1e-6,
-    rule: Callable[..., Any] = rms_norm_map,
-) -> Float[Array, "*n"]:
+    x: Float[ArrayLike, "*n"], scale: Float[ArrayLike, "*c"] | None = None,
+    *, axes: PerAxis = -1, epsilon: float = 1e-6, rule: Function = rms_norm_map,
+) -> Float[Array, "*n"]:  # fmt: skip
     """y = γx̂, x̂ = x/√(mean(x²) + ε): each example has its own root mean square, over its last axes.
 
     Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(mean(x²) + ε): ∂x = r·(g − x̂·mean(g x̂)), means over
@@ -91,11 +82,6 @@ def rms_norm(
         scale: γ, of the shape of those axes, or None for 1.
         axes: the last axis, or the last ones, as (-3, -2, -1) for whole maps.
         epsilon: ε, added to the mean square. Flax's default; PyTorch's depends on the dtype.
-        rule: the map to apply, hand-written (`rms_norm_map`) or a twin.
-
-    Raises:
-        TypeError: an argument is no float array, or the dtypes differ.
-        ValueError: axes are not the last ones, a shape does not fit, or epsilon is not above 0.
     """
     op = "rms_norm"
     x = check.float_array(op, "x", x)

@@ -68,7 +68,7 @@ class Sharing:
         return x if scale is None else x * self.along(scale, x)
 
     def same_for_all(self, parameter: Array | None, x: Array) -> bool:
-        """Whether γ and β are one number for all elements of x, split, that share statistics."""
+        """Whether elements of x, split, that share statistics have one γ and one β as well."""
         return max(self.axes) < self._first_axis(parameter, x)
 
     def parameter_grad(self, delta: Array, parameter: Array | None) -> Array | None:
@@ -83,6 +83,14 @@ class Sharing:
         if parameter is None:
             return x.ndim
         return x.ndim - parameter.ndim - (self.groups is not None)
+
+
+def check_parameters(
+    op: str, scale: Any, bias: Any, x: Array, shape: Sequence[int]
+) -> tuple[Array | None, Array | None]:
+    """γ and β as arrays of that shape and of x's dtype, or None as they are."""
+    scale = check_parameter(op, "scale", scale, x, shape)
+    return scale, check_parameter(op, "bias", bias, x, shape)
 
 
 def check_parameter(op: str, name: str, value: Any, x: Array, shape: Sequence[int]) -> Array | None:

@@ -29,15 +29,10 @@ def sum_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array,
 
 
 def sum_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    window: PerAxis,
-    *,
-    stride: PerAxis | None = None,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    rule: Function = sum_pool_map,
-) -> Float[Array, "n *pq c"]:
+    x: Float[ArrayLike, "n *hw c"], window: PerAxis,
+    *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
+    ceil_mode: bool = False, rule: Function = sum_pool_map,
+) -> Float[Array, "n *pq c"]:  # fmt: skip
     """y = the sum over every window, each channel by itself.
 
     Backward, with δ = ∂L/∂y: ∂x = every δ at each place of its window, overlaps adding up.
@@ -66,16 +61,10 @@ adjoints(sum_pool_map, sum_pool_input_grad_map)
 
 
 def sum_pool_input_grad(
-    delta: Float[ArrayLike, "n *pq c"],
-    window: PerAxis,
-    *,
-    input_size: Sequence[int],
-    stride: PerAxis | None = None,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    rule: Function = sum_pool_input_grad_map,
-) -> Float[Array, "n *hw c"]:
+    delta: Float[ArrayLike, "n *pq c"], window: PerAxis,
+    *, input_size: Sequence[int], stride: PerAxis | None = None, padding: Padding = "VALID",
+    dilation: PerAxis = 1, ceil_mode: bool = False, rule: Function = sum_pool_input_grad_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """z = every δ at each place of its window, overlaps adding up: the adjoint of `sum_pool`.
 
     Backward, with ζ = ∂L/∂z: ∂δ = the sum of ζ over every window.
@@ -113,16 +102,10 @@ linear(avg_pool_map, _avg_pool_bwd)
 
 
 def avg_pool(
-    x: Float[ArrayLike, "n *hw c"],
-    window: PerAxis,
-    *,
-    stride: PerAxis | None = None,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    rule: Function = avg_pool_map,
-) -> Float[Array, "n *pq c"]:
+    x: Float[ArrayLike, "n *hw c"], window: PerAxis,
+    *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
+    ceil_mode: bool = False, count_include_pad: bool = True, rule: Function = avg_pool_map,
+) -> Float[Array, "n *pq c"]:  # fmt: skip
     """y = the sum over every window / its size, each channel by itself.
 
     Backward, with δ = ∂L/∂y: ∂x = upsample(δ / size), overlaps adding up.

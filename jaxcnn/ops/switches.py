@@ -7,6 +7,7 @@ unpooling.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -28,16 +29,10 @@ def gather_at_switches_map(
 
 
 def gather_at_switches(
-    x: Float[ArrayLike, "n *hw c"],
-    switches: Integer[ArrayLike, "n *pq c"],
-    window: PerAxis,
-    *,
-    stride: PerAxis | None = None,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    rule: Function = gather_at_switches_map,
-) -> Float[Array, "n *pq c"]:
+    x: Float[ArrayLike, "n *hw c"], switches: Integer[ArrayLike, "n *pq c"], window: PerAxis,
+    *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
+    ceil_mode: bool = False, rule: Function = gather_at_switches_map,
+) -> Float[Array, "n *pq c"]:  # fmt: skip
     """y = from every window of x the element that its switch names; linear in x.
 
     Backward, with δ = ∂L/∂y: ∂x = scatter(δ) at the same switches; the switches have no gradient.
@@ -73,17 +68,10 @@ adjoints(gather_at_switches_map, scatter_at_switches_map)
 
 
 def scatter_at_switches(
-    delta: Float[ArrayLike, "n *pq c"],
-    switches: Integer[ArrayLike, "n *pq c"],
-    window: PerAxis,
-    *,
-    input_size: Sequence[int],
-    stride: PerAxis | None = None,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    rule: Function = scatter_at_switches_map,
-) -> Float[Array, "n *hw c"]:
+    delta: Float[ArrayLike, "n *pq c"], switches: Integer[ArrayLike, "n *pq c"], window: PerAxis,
+    *, input_size: Sequence[int], stride: PerAxis | None = None, padding: Padding = "VALID",
+    dilation: PerAxis = 1, ceil_mode: bool = False, rule: Function = scatter_at_switches_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """z = M • upsample(δ): every δ at the place its switch names; overlaps add up. Also unpooling.
 
     Backward, with ζ = ∂L/∂z: ∂δ = gather(ζ) at the same switches; the switches have no gradient.
@@ -111,17 +99,11 @@ def scatter_at_switches(
 
 
 def max_unpool(
-    x: Float[ArrayLike, "n *pq c"],
-    switches: Integer[ArrayLike, "n *pq c"],
-    window: PerAxis,
-    *,
-    input_size: Sequence[int] | None = None,
-    stride: PerAxis | None = None,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
+    x: Float[ArrayLike, "n *pq c"], switches: Integer[ArrayLike, "n *pq c"], window: PerAxis,
+    *, input_size: Sequence[int] | None = None, stride: PerAxis | None = None,
+    padding: Padding = "VALID", dilation: PerAxis = 1, ceil_mode: bool = False,
     rule: Function = scatter_at_switches_map,
-) -> Float[Array, "n *hw c"]:
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """y = every x at the place that its switch names, zeros elsewhere: `max_pool` undone.
 
     Backward, with δ = ∂L/∂y: ∂x = gather(δ) at the same switches, which have no gradient. Where
@@ -144,28 +126,38 @@ def max_unpool(
     x = check.maps(op, "x", x)
     switches = check.integer_array(op, "switches", switches)
     check.shape(op, "switches", switches, x.shape)
-    axes = x.ndim - 2
     if input_size is None:
-        if ceil_mode or (isinstance(padding, str) and padding.upper().startswith("SAME")):
-            raise ValueError(
-                f"{op}: input_size must be given with ceil_mode or padding that depends on it, "
-                f"got None with ceil_mode={ceil_mode} and padding={check.shown(padding)}"
-            )
-        # The geometry of one window on a map of its own size has the padding and the extent.
-        taps = check.per_axis(op, "window", window, axes)
-        steps = check.per_axis(op, "stride", window if stride is None else stride, axes)
-        apart = check.per_axis(op, "dilation", dilation, axes)
-        extent = [(k - 1) * d + 1 for k, d in zip(taps, apart, strict=True)]
-        pads = parse_pool_geometry(op, extent, taps, steps, padding, apart).padding
-        input_size = [
-            (p - 1) * s + e - low - high
-            for p, s, e, (low, high) in zip(x.shape[1:-1], steps, extent, pads, strict=True)
-        ]
-    input_size = check.per_axis(op, "input_size", input_size, axes)
+        input_size = _smallest_input(
+            op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode
+        )
+    input_size = check.per_axis(op, "input_size", input_size, x.ndim - 2)
     geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
     check.shape(op, "x", x, (x.shape[0], *geometry.output, x.shape[-1]))
     switches, known = _places(op, switches, geometry, x)
     return rule(x * known, switches, geometry)
+
+
+def _smallest_input(
+    op: str, output: Sequence[int], window: Any, stride: Any, padding: Any, dilation: Any,
+    ceil_mode: bool,
+) -> Sequence[int]:  # fmt: skip
+    """The smallest map that so many windows fit into."""
+    axes = len(output)
+    if ceil_mode or (isinstance(padding, str) and padding.upper().startswith("SAME")):
+        raise ValueError(
+            f"{op}: input_size must be given with ceil_mode or padding that depends on it, "
+            f"got None with ceil_mode={ceil_mode} and padding={check.shown(padding)}"
+        )
+    # The geometry of one window on a map of its own size has the padding and the extent.
+    taps = check.per_axis(op, "window", window, axes)
+    steps = check.per_axis(op, "stride", window if stride is None else stride, axes)
+    apart = check.per_axis(op, "dilation", dilation, axes)
+    extent = [(k - 1) * d + 1 for k, d in zip(taps, apart, strict=True)]
+    pads = parse_pool_geometry(op, extent, taps, steps, padding, apart).padding
+    return [
+        (p - 1) * s + e - low - high
+        for p, s, e, (low, high) in zip(output, steps, extent, pads, strict=True)
+    ]
 
 
 def _places(

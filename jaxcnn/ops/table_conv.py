@@ -23,12 +23,9 @@ Table = tuple[tuple[int, ...], ...]
 
 @partial(custom_rule, nondiff_argnums=(3, 4))
 def table_conv_map(
-    x: Float[Array, "n *hw c"],
-    weights: Float[Array, "*k m"],
-    bias: Float[Array, " d"] | None,
-    geometry: Geometry,
-    table: Table,
-) -> Float[Array, "n *pq d"]:
+    x: Float[Array, "n *hw c"], weights: Float[Array, "*k m"], bias: Float[Array, " d"] | None,
+    geometry: Geometry, table: Table,
+) -> Float[Array, "n *pq d"]:  # fmt: skip
     """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d."""
     channels = x.shape[-1]
     sources, targets = _ends(table)
@@ -60,17 +57,11 @@ product(table_conv_map, _table_conv_bwd, bias=True)
 
 
 def table_conv(
-    x: Float[ArrayLike, "n *hw c"],
-    weights: Float[ArrayLike, "*k m"],
+    x: Float[ArrayLike, "n *hw c"], weights: Float[ArrayLike, "*k m"],
     bias: Float[ArrayLike, " d"] | None = None,
-    *,
-    table: Sequence[Sequence[int]],
-    stride: PerAxis = 1,
-    padding: Padding = "VALID",
-    dilation: PerAxis = 1,
-    precision: Precision = None,
-    rule: Function = table_conv_map,
-) -> Float[Array, "n *pq d"]:
+    *, table: Sequence[Sequence[int]], stride: PerAxis = 1, padding: Padding = "VALID",
+    dilation: PerAxis = 1, precision: Precision = None, rule: Function = table_conv_map,
+) -> Float[Array, "n *pq d"]:  # fmt: skip
     """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d: a convolution in which output d reads a selection M_d.
 
     Backward, with δ = ∂L/∂y: ∂x_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)), ∂w_cd = x_c ⋆ dilate(δ_d),
@@ -129,12 +120,9 @@ def check_table(op: str, table: Any) -> tuple[tuple[int, ...], ...]:
 
 @partial(custom_rule, nondiff_argnums=(2, 3, 4))
 def table_conv_input_grad_map(
-    delta: Float[Array, "n *pq d"],
-    weights: Float[Array, "*k m"],
-    geometry: Geometry,
-    table: Table,
+    delta: Float[Array, "n *pq d"], weights: Float[Array, "*k m"], geometry: Geometry, table: Table,
     channels: int,
-) -> Float[Array, "n *hw c"]:
+) -> Float[Array, "n *hw c"]:  # fmt: skip
     """z_c = Σ_{d ∈ N_c} full(δ_d, rot180(w_cd)).  With ζ = ∂L/∂z:  ∂δ_d = Σ_{c ∈ M_d} ζ_c ⋆ w_cd.
 
     ∂w_cd = ζ_c ⋆ dilate(δ_d): the same form with ζ where x was.

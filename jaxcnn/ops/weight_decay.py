@@ -45,12 +45,9 @@ weight_decay_map.defjvp(_weight_decay_tangent)
 
 
 def weight_decay(
-    params: PyTree[Float[Array, "..."]],
-    strength: float,
-    mask: PyTree[bool] = True,
-    *,
-    rule: Function = weight_decay_map,
-) -> Float[Array, ""]:
+    params: PyTree[Float[Array, "..."]], strength: float, mask: PyTree[bool] = True,
+    *, rule: Function = weight_decay_map,
+) -> Float[Array, ""]:  # fmt: skip
     """E = ½ λ Σ w², to be added to a loss.
 
     Backward, with δ = ∂L/∂E: ∂w = δ λ w where the mask is set, else 0.

@@ -9,8 +9,7 @@ and for `softmax_cross_entropy`, which is one number per example there too, all 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,9 +18,8 @@ from jax.typing import ArrayLike
 from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.elementary import sigmoids
-from jaxcnn.rules import custom_rule
+from jaxcnn.rules import Function, custom_rule
 
-Function = Callable[..., Any]
 REDUCTIONS = ("mean", "sum", "none")
 
 
