@@ -30,7 +30,7 @@ def group_of(module: str) -> str | None:
     parts = module.split(".")
     if parts[0] == "experiments":
         return "experiments"
-    if parts[:3] == ["jaxcnn", "gradcheck", "cases"]:
+    if parts[:2] == ["jaxcnn", "gradcheck"] and parts[2:3] in (["cases"], ["__main__"]):
         return "cases"  # of all operations, and imported on demand
     return parts[1] if parts[0] == "jaxcnn" and len(parts) > 1 else None
 

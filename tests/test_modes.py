@@ -43,7 +43,7 @@ def test_a_tangent_is_the_transpose_of_the_backward_pass_and_agrees_with_differe
     case = FIRST[op]
     findings = check_gradients(
         case.function(), *case.arrays(), twin=case.function(twin=True), modes="both",
-        **case.differences,
+        **case.differences(),
     )  # fmt: skip
     assert not [str(finding) for finding in findings if not finding.passed]
 

@@ -60,7 +60,7 @@ def test_gradients_and_differences(case: Case, request):
         orders=1 if case.on_kinks else 3 if full else orders,
         symmetry=full and not case.on_kinks,
         tolerance=1e-10,
-        **case.differences,
+        **case.differences(),
     )
     assert not [str(finding) for finding in findings if not finding.passed]
 

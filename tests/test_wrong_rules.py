@@ -33,7 +33,7 @@ def by_twin(case: Case, rule) -> bool:
 
 def by_differences(case: Case, rule) -> bool:
     """Whether the Jacobian is that of central differences, to the bound of `test_rules`."""
-    return passes(case, rule, **case.differences)
+    return passes(case, rule, **case.differences())
 
 
 def passes(case: Case, rule, **checks) -> bool:

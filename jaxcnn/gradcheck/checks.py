@@ -107,15 +107,9 @@ def check_gradients(
             what = "value" if order == 0 else f"derivative of order {order}"
             compare(f"{what} against the twin's", results[order], expected[order], tolerance)
         if modes == "both":
-            for order in range(1, orders + 1):
-                for word in mixtures(order)[:-1]:  # the last one is all reverse
-                    moved = derivative_arguments(f, word, arrays, seed)
-                    compare(
-                        f"derivative {word} against the twin's",
-                        jax.jit(derivative(f, word))(*moved),
-                        jax.jit(derivative(twin, word))(*moved),
-                        tolerance,
-                    )
+            mixed = _mixtures(f, twin, orders, arrays, seed)
+            for word, (found, reference) in mixed.items():
+                compare(f"derivative {word} against the twin's", found, reference, tolerance)
     if modes == "both":
         compare("tangent against its transpose", *_two_pairings(f, arrays, seed), tolerance)
         if difference_tolerance is not None:
@@ -196,6 +190,22 @@ def _of_leaves(f: Function | None, structure: Any) -> Any:
     if f is None:
         return None
     return lambda *leaves: f(*jax.tree.unflatten(structure, leaves))
+
+
+def _mixtures(
+    f: Function, twin: Function, orders: int, arrays: list[Array], seed: int
+) -> dict[str, tuple[Any, Any]]:
+    """Those derivatives of both that are not all reverse, in one program: it compiles faster."""
+    words = [word for order in range(1, orders + 1) for word in mixtures(order)[:-1]]
+    arguments = {word: derivative_arguments(f, word, arrays, seed) for word in words}
+
+    @jax.jit
+    def both(arguments):
+        return {
+            word: tuple(derivative(g, word)(*arguments[word]) for g in (f, twin)) for word in words
+        }
+
+    return both(arguments)
 
 
 def _two_pairings(f: Function, arrays: list[Array], seed: int) -> tuple[Array, Array]:

@@ -29,6 +29,7 @@ def test_compare_grad_prints_a_table_and_writes_it(capsys, tmp_path):
     rows = {row["name"]: row for row in json.loads(path.read_text())}
     assert set(rows) == {"relu", "dense"}
     assert rows["relu"]["errors"]["order 3"] <= 1e-10
+    assert rows["dense"]["errors"]["mixed"] <= 1e-10
     assert rows["dense"]["residual_bytes"][0] > 0
     assert "max(x, 0)" in rows["relu"]["formula"]
 
