@@ -112,7 +112,6 @@ def softmax(
     Source: Gormley, "Softmax Layer"; Huang, "Forward pass".
 
     Args:
-        x: logits.
         axis: the axis that the result sums to 1 along.
     """
     x = check.float_array("softmax", "x", x)
@@ -163,7 +162,6 @@ def log_softmax(
     Source: Gormley, "Softmax Layer", and the logarithm.
 
     Args:
-        x: logits.
         axis: the axis that the exponentials of the result sum to 1 along.
     """
     x = check.float_array("log_softmax", "x", x)

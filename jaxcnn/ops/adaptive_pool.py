@@ -37,7 +37,6 @@ def adaptive_avg_pool(
     appendix A (the windows).
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         output_size: p of the result; one for all spatial axes or one per axis. Window i reaches
             from floor(i·h/p) up to but not including ceil((i+1)·h/p).
     """
@@ -94,7 +93,6 @@ def adaptive_max_pool(
     appendix A (the windows).
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         output_size: as in `adaptive_avg_pool`.
     """
     return rule(*_parse("adaptive_max_pool", x, output_size))

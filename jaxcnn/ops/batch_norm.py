@@ -76,7 +76,6 @@ def batch_norm_inference(
     Source: Ioffe and Szegedy 2015, algorithm 2; Quan, 7.4.
 
     Args:
-        x: examples, channels last; any number of axes of space.
         scale, bias: γ and β, one per channel, or None for 1 and 0.
         mean, variance: μ and σ², one per channel, of any float dtype.
         epsilon: ε, added to the variance.
@@ -106,7 +105,6 @@ def batch_norm(
     Source: Ioffe and Szegedy 2015, section 3; Quan, 7.4.
 
     Args:
-        x: examples, channels last; any number of axes of space.
         scale, bias: γ and β, one per channel, or None for 1 and 0.
         epsilon: ε, added to the variance.
         axis_name: a mapped axis, or several, of `jax.vmap` or `jax.shard_map`: statistics, and

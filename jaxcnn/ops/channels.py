@@ -29,7 +29,6 @@ def pad_channels(
     Source: He et al. 2015, "Deep Residual Learning", 3.3, option (A) of the shortcuts.
 
     Args:
-        x: an array with its channels last.
         before: how many channels to add before the first one.
         after: how many channels to add after the last one.
     """
@@ -57,7 +56,6 @@ def crop_channels(
     Source: the transpose of `pad_channels`.
 
     Args:
-        x: an array with its channels last.
         before: how many of the first channels to leave out.
         after: how many of the last channels to leave out.
 
@@ -107,9 +105,7 @@ def scale_channels(
     Source: LeCun et al. 1998, section II B: the coefficient and the bias of a subsampling layer.
 
     Args:
-        x: an array with its channels last.
         scale: γ, one per channel.
-        bias: β, one per channel, or None for 0.
 
     Raises:
         ValueError: x has no axis, or a shape does not fit.

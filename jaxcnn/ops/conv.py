@@ -71,7 +71,6 @@ def conv(
     Args:
         x: input maps, channels last: n w c, n h w c or n d h w c.
         kernel: window by c/groups by d output channels.
-        bias: one number per output channel, or None.
         stride: step of the window, in elements; one for all axes or one per axis.
         padding: "SAME", "SAME_LOWER", "VALID", "FULL", "CAUSAL" (all of it in front), an integer,
             or one entry per spatial axis, each an integer or a (low, high) pair; in elements,
@@ -121,8 +120,6 @@ def conv_input_grad(
     Source: Huang, "Backward pass in general"; Gwardys, step 4; Ray, "Derivation of δI".
 
     Args:
-        delta: ∂L/∂y of the convolution.
-        kernel: the convolution's kernel.
         input_size: the spatial size of the convolution's input, which the strides leave open.
         stride, padding, dilation, input_dilation, groups, precision: the convolution's; see `conv`.
     """
@@ -169,8 +166,6 @@ def conv_kernel_grad(
     Source: Huang, "Backward pass in general"; Quan, "The filter derivative"; Ray.
 
     Args:
-        x: the convolution's input.
-        delta: ∂L/∂y of the convolution.
         kernel_size: the spatial size of the convolution's kernel, which the strides leave open.
         stride, padding, dilation, input_dilation, groups, precision: the convolution's; see `conv`.
     """

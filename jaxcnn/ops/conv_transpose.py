@@ -56,7 +56,6 @@ def conv_transpose(
     Args:
         x: maps with as many channels as the kernel has outputs: d.
         kernel: window by c/groups by d, as for the convolution that this is the adjoint of.
-        bias: one number per channel of y, or None.
         stride: of that convolution: y is larger than x by this factor.
         padding: of that convolution: it crops y. See `conv`.
         output_padding: elements that the convolution's stride would leave over at the end of y, in

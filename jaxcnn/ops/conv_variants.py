@@ -70,9 +70,7 @@ def depthwise_conv(
     Source: Quan, "Depth-wise convolution".
 
     Args:
-        x: maps, channels last.
         kernel: window by 1 by c times the channel multiplier m.
-        bias: one number per filter, or None.
         stride, padding, dilation, precision: as in `conv`.
     """
     x = check.maps("depthwise_conv", "x", x)

@@ -63,15 +63,13 @@ def _softmax_cross_entropy_fwd(logits, targets, class_weights, weighing):
 
 
 def _softmax_cross_entropy_bwd(weighing, residuals, g):
-    y, log_y, targets, class_weights = residuals
-    dtype = g.dtype
+    (y, log_y, targets, class_weights), dtype = residuals, g.dtype
     t = _distribution(targets, y, weighing)
     s = _weighted(t, class_weights)
     divisor = _divisor(targets, class_weights, y, weighing)
     g = widen(g) if divisor is None else widen(g) * reciprocal(divisor)
     rows = _per_row(g, targets, y, weighing, divided=divisor is not None)
     delta = rows * _slope(y, s, _labelled(targets) and class_weights is None)
-
     delta_targets = delta_weights = None
     if not _labelled(targets):
         delta_targets = _weighted(-rows * log_y, class_weights)
@@ -86,8 +84,7 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
 
 
 def _softmax_cross_entropy_tangent(weighing, residuals, dots):
-    y, log_y, targets, class_weights = residuals
-    logits_dot, targets_dot, weights_dot = dots
+    (y, log_y, targets, class_weights), (logits_dot, targets_dot, weights_dot) = residuals, dots
     t = _distribution(targets, y, weighing)
     s = _weighted(t, class_weights)
     slope = _slope(y, s, _labelled(targets) and class_weights is None)
@@ -126,15 +123,12 @@ def softmax_cross_entropy(
     Source: Huang, "Output layer"; Gormley, "Softmax Layer"; label smoothing: Szegedy et al. 2016.
 
     Args:
-        logits: the classes last.
-        targets: integers, one label per example, or floats of the shape of the logits: one-hot or
-            any others, as they are.
+        targets: labels, one per example, or floats of the shape of the logits, taken as they are.
         class_weights: one per class, or None for ones. With labels the mean divides by the sum of
             the labels' weights, with float targets by the number of examples, as in PyTorch.
         label_smoothing: the part ε in [0, 1] of a target that is spread evenly over the classes.
         ignore_index: the label of examples that do not count: no loss, no gradient, whatever their
             logits, and not in the mean. The mean over no example is NaN, its gradient 0.
-        reduction: "mean" over the examples, "sum", or "none".
 
     Raises:
         ValueError: ignore_index is given for float targets, or a concrete label is outside
@@ -147,12 +141,17 @@ def softmax_cross_entropy(
         check.probability(op, "label_smoothing", label_smoothing),
         None if ignore_index is None else check.integer(op, "ignore_index", ignore_index),
     )
-    if class_weights is not None:
-        like = ("logits", logits)
-        class_weights = check.float_array(op, "class_weights", class_weights, like=like)
-        check.shape(op, "class_weights", class_weights, logits.shape[-1:])
+    class_weights = _check_weights(op, class_weights, logits)
     targets = _check_classes(op, targets, logits, weighing.ignore_index)
     return rule(*vary_together(logits, targets, class_weights), weighing)
+
+
+def _check_weights(op: str, class_weights: ArrayLike | None, logits: Array) -> Array | None:
+    if class_weights is None:
+        return None
+    weights = check.float_array(op, "class_weights", class_weights, like=("logits", logits))
+    check.shape(op, "class_weights", weights, logits.shape[-1:])
+    return weights
 
 
 def _check_classes(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:

@@ -39,11 +39,6 @@ def dense(
     Backward, with δ = ∂L/∂y: ∂x = δ Wᵀ, ∂W = xᵀ δ, ∂b = Σδ, summed over all leading axes.
     Source: Huang, "Classification layer (all-to-all)"; Gormley, Case 2.
 
-    Args:
-        x: examples, features last; any number of leading axes.
-        weight: features in by features out.
-        bias: one number per feature out, or None.
-
     Raises:
         ValueError: the shapes do not fit together.
     """
@@ -89,10 +84,6 @@ def dense_input_grad(
     Backward, with ζ the incoming gradient: ∂δ = ζ W, ∂W = ζᵀ δ.
     Source: Huang, "Classification layer (all-to-all)".
 
-    Args:
-        delta: ∂L/∂y of the dense layer, with any number of leading axes.
-        weight: the layer's weight, features in by features out.
-
     Raises:
         ValueError: the shapes do not fit together.
     """
@@ -134,10 +125,6 @@ def dense_weight_grad(
 
     Backward, with Ω the incoming gradient: ∂x = δ Ωᵀ, ∂δ = x Ω.
     Source: Huang, "Classification layer (all-to-all)".
-
-    Args:
-        x: the layer's input, with any number of leading axes.
-        delta: ∂L/∂y of the layer, with the same leading axes.
 
     Raises:
         ValueError: the leading axes of x and delta differ.

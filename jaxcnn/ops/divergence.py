@@ -50,7 +50,6 @@ def kl_divergence(
         log_predictions: ln y, the classes last, as `log_softmax` makes them.
         targets: probabilities t of the same shape, no negative ones; PyTorch's `kl_div` has the
             same order and meaning, and calls this mean "batchmean".
-        reduction: "mean" over the examples, "sum", or "none".
 
     Raises:
         ValueError: the shapes differ, or a concrete target is negative.

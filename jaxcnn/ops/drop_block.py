@@ -51,7 +51,6 @@ def drop_block(
     Source: Ghiasi, Lin, Le 2018, "DropBlock", algorithm 1 and equation 1, a mask for each channel.
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         key: a key of jax.random; the same key gives the same squares.
         rate: about which part of the elements is dropped, in [0, 1]; less where squares overlap,
             so that not even 1 drops all. The rest is scaled by its true part of the whole batch.

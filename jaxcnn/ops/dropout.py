@@ -44,7 +44,6 @@ def dropout(
     Source: Quan, "Learning magic in AlexNet"; Srivastava et al. 2014.
 
     Args:
-        x: of any shape.
         key: a key of jax.random; the same key gives the same mask.
         rate: the probability p that an element is dropped, in [0, 1]; at 1 everything is.
     """
@@ -89,7 +88,6 @@ def spatial_dropout(
     dropped is no loss, and all go together.
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         key: a key of jax.random; the same key gives the same mask.
         rate: the probability p that a map is dropped, in [0, 1]; at 1 everything is.
     """

@@ -77,7 +77,6 @@ def embedding_table_grad(
 
     Args:
         ids: row numbers, in an array of any shape.
-        delta: ∂L/∂y of the embedding, a row for each id.
         vocabulary: how many rows the table has.
 
     Raises:

@@ -25,7 +25,6 @@ def global_max_pool(
     Source: Huang and Quan, 7.3 (max pooling), on a window as large as the map.
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         keepdims: whether y keeps the axes of space, with one element each.
     """
     x = check.maps("global_max_pool", "x", x)
@@ -44,7 +43,6 @@ def global_avg_pool(
     Source: Lin, Chen & Yan 2014, "Network In Network", 3.2; Huang, "Average pooling layer".
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         keepdims: whether y keeps the axes of space, with one element each.
     """
     x = check.maps("global_avg_pool", "x", x)

@@ -78,7 +78,6 @@ def split(
     Source: the transpose of `concatenate`.
 
     Args:
-        x: an array with its channels last.
         sizes: how many channels each result has; together those of x.
 
     Raises:

@@ -46,9 +46,7 @@ def sigmoid_binary_cross_entropy(
     Source: Gormley, "Case 1: Logistic Regression" (his J is −E).
 
     Args:
-        logits: the outputs of an example last; their losses are added up.
         targets: of the shape of the logits, in [0, 1].
-        reduction: "mean" over the examples, "sum", or "none".
 
     Raises:
         ValueError: the shapes differ, or a concrete target is outside [0, 1].

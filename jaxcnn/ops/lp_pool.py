@@ -63,7 +63,7 @@ def lp_pool(
     Digit Classification", "Lp-Pooling".
 
     Args:
-        x, window, stride, padding, dilation, ceil_mode: as in `max_pool`; padding holds zeros.
+        window, stride, padding, dilation, ceil_mode: as in `max_pool`; padding holds zeros.
         p: the exponent, a finite number of at least 1.
     """
     op = "lp_pool"

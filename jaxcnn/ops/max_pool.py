@@ -53,7 +53,6 @@ def max_pool(
     Source: Huang, "Max pooling layer"; Quan, 7.3; Ray, "BP for a max pooling layer".
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         window: size of the window, in elements; one for all spatial axes or one per axis.
         stride: step of the window, in elements; the window's size by default.
         padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,
@@ -102,7 +101,7 @@ def max_pool_with_switches(
     Source: Quan, "Max Pooling layer at layer l" (keeping track of location of max).
 
     Args:
-        x, window, stride, padding, dilation, ceil_mode: as in `max_pool`.
+        window, stride, padding, dilation, ceil_mode: as in `max_pool`.
     """
     op = "max_pool_with_switches"
     x = check.maps(op, "x", x)

@@ -109,7 +109,6 @@ def layer_norm(
     Source: Ba, Kiros and Hinton 2016; Quan, 7.4.
 
     Args:
-        x: of any shape.
         scale, bias: γ and β, of the shape of those axes, or None for 1 and 0.
         axes: the last axis, or the last ones, as (-3, -2, -1) for whole maps.
         epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
@@ -134,7 +133,6 @@ def group_norm(
     Source: Wu and He 2018; Quan, 7.4.
 
     Args:
-        x: examples, channels last; any number of axes of space.
         scale, bias: γ and β, one per channel, or None for 1 and 0.
         groups: into how many groups of neighbours the channels fall; 1 is layer norm with a γ per
             channel, one group per channel is instance norm.
@@ -167,7 +165,6 @@ def instance_norm(
     Source: Ulyanov, Vedaldi and Lempitsky 2016; Quan, 7.4.
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         scale, bias: γ and β, one per channel, or None for 1 and 0.
         epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
     """

@@ -46,7 +46,6 @@ def pad(
     Source: Quan, 7.2 (zero padding); the modes are those of PyTorch.
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         padding: an integer, or one entry per spatial axis, each an integer or a (low, high) pair;
             in elements.
         mode: "zeros"; "reflect" without repeating the edge; "replicate" the edge; "circular".

@@ -39,7 +39,6 @@ def patches(
     Document Processing" (unrolling).
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         window: size of the window, in elements; one for all spatial axes or one per axis.
         stride: step of the window, in elements.
         padding: "SAME", "SAME_LOWER", "VALID", "FULL", an integer, or one entry per spatial axis,

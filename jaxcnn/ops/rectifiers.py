@@ -61,7 +61,6 @@ def leaky_relu(
     Models", section 2.
 
     Args:
-        x: of any shape.
         slope: the slope s on the left, any number.
     """
     x = check.float_array("leaky_relu", "x", x)
@@ -94,7 +93,6 @@ def elu(
     Source: Clevert, Unterthiner, Hochreiter 2016, equation 16.
 
     Args:
-        x: of any shape.
         alpha: minus the value far to the left; not negative.
     """
     x = check.float_array("elu", "x", x)

@@ -41,11 +41,6 @@ def squared_error(
     Backward, with d = y − t: ∂y = d; ∂t = −d.
     PyTorch's `mse_loss` lacks the ½: its "sum" is twice this one's.
     Source: Quan, "Finding Bounding Boxes" (L2 loss); Huang, "Output layer" (least square error).
-
-    Args:
-        predictions: the outputs y of an example last; their losses are added up.
-        targets: of the shape of the predictions.
-        reduction: "mean" over the examples, "sum", or "none".
     """
     predictions, targets, reduction = _arguments("squared_error", predictions, targets, reduction)
     return rule(*vary_together(predictions, targets), reduction)
@@ -73,9 +68,6 @@ def sigmoid_squared_error(
 
     Backward, with δ = ∂E/∂u: δ = (y − t) y (1 − y); ∂t = t − y.
     Source: Huang, "Output layer" (least square error).
-
-    Args:
-        logits, targets, reduction: as the predictions and others of `squared_error`.
     """
     op = "sigmoid_squared_error"
     logits = check_outputs(op, "logits", logits)
@@ -107,9 +99,6 @@ def absolute_error(
     Backward, with d = y − t: ∂y = 1 where d ≥ 0, else −1; ∂t = −∂y.
     At d = 0 that is 1, as for `jnp.abs`, where PyTorch's `l1_loss` has 0.
     Source: Laplace 1774 (the first law of error).
-
-    Args:
-        predictions, targets, reduction: as in `squared_error`.
     """
     predictions, targets, reduction = _arguments("absolute_error", predictions, targets, reduction)
     return rule(*vary_together(predictions, targets), reduction)
@@ -154,7 +143,6 @@ def huber(
     Source: Huber 1964, "Robust Estimation of a Location Parameter", equation 2.6.
 
     Args:
-        predictions, targets, reduction: as in `squared_error`.
         delta: the error Δ from which on the loss is straight; positive.
     """
     predictions, targets, reduction = _arguments("huber", predictions, targets, reduction)
@@ -201,7 +189,6 @@ def smooth_l1(
     Source: Girshick 2015, "Fast R-CNN", equation 3 (box regression).
 
     Args:
-        predictions, targets, reduction: as in `squared_error`.
         beta: the error β from which on the loss is straight; positive.
     """
     predictions, targets, reduction = _arguments("smooth_l1", predictions, targets, reduction)

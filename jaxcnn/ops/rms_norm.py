@@ -78,7 +78,6 @@ def rms_norm(
     Source: Zhang and Sennrich 2019.
 
     Args:
-        x: of any shape.
         scale: γ, of the shape of those axes, or None for 1.
         axes: the last axis, or the last ones, as (-3, -2, -1) for whole maps.
         epsilon: ε, added to the mean square. Flax's default; PyTorch's depends on the dtype.

@@ -67,7 +67,6 @@ def dilate(
     Source: Quan, 7.2 (what a stride asks for in the backward pass).
 
     Args:
-        x: maps, channels last.
         rate: the distance s of the elements in y; one for all spatial axes or one per axis.
     """
     x = check.maps("dilate", "x", x)
@@ -97,7 +96,6 @@ def subsample(
     Source: the transpose of `dilate`.
 
     Args:
-        x: maps, channels last.
         rate: the step s; one for all spatial axes or one per axis.
     """
     x = check.maps("subsample", "x", x)

@@ -135,7 +135,6 @@ def gelu(
     Source: Hendrycks, Gimpel 2016, "Gaussian Error Linear Units (GELUs)", section 2.
 
     Args:
-        x: of any shape.
         approximate: whether Φ(x) is ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), and φ its derivative,
             the default of `jax.nn`; here as in PyTorch, ONNX and Keras it is the exact Φ.
     """

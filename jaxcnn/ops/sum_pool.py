@@ -39,7 +39,6 @@ def sum_pool(
     Source: Huang, "Average pooling layer", without the factor.
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         window, stride, padding, dilation, ceil_mode: as in `max_pool`; the padding counts as zero.
     """
     op = "sum_pool"
@@ -71,7 +70,6 @@ def sum_pool_input_grad(
     Source: Huang, "Average pooling layer", without the factor.
 
     Args:
-        delta: one element per window, channels last.
         window, stride, padding, dilation, ceil_mode: as in `sum_pool`.
         input_size: the spatial size of the result, which the strides leave open.
     """
@@ -112,7 +110,6 @@ def avg_pool(
     Source: Huang, "Average pooling layer"; Quan, "Mean pooling".
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         window, stride, padding, dilation, ceil_mode: as in `max_pool`; the padding counts as zero.
         count_include_pad: whether size counts the padding in the window (the default, as in
             PyTorch) or only the elements on the map. What overhangs the padding never counts.
@@ -143,7 +140,6 @@ def upsample(
     Source: Huang, "Average pooling layer" (definition of upsample).
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         size: of the window, in elements; one for all spatial axes or one per axis.
     """
     x = check.maps("upsample", "x", x)

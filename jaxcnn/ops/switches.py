@@ -39,7 +39,6 @@ def gather_at_switches(
     Source: Quan, 7.3, y(l, m, x, y) = y(l−1, m, P(l, m, x, y)).
 
     Args:
-        x: maps, channels last, with 1 to 3 axes of space.
         switches: places in the windows, as `max_pool_with_switches` returns them.
         window, stride, padding, dilation, ceil_mode: as in `max_pool`; the padding holds zeros.
 
@@ -78,7 +77,6 @@ def scatter_at_switches(
     Source: Huang, "Max pooling layer"; Quan, "Derivative of Max Pooling layer" ("+=").
 
     Args:
-        delta: one element per window, channels last.
         switches: places in the windows, as `max_pool_with_switches` returns them.
         window, stride, padding, dilation, ceil_mode: as in `max_pool`.
         input_size: the spatial size of the result, which the strides leave open.
@@ -111,7 +109,6 @@ def max_unpool(
     Source: Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", 2.1.
 
     Args:
-        x: one element per window, channels last.
         switches: places in the windows, as `max_pool_with_switches` returns them.
         window, stride, padding, dilation: as in `max_pool`.
         input_size: the spatial size of the result, that of the pooling's input; by default the

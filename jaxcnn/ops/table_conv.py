@@ -69,9 +69,7 @@ def table_conv(
     Source: Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
 
     Args:
-        x: maps, channels last.
         weights: window by connections, in the order of the table: the kernels that exist.
-        bias: one number per output map, or None.
         table: for every output map the input maps that it reads.
         stride, padding, dilation, precision: as in `conv`.
 
