@@ -1,4 +1,4 @@
-"""Compiler options that suit the rules, and the word of them that reaches the rules.
+"""Compiler options that suit the rules, and how the rules learn of them.
 
 On a CPU, XLA hands convolutions, matrix products and sums to YNNPACK. For the last two that is a
 gain, but convolutions, and the kernel gradients above all, XLA's own code computes two to five

@@ -62,7 +62,7 @@ KERNEL_GRADS = {
 
 
 def extend_always(patch):
-    """However few the channels are, and however many outputs would be in vain."""
+    """However few the channels are, and however many outputs nobody wants."""
     for name in ("REGISTER", "FEW_CHANNELS", "KEPT_BY_XLA"):
         patch.setattr(extended, name, 0)
     patch.setattr(extended, "IN_VAIN", float("inf"))

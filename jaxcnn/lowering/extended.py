@@ -32,7 +32,7 @@ FEW_CHANNELS = 2
 KEPT_BY_XLA = 16
 # From so many channels in, times out, on YNNPACK uses all processors, or nearly all.
 LARGE = 2**14
-# At most this share of the result may be computed in vain.
+# At most this share of the result may be computed and thrown away.
 IN_VAIN = 1 / 3
 
 

@@ -35,8 +35,8 @@ FEW_IMAGES = 2
 def pays(geometry: Geometry, images: int, inputs: int, outputs: int) -> bool:
     """Whether the products are worth the patches.
 
-    A convolution has the images as channels: with the options it is slow for one image or two.
-    Without, it is slow for many, and for few filters.
+    A convolution has the images as channels. With the compiler options of `jaxcnn.jit` it is slow
+    for one or two images; without them, for many images and for few filters.
     """
     if geometry.taps * inputs < MIN_PATCH:
         return False

@@ -1,6 +1,6 @@
 """What the forms of convolutions and poolings are made of.
 
-Zeros around maps, every so-manieth place, sums over places and over parts of the batch, images
+Zeros around maps, every s-th place, sums over places and over parts of the batch, images
 taken together, and the choice between two forms.
 """
 

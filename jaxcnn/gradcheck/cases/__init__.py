@@ -1,4 +1,4 @@
-"""The one table of cases: every public operation at arguments that hurt.
+"""The one table of cases: every public operation at awkward arguments.
 
 Odd sizes, windows that are not square, strides that leave a remainder, paddings that differ from
 side to side, a batch of one. Tests and `experiments.compare_grad` run through the same rows.
