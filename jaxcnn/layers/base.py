@@ -90,9 +90,9 @@ class Leaf(Layer):
     A rule's arguments are the input, then the layer's parameters in the order of `parameter_names`
     (None for one that the layer does without), then whatever else it needs; where a name is None,
     the argument is a constant of the layer, and the gradient that the rule has for it is not used.
-    One without state says in `call` what it does; one with state names it in `states` and says in `run`
-    what it does and how the state goes on. Where the input goes through another operation first,
-    `first` names it: one rule after the other, each with a backward pass of its own.
+    One without state says in `call` what it does; one with state names it in `states` and says in
+    `run` what it does and how the state goes on. Where the input goes through another operation
+    first, `first` names it: one rule after the other, each with a backward pass of its own.
     """
 
     parameter_names: ClassVar[tuple[str | None, ...]] = ()

@@ -4,8 +4,9 @@ As a convolution it has the images as channels, so the map is transposed: number
 side come to lie far apart. Of a few images at a time that happens in the cache. And XLA's CPU
 backend does not compute a map again while it transposes it: what a loop reads has to be there. In a
 single transposition it computes again, number by number, whatever the map comes from: the
-normalisation, the activation and the sums of the residual blocks before it. With XLA's default options, moreover, every
-image of a convolution with many of them as channels takes more time than one of a few.
+normalisation, the activation and the sums of the residual blocks before it. With XLA's default
+options, moreover, every image of a convolution with many of them as channels takes more time than
+one of a few.
 """
 
 import math
