@@ -66,8 +66,7 @@ def adaptive_max_pool_map(
 
 
 def _adaptive_max_pool_fwd(x, geometry):
-    y_and_positions: tuple[Array, Array] = adaptive_max_pool_with_positions_map(x, geometry)
-    return y_and_positions
+    return adaptive_max_pool_with_positions_map(x, geometry)
 
 
 def _adaptive_max_pool_bwd(geometry, positions, delta):

@@ -119,8 +119,8 @@ def batch_norm(
     axes = tuple(range(x.ndim - 1))
     sharing = Sharing(axes, check.positive(op, "epsilon", epsilon), axis_name=axis_name)
     y, *statistics = rule(x, scale, bias, sharing)
-    constants = (lax.stop_gradient(s).reshape(x.shape[-1]) for s in statistics)
-    return y, *_without_unit(*constants, axis_name)
+    mean, variance = _without_unit(*statistics, axis_name=axis_name)
+    return y, mean.reshape(x.shape[-1]), variance.reshape(x.shape[-1])
 
 
 def _along(parameter: Array, x: Array) -> Array:
@@ -136,7 +136,8 @@ def _normalised(x: Array, mean: Array, r: Array) -> Array:
 def _without_unit(
     mean: Array, variance: Array, inverse: Array, axis_name: AxisName | None
 ) -> tuple[Array, Array]:
-    """μ and σ² as they are, out of those in a unit."""
+    """μ and σ² as they are, out of those in a unit; constants."""
+    mean, variance, inverse = map(lax.stop_gradient, (mean, variance, inverse))
     unit: Array = reciprocal(inverse)
     mean, variance = mean * unit, variance * unit * unit
     if axis_name is not None and varying_axes(mean):

@@ -7,10 +7,9 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.elementary import log
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.ops.reductions import REDUCTIONS, check_outputs, check_targets, loss_rule, reduced
+from jaxcnn.ops.reductions import check_pair, loss_rule, reduced
 from jaxcnn.rules import Function
 
 
@@ -55,8 +54,6 @@ def kl_divergence(
         ValueError: the shapes differ, or a concrete target is negative.
     """
     op = "kl_divergence"
-    log_predictions = check_outputs(op, "log_predictions", log_predictions)
-    targets = check_targets(op, targets, ("log_predictions", log_predictions))
-    check.concrete_range(op, "targets", targets, 0, float("inf"))
-    reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
-    return rule(*vary_together(log_predictions, targets), reduction)
+    checked = check_pair(op, "log_predictions", log_predictions, targets, reduction)
+    check.concrete_range(op, "targets", checked[1], 0, float("inf"))
+    return rule(*checked)

@@ -27,11 +27,7 @@ def global_max_pool(
     Args:
         keepdims: whether y keeps the axes of space, with one element each.
     """
-    x = check.maps("global_max_pool", "x", x)
-    keepdims = check.boolean("global_max_pool", "keepdims", keepdims)
-    size = x.shape[1:-1]
-    y = rule(x, Geometry.tiles(size, size))
-    return y if keepdims else y.reshape(x.shape[0], x.shape[-1])
+    return _of_the_whole("global_max_pool", x, keepdims, rule)
 
 
 def global_avg_pool(
@@ -45,8 +41,12 @@ def global_avg_pool(
     Args:
         keepdims: whether y keeps the axes of space, with one element each.
     """
-    x = check.maps("global_avg_pool", "x", x)
-    keepdims = check.boolean("global_avg_pool", "keepdims", keepdims)
-    size = x.shape[1:-1]
-    y = rule(x, Geometry.tiles(size, size), True)
-    return y if keepdims else y.reshape(x.shape[0], x.shape[-1])
+    return _of_the_whole("global_avg_pool", x, keepdims, rule, True)
+
+
+def _of_the_whole(op: str, x: ArrayLike, keepdims: bool, rule: Function, *settings: bool) -> Array:
+    array = check.maps(op, "x", x)
+    keepdims = check.boolean(op, "keepdims", keepdims)
+    size = array.shape[1:-1]
+    y = rule(array, Geometry.tiles(size, size), *settings)
+    return y if keepdims else y.reshape(array.shape[0], array.shape[-1])

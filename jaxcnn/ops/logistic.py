@@ -7,15 +7,7 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.ops.reductions import (
-    REDUCTIONS,
-    check_outputs,
-    check_targets,
-    loss_rule,
-    reduced,
-    sigmoid_error,
-)
+from jaxcnn.ops.reductions import check_pair, loss_rule, reduced, sigmoid_error
 from jaxcnn.rules import Function
 
 
@@ -52,8 +44,6 @@ def sigmoid_binary_cross_entropy(
         ValueError: the shapes differ, or a concrete target is outside [0, 1].
     """
     op = "sigmoid_binary_cross_entropy"
-    logits = check_outputs(op, "logits", logits)
-    reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
-    targets = check_targets(op, targets, ("logits", logits))
-    check.concrete_range(op, "targets", targets, 0, 1)
-    return rule(*vary_together(logits, targets), reduction)
+    checked = check_pair(op, "logits", logits, targets, reduction)
+    check.concrete_range(op, "targets", checked[1], 0, 1)
+    return rule(*checked)

@@ -26,8 +26,7 @@ def max_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array,
 
 
 def _max_pool_fwd(x, geometry):
-    y_and_switches: tuple[Array, Array] = max_pool_with_switches_map(x, geometry)
-    return y_and_switches
+    return max_pool_with_switches_map(x, geometry)
 
 
 def _max_pool_bwd(geometry, switches, delta):

@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
+from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.elementary import sigmoids
 from jaxcnn.rules import Function, custom_rule
 
@@ -84,6 +85,16 @@ def sigmoid_error(logits: Array, targets: Array) -> tuple[Array, Array, Array]:
     """y − t = y (1 − t) − (1 − y) t, which loses nothing as y → t; y = sigmoid(u), and 1 − y."""
     (y, rest), t = sigmoids(widen(logits)), widen(targets)
     return y * (1 - t) - rest * t, y, rest
+
+
+def check_pair(
+    op: str, name: str, outputs: ArrayLike, targets: ArrayLike, reduction: str
+) -> tuple[Array, Array, str]:
+    """What a loss judges, targets of its dtype and shape, and the reduction."""
+    array = check_outputs(op, name, outputs)
+    reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
+    both = vary_together(array, check_targets(op, targets, (name, array)))
+    return both[0], both[1], reduction
 
 
 def check_outputs(op: str, name: str, outputs: ArrayLike) -> Array:

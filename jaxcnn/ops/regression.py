@@ -11,15 +11,7 @@ from jaxtyping import Float
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.ops.reductions import (
-    REDUCTIONS,
-    check_outputs,
-    check_targets,
-    loss_rule,
-    reduced,
-    sigmoid_error,
-)
+from jaxcnn.ops.reductions import check_pair, loss_rule, reduced, sigmoid_error
 from jaxcnn.rules import Function
 
 
@@ -42,8 +34,7 @@ def squared_error(
     PyTorch's `mse_loss` lacks the ½: its "sum" is twice this one's.
     Source: Quan, "Finding Bounding Boxes" (L2 loss); Huang, "Output layer" (least square error).
     """
-    predictions, targets, reduction = _arguments("squared_error", predictions, targets, reduction)
-    return rule(*vary_together(predictions, targets), reduction)
+    return rule(*check_pair("squared_error", "predictions", predictions, targets, reduction))
 
 
 def _sigmoid_error_slopes(kept):
@@ -69,11 +60,7 @@ def sigmoid_squared_error(
     Backward, with δ = ∂E/∂u: δ = (y − t) y (1 − y); ∂t = t − y.
     Source: Huang, "Output layer" (least square error).
     """
-    op = "sigmoid_squared_error"
-    logits = check_outputs(op, "logits", logits)
-    reduction = check.choice(op, "reduction", reduction, REDUCTIONS)
-    targets = check_targets(op, targets, ("logits", logits))
-    return rule(*vary_together(logits, targets), reduction)
+    return rule(*check_pair("sigmoid_squared_error", "logits", logits, targets, reduction))
 
 
 def _signs(above: Array) -> tuple[Array, Array]:
@@ -100,8 +87,7 @@ def absolute_error(
     At d = 0 that is 1, as for `jnp.abs`, where PyTorch's `l1_loss` has 0.
     Source: Laplace 1774 (the first law of error).
     """
-    predictions, targets, reduction = _arguments("absolute_error", predictions, targets, reduction)
-    return rule(*vary_together(predictions, targets), reduction)
+    return rule(*check_pair("absolute_error", "predictions", predictions, targets, reduction))
 
 
 def _held(limit: float, error: Array) -> float:
@@ -145,9 +131,8 @@ def huber(
     Args:
         delta: the error Δ from which on the loss is straight; positive.
     """
-    predictions, targets, reduction = _arguments("huber", predictions, targets, reduction)
-    delta = check.number("huber", "delta", delta, positive=True)
-    return rule(*vary_together(predictions, targets), delta, reduction)
+    *both, reduction = check_pair("huber", "predictions", predictions, targets, reduction)
+    return rule(*both, check.number("huber", "delta", delta, positive=True), reduction)
 
 
 def _limit_and_root(beta: float, error: Array) -> tuple[float, float]:
@@ -191,14 +176,5 @@ def smooth_l1(
     Args:
         beta: the error β from which on the loss is straight; positive.
     """
-    predictions, targets, reduction = _arguments("smooth_l1", predictions, targets, reduction)
-    beta = check.number("smooth_l1", "beta", beta, positive=True)
-    return rule(*vary_together(predictions, targets), beta, reduction)
-
-
-def _arguments(
-    op: str, predictions: ArrayLike, targets: ArrayLike, reduction: str
-) -> tuple[Array, Array, str]:
-    predictions = check_outputs(op, "predictions", predictions)
-    targets = check_targets(op, targets, ("predictions", predictions))
-    return predictions, targets, check.choice(op, "reduction", reduction, REDUCTIONS)
+    *both, reduction = check_pair("smooth_l1", "predictions", predictions, targets, reduction)
+    return rule(*both, check.number("smooth_l1", "beta", beta, positive=True), reduction)
