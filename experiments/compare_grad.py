@@ -150,7 +150,7 @@ def compare(op: Callable[..., Any], cases: Sequence[Case], options: Options) -> 
     errors = {
         column: max(error[column] for error in found if column in error) for column in TOLERANCES
     }
-    formula = " ".join((inspect.getdoc(cases[0].rule) or "").split("\n\n")[0].split())
+    formula = " ".join((inspect.getdoc(op) or "").split("\nSource:")[0].split())
     row = {"name": op.__name__, "formula": formula, "cases": len(cases), "errors": errors}
     if options.timing:
         large = LARGE[op]
