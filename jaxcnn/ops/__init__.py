@@ -4,7 +4,7 @@ A rule's docstring is its formula; the public function says the formula, the bac
 source. What holds for all public functions is said once, here.
 
 An array's shape is in the signature: n examples, *hw or *pq the 1 to 3 axes of space, c or d the
-channels; `delta` is the gradient at a result. Where a bias or another array is None, it is left out.
+channels; `delta` is the gradient at a result. A bias or another array that is None is left out.
 `reduction` makes one number of the losses of the examples, "mean" or "sum"; "none" leaves them.
 `rule` is the map to apply: the hand-written one, the default, or a twin of the same signature.
 Arguments are checked before anything is computed. TypeError: an array is not of floats, or not of
