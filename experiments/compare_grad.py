@@ -7,7 +7,7 @@ Result:   one line per public operation: the largest relative error of the value
           of `jaxcnn.gradcheck.cases`; float32 against float64; what a backward pass keeps in memory
           and how long forward and backward take, ours against JAX's.
           The exit code is 1 if an error exceeds its tolerance, named at the foot of the column.
-Time:     about 8 minutes on 2 CPU cores; half of it without --timing.
+Time:     about 11 minutes on 2 CPU cores; two thirds of it without --timing.
 
 Memory and times are those of one layer of real size (`cases.LARGE`), in float32, compiled with
 default options; times are medians of runs in turn. For claims of speed see experiments.benchmark.

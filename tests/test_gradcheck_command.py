@@ -27,7 +27,7 @@ def test_right_rules_get_a_line_each_and_the_code_0(capsys):
         *exact, differences, _ = map(float, row.split()[1:])
         assert max(exact) < 1e-10
         assert differences < 1e-6
-    assert end == "all 2 operations are right"
+    assert end == "off: 0 of 2 operations"
 
 
 def test_float32_has_tolerances_of_its_own(capsys):
@@ -68,7 +68,7 @@ def test_a_wrong_rule_is_named_with_its_worst_finding_and_the_code_is_1(mode, ca
     assert code == 1
     assert "FAILED" in tanh
     assert "FAILED" not in relu
-    assert end.startswith("1 of 2 operations are off, worst tanh: FAILED: ")
+    assert end.startswith("off: 1 of 2 operations, worst tanh: FAILED: ")
     assert tanh.endswith(end.partition("tanh: ")[2])
 
 

@@ -117,9 +117,9 @@ def options_from(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Examine operations; 1 if one is off, 2 for an unknown option, operation or platform."""
     options = options_from(arguments)
-    table = {op.__name__: [first] for op, first in FIRST.items()}
+    table = {case.op.__name__: [FIRST[case.op]] for case in CASES}
     if options.every_case:
-        table = {op.__name__: [case for case in CASES if case.op is op] for op in FIRST}
+        table = {name: [c for c in CASES if c.op is first.op] for name, (first,) in table.items()}
     for name in (chosen := list(table) if options.ops is None else options.ops.split(",")):
         if name not in table:
             print(f"--ops must be names of {', '.join(table)}; got {name!r}", file=sys.stderr)
@@ -148,11 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if verdict.fault:
             excess = verdict.worst.error / verdict.worst.tolerance if verdict.worst else 0.0
             faults.append((excess, f"{name}: {verdict.fault}"))
-    if not faults:
-        print(f"all {len(chosen)} operations are right")
-        return 0
-    print(f"{len(faults)} of {len(chosen)} operations are off, worst {max(faults)[1]}")
-    return 1
+    worst = f", worst {max(faults)[1]}" if faults else ""
+    print(f"off: {len(faults)} of {len(chosen)} operations{worst}")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
