@@ -29,6 +29,11 @@ class Mapped:
         """The rule that is mapped."""
         return self.inner.rule
 
+    @property
+    def is_tangent(self) -> bool:
+        """Whether it is a rule's tangent that is mapped."""
+        return self.inner.is_tangent
+
     def _vmap(self, f: Function, dims: Any) -> Function:
         name, size, spread = self.axis
         return jax.vmap(f, dims, axis_size=size, axis_name=name, spmd_axis_name=spread)

@@ -8,7 +8,7 @@ transposes; and either of the two under `jax.vmap`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,7 @@ class Map(Protocol):
     """What the primitive asks its parameter."""
 
     rule: Any
+    is_tangent: bool
 
     def __call__(self, *args: Any) -> list[Any]:
         """The results."""
@@ -70,6 +71,7 @@ class _Application:
     structure: Any
     hints: hints.Hints
     found: dict[str, Any]
+    is_tangent: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return self.rule.__name__
@@ -160,6 +162,7 @@ class _Tangent:
     inputs: tuple[Any, ...]
     moving: tuple[bool, ...]
     outputs: tuple[Any, ...]
+    is_tangent: ClassVar[bool] = True
 
     def __repr__(self) -> str:
         return f"{self.of} tangent"
