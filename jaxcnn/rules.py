@@ -83,7 +83,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
             *before, dots = args
             total = None
             for tangent, dot in zip(tangents, dots, strict=False):
-                if any(d.value is not None for d in _dots(dot)):
+                if any(not _is_dot(d) or d.value is not None for d in _dots(dot)):
                     share = tangent(*before, _filled(dot))
                     total = share if total is None else jax.tree.map(_add, total, share)
             return total
@@ -228,12 +228,13 @@ def _is_dot(value: Any) -> bool:
     return isinstance(value, Dot)
 
 
-def _dots(tree: Any) -> list[Dot]:
+def _dots(tree: Any) -> list[Any]:
     return jax.tree.leaves(tree, is_leaf=_is_dot)
 
 
 def _filled(tree: Any) -> Any:
-    return jax.tree.map(Dot.filled, tree, is_leaf=_is_dot)
+    """Arrays for dots; whoever calls a tangent by hand may give arrays."""
+    return jax.tree.map(lambda d: d.filled() if _is_dot(d) else d, tree, is_leaf=_is_dot)
 
 
 def _add(a: Any, b: Any) -> Any:

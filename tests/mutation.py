@@ -1,69 +1,171 @@
 """Deliberately wrong rules: what a mutant is, how it is made, and how it must be caught.
 
-Each mutant replaces the backward pass of a real rule; everything else stays as it is.
-"""
+A mutant is a right rule with one thing exchanged. Its formulas ask for what they need by name: a
+setting or an argument's residual as the rule calls it (`kernel`), δ as `delta` (`zeta` where the
+rule has something else of that name), how an argument moves as `x_dot`, the right gradient of an
+argument as `d_x`, and the right result of what is exchanged as `right`:
 
-import importlib
+    wrong("∂x: no rot180", CONV, x=lambda delta, kernel, geometry: input_grad(delta, flip(kernel), geometry))
+    wrong("∂b: the mean", CONV, bias=lambda right: right / 32)
+    given("padding off by one", CONV, geometry=lambda geometry: shift(geometry))
+    forgets("order 2: ∂x forgets k", CONV, "residuals")
+    wrong("ẏ: x ⋆ k̇ forgotten", CONV, tangent=lambda right, x, kernel_dot: …)
+"""  # noqa: E501
+
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from inspect import signature
+from typing import Any
 
 import jax
 
-from jaxcnn.gradcheck import check_gradients
+from jaxcnn.gradcheck import Finding, check_gradients
 from jaxcnn.gradcheck.cases.case import Case
+from jaxcnn.ops import (
+    activation,
+    adaptive_pool,
+    cross_entropy,
+    divergence,
+    drop_block,
+    dropout,
+    elementary,
+    local_response,
+    lp_pool,
+    max_pool,
+    maxout,
+    norm,
+    rectifiers,
+    regression,
+    rms_norm,
+    smooth,
+    weight_decay,
+)
 from jaxcnn.rules import custom_rule
 
-Backward = Callable[..., Any]
+Formula = Callable[..., Any]
+
+# What rules keep, where it is something else than their arguments, or those but the one that a
+# linear rule is linear in. A single name: what is kept is that, not a tuple.
+RESIDUALS: dict[Any, str | tuple[str, ...]] = {
+    **dict.fromkeys((activation.softmax_map, activation.log_softmax_map, elementary.exp), "y"),
+    **dict.fromkeys((activation.sigmoid_map, activation.tanh_map), "x"),
+    **dict.fromkeys((rectifiers.elu_map, rectifiers.selu_map, rectifiers.hard_swish_map), "x"),
+    **dict.fromkeys((smooth.softplus_map, smooth.silu_map, smooth.mish_map, smooth.gelu_map), "x"),
+    **dict.fromkeys((activation.relu_map, rectifiers.leaky_relu_map), "positive"),
+    **dict.fromkeys((rectifiers.relu6_map, rectifiers.hard_sigmoid_map), "between"),
+    rectifiers.hard_tanh_map: "between",
+    maxout.maxout_map: "chosen",
+    max_pool.max_pool_map: "switches",
+    adaptive_pool.adaptive_max_pool_map: "positions",
+    lp_pool.lp_pool_map: ("x", "y"),
+    dropout.dropout_map: "mask",
+    dropout.spatial_dropout_map: "mask",
+    drop_block.drop_block_map: "mask",
+    norm.normalise_map: ("x", "mean", "variance", "inverse", "scale", "bias"),
+    rms_norm.rms_norm_map: ("x", "mean_square", "inverse", "scale"),
+    local_response.local_response_norm_map: "x",
+    cross_entropy.softmax_cross_entropy_map: ("y", "log_y", "targets", "class_weights"),
+    cross_entropy.sigmoid_binary_cross_entropy_map: ("logits", "targets"),
+    divergence.kl_divergence_map: ("log_predictions", "targets"),
+    regression.sigmoid_squared_error_map: ("logits", "targets"),
+    regression.absolute_error_map: "above",
+    **dict.fromkeys((regression.squared_error_map, regression.huber_map), "error"),
+    regression.smooth_l1_map: "error",
+    weight_decay.weight_decay_map: "params",
+}
 
 
-class Mutant(NamedTuple):
+@dataclass(frozen=True)
+class Mutant:
     name: str
     case: Case
-    backward: Backward
+    wrong: dict[str, Formula] = field(default_factory=dict)
+    """For gradients, by argument, or for the tangent."""
+    given: dict[str, Formula] = field(default_factory=dict)
+    """For what the right backward pass, or the right tangent, is given."""
+    of_tangent: bool = False
     orders: int = 1
 
-
-def all_mutants() -> list[Mutant]:
-    """Those of every `test_mutants_*` beside this file."""
-    paths = sorted(Path(__file__).parent.glob("test_mutants_*.py"))
-    return [mutant for path in paths for mutant in importlib.import_module(path.stem).MUTANTS]
+    @property
+    def rule(self) -> custom_rule:
+        return mutate(self.case.rule, self)
 
 
-def mutate(rule: Any, backward: Backward) -> Any:
-    wrong = custom_rule(rule.fun, nondiff_argnums=rule.nondiff_argnums)
-    wrong.defvjp(rule.fwd, backward)
-    return wrong
+def wrong(name: str, case: Case, orders: int = 1, **formulas: Formula) -> Mutant:
+    """These gradients by other formulas, or the tangent."""
+    return Mutant(name, case, formulas, of_tangent="tangent" in formulas, orders=orders)
 
 
-def changed(rule: Any, change: Callable[..., Any]) -> Backward:
-    """The right backward pass, its gradients changed afterwards."""
-    return lambda *args: change(*rule.bwd(*args))
+def given(name: str, case: Case, *, of: str = "gradients", **formulas: Formula) -> Mutant:
+    """The right gradients, or the right tangent, but of something else."""
+    return Mutant(name, case, given=formulas, of_tangent=of == "tangent")
 
 
-def with_geometry(rule: Any, change: Callable[[Any], Any]) -> Backward:
-    """The right backward pass for another geometry."""
-    return lambda geometry, *rest: rule.bwd(change(geometry), *rest)
+def forgets(name: str, case: Case, *what: str, of: str = "gradients") -> Mutant:
+    """Right at order 1, but the derivative of these gradients, or of the tangent, forgets that they
+    depend on this: a name, or "residuals" for all that is kept.
+    """
+    frozen: Formula = lambda right: jax.tree.map(jax.lax.stop_gradient, right)  # noqa: E731
+    return Mutant(name, case, given=dict.fromkeys(what, frozen), of_tangent=of == "tangent", orders=2)
 
 
-def frozen(rule: Any, which: str) -> Backward:
-    """Right at order 1, but the derivative forgets that it depends on its residuals or on δ."""
+def _called(formula: Formula, names: dict[str, Any]) -> Any:
+    return formula(**{name: names[name] for name in signature(formula).parameters})
+
+
+def mutate(rule: Any, mutant: Mutant) -> custom_rule:
+    parameters = list(signature(rule.fun).parameters)
+    setting_names = [parameters[i] for i in rule.nondiff_argnums]
+    argument_names = [name for name in parameters if name not in setting_names]
+
+    def kept_names(residuals: Any) -> str | tuple[str, ...]:
+        if rule in RESIDUALS:
+            return RESIDUALS[rule]
+        others = [a for i, a in enumerate(argument_names) if i not in rule.linear]
+        return tuple(argument_names if len(residuals) == len(argument_names) else others)
+
+    def exchanged(right: Formula, args: Any, last: Any) -> tuple[Any, dict[str, Any]]:
+        """The right result for what the mutant is given, and all names."""
+        *settings, residuals, _ = args
+        kept = kept_names(residuals)
+        names = dict(zip(setting_names, settings, strict=True))
+        names |= {kept: residuals} if isinstance(kept, str) else dict(zip(kept, residuals, strict=True))
+        names |= last
+        changed = dict(names)
+        for name, formula in mutant.given.items():
+            for each in ([kept] if isinstance(kept, str) else kept) if name == "residuals" else [name]:
+                changed[each] = _called(formula, {**names, "right": names[each]})
+        residuals = changed[kept] if isinstance(kept, str) else tuple(changed[k] for k in kept)
+        result = right(*(changed[s] for s in setting_names), residuals, [changed[k] for k in last])
+        return result, names
 
     def backward(*args):
-        *static, residuals, delta = args
-        stop = jax.lax.stop_gradient
-        if which == "residuals":
-            residuals = jax.tree.map(stop, residuals)
-        else:
-            delta = stop(delta)
-        return rule.bwd(*static, residuals, delta)
+        incoming = "zeta" if "delta" in parameters else "delta"
+        found, names = exchanged(
+            lambda *a: rule.bwd(*a[:-1], *a[-1]), args, {incoming: args[-1]}
+        )
+        names |= {f"d_{name}": gradient for name, gradient in zip(argument_names, found, strict=True)}
+        return tuple(
+            _called(mutant.wrong[name], {**names, "right": right}) if name in mutant.wrong else right
+            for name, right in zip(argument_names, found, strict=True)
+        )
 
-    return backward
+    def tangent(*args):
+        found, names = exchanged(
+            rule.tangent, args, dict(zip([f"{a}_dot" for a in argument_names], args[-1], strict=True))
+        )
+        return _called(mutant.wrong.get("tangent", lambda right: right), {**names, "right": found})
+
+    mutated = custom_rule(rule.fun, nondiff_argnums=rule.nondiff_argnums)
+    mutated.tangent, mutated.linear = rule.tangent, rule.linear
+    mutated.defvjp(rule.fwd, rule.bwd if mutant.of_tangent else backward)
+    if mutant.of_tangent:
+        mutated.defjvp(tangent)
+    return mutated
 
 
-def findings_of(case: Case, rule: Any, orders: int):
+def findings_of(case: Case, rule: Any, orders: int, **options: Any) -> list[Finding]:
     settings = {**case.settings, "rule": rule}
     return check_gradients(
         replace(case, settings=settings).function(),
@@ -71,15 +173,15 @@ def findings_of(case: Case, rule: Any, orders: int):
         twin=case.function(twin=True),
         orders=orders,
         symmetry=False,
-        difference_tolerance=None,
+        **{"difference_tolerance": None, **options},
     )
 
 
 @cache
-def _right_rule_passes(name: str) -> bool:
+def _right_rule_passes(name: str, modes: str) -> bool:
     """Once per case, whatever the number of its mutants."""
     case = _CASES[name]
-    return all(finding.passed for finding in findings_of(case, case.rule, 1))
+    return all(finding.passed for finding in findings_of(case, case.rule, 1, modes=modes))
 
 
 _CASES: dict[str, Case] = {}
@@ -87,9 +189,28 @@ _CASES: dict[str, Case] = {}
 
 def assert_caught(mutant: Mutant) -> None:
     """The right rule passes at this case; the wrong one fails at its order, and only there."""
-    _CASES.setdefault(mutant.case.name, mutant.case)
-    assert _right_rule_passes(mutant.case.name)
-    wrong = mutate(mutant.case.rule, mutant.backward)
-    *before, last = findings_of(mutant.case, wrong, mutant.orders)
+    case = mutant.case
+    _CASES.setdefault(case.name, case)
+    if mutant.of_tangent:
+        assert _right_rule_passes(case.name, "both")
+        _assert_tangent_caught(mutant)
+        return
+    assert _right_rule_passes(case.name, "reverse")
+    *before, last = findings_of(case, mutant.rule, mutant.orders)
     assert all(finding.passed for finding in before)
     assert not last.passed
+
+
+def _assert_tangent_caught(mutant: Mutant) -> None:
+    """At order 1 by twin, transpose and, off kinks, differences; at order 2 by the twin."""
+    differences = {} if mutant.orders > 1 else mutant.case.differences
+    findings = findings_of(mutant.case, mutant.rule, mutant.orders, modes="both", **differences)
+    failed = {finding.check for finding in findings if not finding.passed}
+    if mutant.orders > 1:
+        assert failed
+        assert failed <= {f"derivative {word} against the twin's" for word in ("ff", "fr", "rf")}
+        return
+    expected = {"derivative f against the twin's", "tangent against its transpose"}
+    if not mutant.case.on_kinks:
+        expected.add("tangent against central differences")
+    assert failed == expected
