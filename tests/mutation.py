@@ -12,10 +12,12 @@ argument as `d_x`, and the right result of what is exchanged as `right`:
     wrong("ẏ: x ⋆ k̇ forgotten", CONV, tangent=lambda right, x, kernel_dot: …)
 """  # noqa: E501
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -31,6 +33,7 @@ from jaxcnn.ops import (
     dropout,
     elementary,
     local_response,
+    logistic,
     lp_pool,
     max_pool,
     maxout,
@@ -66,7 +69,7 @@ RESIDUALS: dict[Any, str | tuple[str, ...]] = {
     rms_norm.rms_norm_map: ("x", "mean_square", "inverse", "scale"),
     local_response.local_response_norm_map: "x",
     cross_entropy.softmax_cross_entropy_map: ("y", "log_y", "targets", "class_weights"),
-    cross_entropy.sigmoid_binary_cross_entropy_map: ("logits", "targets"),
+    logistic.sigmoid_binary_cross_entropy_map: ("logits", "targets"),
     divergence.kl_divergence_map: ("log_predictions", "targets"),
     regression.sigmoid_squared_error_map: ("logits", "targets"),
     regression.absolute_error_map: "above",
@@ -80,21 +83,54 @@ RESIDUALS: dict[Any, str | tuple[str, ...]] = {
 class Mutant:
     name: str
     case: Case
+    backward: Formula | None = None
+    """The whole backward pass, where no formula for its parts says it shorter."""
+    orders: int = 1
     wrong: dict[str, Formula] = field(default_factory=dict)
     """For gradients, by argument, or for the tangent."""
     given: dict[str, Formula] = field(default_factory=dict)
     """For what the right backward pass, or the right tangent, is given."""
     of_tangent: bool = False
-    orders: int = 1
 
     @property
     def rule(self) -> custom_rule:
         return mutate(self.case.rule, self)
 
 
+def all_mutants() -> list[Mutant]:
+    """Those of every `test_mutants_*` beside this file."""
+    paths = sorted(Path(__file__).parent.glob("test_mutants_*.py"))
+    return [mutant for path in paths for mutant in importlib.import_module(path.stem).MUTANTS]
+
+
+def changed(rule: Any, change: Formula) -> Formula:
+    """The right backward pass, its gradients changed afterwards."""
+    return lambda *args: change(*rule.bwd(*args))
+
+
+def with_geometry(rule: Any, change: Formula) -> Formula:
+    """The right backward pass for another geometry."""
+    return lambda geometry, *rest: rule.bwd(change(geometry), *rest)
+
+
+def frozen(rule: Any, which: str) -> Formula:
+    """Right at order 1, but the derivative forgets that it depends on its residuals or on δ."""
+
+    def backward(*args):
+        *static, residuals, delta = args
+        stop = jax.lax.stop_gradient
+        if which == "residuals":
+            residuals = jax.tree.map(stop, residuals)
+        else:
+            delta = stop(delta)
+        return rule.bwd(*static, residuals, delta)
+
+    return backward
+
+
 def wrong(name: str, case: Case, orders: int = 1, **formulas: Formula) -> Mutant:
     """These gradients by other formulas, or the tangent."""
-    return Mutant(name, case, formulas, of_tangent="tangent" in formulas, orders=orders)
+    return Mutant(name, case, wrong=formulas, of_tangent="tangent" in formulas, orders=orders)
 
 
 def given(name: str, case: Case, *, of: str = "gradients", **formulas: Formula) -> Mutant:
@@ -107,7 +143,9 @@ def forgets(name: str, case: Case, *what: str, of: str = "gradients") -> Mutant:
     depend on this: a name, or "residuals" for all that is kept.
     """
     frozen: Formula = lambda right: jax.tree.map(jax.lax.stop_gradient, right)  # noqa: E731
-    return Mutant(name, case, given=dict.fromkeys(what, frozen), of_tangent=of == "tangent", orders=2)
+    return Mutant(
+        name, case, given=dict.fromkeys(what, frozen), of_tangent=of == "tangent", orders=2
+    )
 
 
 def _called(formula: Formula, names: dict[str, Any]) -> Any:
@@ -116,50 +154,46 @@ def _called(formula: Formula, names: dict[str, Any]) -> Any:
 
 def mutate(rule: Any, mutant: Mutant) -> custom_rule:
     parameters = list(signature(rule.fun).parameters)
-    setting_names = [parameters[i] for i in rule.nondiff_argnums]
-    argument_names = [name for name in parameters if name not in setting_names]
+    settings = [parameters[i] for i in rule.nondiff_argnums]
+    arguments = [name for name in parameters if name not in settings]
 
-    def kept_names(residuals: Any) -> str | tuple[str, ...]:
-        if rule in RESIDUALS:
-            return RESIDUALS[rule]
-        others = [a for i, a in enumerate(argument_names) if i not in rule.linear]
-        return tuple(argument_names if len(residuals) == len(argument_names) else others)
+    def kept(residuals: Any) -> str | tuple[str, ...]:
+        """The names of what the rule keeps."""
+        others = [name for i, name in enumerate(arguments) if i not in rule.linear]
+        by_default = arguments if len(residuals) == len(arguments) else others
+        return RESIDUALS.get(rule, tuple(by_default))
 
-    def exchanged(right: Formula, args: Any, last: Any) -> tuple[Any, dict[str, Any]]:
-        """The right result for what the mutant is given, and all names."""
-        *settings, residuals, _ = args
-        kept = kept_names(residuals)
-        names = dict(zip(setting_names, settings, strict=True))
-        names |= {kept: residuals} if isinstance(kept, str) else dict(zip(kept, residuals, strict=True))
+    def exchanged(right: Formula, args: Any, last: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The right result for what the mutant is given, and everything by its name."""
+        *given, residuals, _ = args
+        found = kept(residuals)
+        each, values = ([found], [residuals]) if isinstance(found, str) else (found, residuals)
+        names = {**dict(zip(settings, given, strict=True)), **dict(zip(each, values, strict=True))}
         names |= last
         changed = dict(names)
         for name, formula in mutant.given.items():
-            for each in ([kept] if isinstance(kept, str) else kept) if name == "residuals" else [name]:
-                changed[each] = _called(formula, {**names, "right": names[each]})
-        residuals = changed[kept] if isinstance(kept, str) else tuple(changed[k] for k in kept)
-        result = right(*(changed[s] for s in setting_names), residuals, [changed[k] for k in last])
-        return result, names
+            for one in each if name == "residuals" else [name]:
+                changed[one] = _called(formula, {**names, "right": names[one]})
+        residuals = changed[found] if isinstance(found, str) else tuple(changed[k] for k in found)
+        return right(*(changed[s] for s in settings), residuals, [changed[k] for k in last]), names
 
     def backward(*args):
-        incoming = "zeta" if "delta" in parameters else "delta"
-        found, names = exchanged(
-            lambda *a: rule.bwd(*a[:-1], *a[-1]), args, {incoming: args[-1]}
-        )
-        names |= {f"d_{name}": gradient for name, gradient in zip(argument_names, found, strict=True)}
-        return tuple(
-            _called(mutant.wrong[name], {**names, "right": right}) if name in mutant.wrong else right
-            for name, right in zip(argument_names, found, strict=True)
-        )
+        incoming = {"zeta" if "delta" in parameters else "delta": args[-1]}
+        found, names = exchanged(lambda *a: rule.bwd(*a[:-1], *a[-1]), args, incoming)
+        gradients = dict(zip(arguments, found, strict=True))
+        names |= {f"d_{name}": gradient for name, gradient in gradients.items()}
+        for name, formula in mutant.wrong.items():
+            gradients[name] = _called(formula, {**names, "right": gradients[name]})
+        return tuple(gradients.values())
 
     def tangent(*args):
-        found, names = exchanged(
-            rule.tangent, args, dict(zip([f"{a}_dot" for a in argument_names], args[-1], strict=True))
-        )
+        dots = {f"{a}_dot": dot for a, dot in zip(arguments, args[-1], strict=True)}
+        found, names = exchanged(rule.tangent, args, dots)
         return _called(mutant.wrong.get("tangent", lambda right: right), {**names, "right": found})
 
     mutated = custom_rule(rule.fun, nondiff_argnums=rule.nondiff_argnums)
     mutated.tangent, mutated.linear = rule.tangent, rule.linear
-    mutated.defvjp(rule.fwd, rule.bwd if mutant.of_tangent else backward)
+    mutated.defvjp(rule.fwd, rule.bwd if mutant.of_tangent else mutant.backward or backward)
     if mutant.of_tangent:
         mutated.defjvp(tangent)
     return mutated

@@ -38,7 +38,7 @@ RELU6, LEAKY, ELU, SELU = (
 )
 HARD_SIGMOID, HARD_TANH, HARD_SWISH = case(jc.hard_sigmoid), case(jc.hard_tanh), case(jc.hard_swish)
 SOFTPLUS, SILU, MISH = case(jc.softplus), case(jc.silu), case(jc.mish)
-GELU, EXACT = case(jc.gelu), case(jc.gelu, approximate=False)
+GELU, EXACT = case(jc.gelu, approximate=True), case(jc.gelu, approximate=False)
 MAXOUT = Case(jc.maxout, {"x": (3, 6)}, {"pieces": 3}, draw={"x": ties})
 KINK = {"x": (2, 2)}
 

@@ -185,3 +185,24 @@ def test_a_wrong_derivative_of_the_statistics_is_caught_at_order_2(name, case, w
     assert not last.passed
     wrong.defvjp(forward, right.bwd)
     assert all(finding.passed for finding in findings_of(case, wrong, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "which", "factor"), STATISTICS, ids=[row[0] for row in STATISTICS]
+)
+def test_a_wrong_tangent_of_the_statistics_is_caught_at_order_2(name, case, which, factor):
+    right = case.rule
+
+    def tangent(*args):
+        return [factor * d if i == which else d for i, d in enumerate(right.tangent(*args))]
+
+    def forward(*args):
+        results = wrong(*args)
+        return results, (args[0], *results[1:], *args[1:-1])
+
+    wrong = custom_rule(right.fun, nondiff_argnums=right.nondiff_argnums)
+    wrong.defvjp(forward, right.bwd)
+    wrong.defjvp(tangent)
+    failed = {f.check[:13] for f in findings_of(case, wrong, 2, modes="both") if not f.passed}
+    assert failed
+    assert failed <= {f"derivative {word}" for word in ("ff", "fr", "rf")}

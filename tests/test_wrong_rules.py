@@ -11,13 +11,13 @@ rows have to do it, with the checks of `test_rules`, for every mutant of a first
 from dataclasses import replace
 
 import pytest
-from mutation import Mutant, all_mutants, mutate
+from mutation import Mutant, all_mutants
 
 from jaxcnn.gradcheck import check_gradients
 from jaxcnn.gradcheck.cases import CASES
 from jaxcnn.gradcheck.cases.case import Case
 
-MUTANTS = [mutant for mutant in all_mutants() if mutant.orders == 1]
+MUTANTS = [mutant for mutant in all_mutants() if mutant.orders == 1 and not mutant.of_tangent]
 # What differs from the right rule at kinks and ties alone, where differences say nothing.
 ON_KINKS = {
     "all ties receive the gradient",
@@ -44,7 +44,7 @@ def passes(case: Case, rule, **checks) -> bool:
 def caught(mutant: Mutant, case: Case, check) -> bool:
     """Whether the wrong rule fails the check; one that does not fit the case's shapes does not."""
     try:
-        return not check(case, mutate(mutant.case.rule, mutant.backward))
+        return not check(case, mutant.rule)
     except (TypeError, ValueError, IndexError):
         return False
 

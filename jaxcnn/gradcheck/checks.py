@@ -220,6 +220,7 @@ def _two_pairings(f: Function, arrays: list[Array], seed: int) -> tuple[Array, A
         w = random_like(y, seed + 1)
         pulled = jax.vjp(f, *arrays)[1](w)
         (forward, size), (backward, _) = (_pairing(*pair) for pair in ((moved, w), (dots, pulled)))
+        size = jnp.where(size > 0, size, 1)  # where nothing moves, nothing comes back either
         return forward / size, backward / size
 
     return pairings(arrays, random_like(arrays, seed))

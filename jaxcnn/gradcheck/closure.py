@@ -22,9 +22,7 @@ ARITHMETIC = frozenset(
 )  # fmt: skip
 
 
-def open_primitives(
-    f: Function, order: int | str, *args: Array, home: str = "jaxcnn"
-) -> set[str]:
+def open_primitives(f: Function, order: int | str, *args: Array, home: str = "jaxcnn") -> set[str]:
     """What a derivative of f computes outside rules and beyond `ARITHMETIC`.
 
     It traces the derivative and looks at every primitive, descending into jitted calls and into the
