@@ -200,6 +200,7 @@ def mutate(rule: Any, mutant: Mutant) -> custom_rule:
 
 
 def findings_of(case: Case, rule: Any, orders: int, **options: Any) -> list[Finding]:
+    options.setdefault("difference_tolerance", None)
     settings = {**case.settings, "rule": rule}
     return check_gradients(
         replace(case, settings=settings).function(),
@@ -207,7 +208,7 @@ def findings_of(case: Case, rule: Any, orders: int, **options: Any) -> list[Find
         twin=case.function(twin=True),
         orders=orders,
         symmetry=False,
-        **{"difference_tolerance": None, **options},
+        **options,
     )
 
 

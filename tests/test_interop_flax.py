@@ -11,6 +11,7 @@ import pytest
 from jax import lax
 
 from jaxcnn import interop
+from jaxcnn.gradcheck import random_like, relative_error
 
 nnx = pytest.importorskip("flax.nnx", reason="flax is not installed (extra: peers)")
 from flax import linen as nn  # noqa: E402
@@ -152,3 +153,28 @@ def test_poolings(name, shape, window, settings):
     ours, theirs = (getattr(f, name)(x, window, **settings) for f in (interop, nnx))
     assert ours.dtype == theirs.dtype
     np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_second_derivatives_of_a_model_are_the_same_with_the_drop_ins():
+    """The Hessian in a bias, and its product with a vector in all, forward over reverse."""
+    x, labels = data(jnp.float64)
+    x, labels = x[:3, :6, :5], labels[:3]
+
+    def results(functions):
+        network = LinenNetwork(functions)
+        params = jax.jit(network.init)(jax.random.key(0), x)
+        params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
+
+        def loss(params):
+            return cross_entropy(network.apply(params, x), labels)
+
+        def of_bias(bias):
+            return loss({"params": {**params["params"], "Conv_0": {**first, "bias": bias}}})
+
+        first = params["params"]["Conv_0"]
+        dots = random_like(params, 1)
+        product = jax.jit(lambda p, v: jax.jvp(jax.grad(loss), (p,), (v,))[1])
+        return product(params, dots), jax.jit(jax.hessian(of_bias))(first["bias"])
+
+    error, where = relative_error(results(interop), results(Plain))
+    assert error < 1e-10, where

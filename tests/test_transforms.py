@@ -13,6 +13,7 @@ import pytest
 from programs import primitives
 
 import jaxcnn
+from jaxcnn import models
 from jaxcnn.gradcheck import random_like, relative_error
 from jaxcnn.gradcheck.cases import FAMILIES, FIRST
 from jaxcnn.gradcheck.cases.case import Case
@@ -103,3 +104,35 @@ def test_second_derivatives_of_a_network_in_every_mixture_of_the_modes():
         lambda f: jax.jacrev(jax.jacfwd(f)),
     ):
         assert relative_error(jax.jit(way(ruled))(X), hessian)[0] < 1e-12
+
+
+def test_second_derivatives_of_a_network_of_layers_in_every_mixture_of_the_modes():
+    """LeNet-5: a product with the Hessian in all parameters, and the Hessian in one bias."""
+    net = models.lenet5("1998")
+    params, state = net.init(jax.random.key(0), (32, 32, 1), dtype=jnp.float64)
+    x = jnp.asarray(np.random.default_rng(2).standard_normal((2, 32, 32, 1)))
+    dots, labels = random_like(params, 1), jnp.array([3, 1])
+
+    def loss(net, cross_entropy):
+        return lambda params: cross_entropy(net.apply(params, state, x)[0], labels)
+
+    def product(energy):
+        return jax.jit(lambda p, v: jax.jvp(jax.grad(energy), (p,), (v,))[1])(params, dots)
+
+    cross_entropy = jaxcnn.softmax_cross_entropy
+    ruled = loss(net, cross_entropy)
+    twin = loss(jaxcnn.autodiff_twin(net), jaxcnn.autodiff_twin(cross_entropy))
+    expected = product(twin)
+    assert relative_error(product(ruled), expected)[0] < 1e-10
+    over_forward = jax.jit(jax.grad(lambda p: jax.jvp(ruled, (p,), (dots,))[1]))(params)
+    assert relative_error(over_forward, expected)[0] < 1e-10
+    leaves, tree = jax.tree.flatten(params)
+    smallest = min(range(len(leaves)), key=lambda i: leaves[i].size)
+
+    def in_one(energy):
+        def of(leaf):
+            return energy(tree.unflatten([*leaves[:smallest], leaf, *leaves[smallest + 1 :]]))
+
+        return jax.jit(jax.hessian(of))(leaves[smallest])
+
+    assert relative_error(in_one(ruled), in_one(twin))[0] < 1e-10
