@@ -125,7 +125,8 @@ class _Application:
     def gradients(self, residuals: Any, deltas: Sequence[Any]) -> list[Any]:
         """The backward pass: for every leaf of the arguments its gradient, or None."""
         delta = self.result.unflatten(deltas)
-        found = self.rule.bwd(*self.settings, residuals, delta)
+        with hints.given(self.hints):  # those of the call: the program has its options too
+            found = self.rule.bwd(*self.settings, residuals, delta)
         leaves: list[Any] = []
         for child, gradient in zip(self.structure.children(), found, strict=True):
             none = gradient is None
