@@ -15,6 +15,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -137,17 +138,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(header(device, dtype))
     width = max(map(len, chosen))
     print(" " * width, *(f"{name:>11}" for name in NAMES), f"{'seconds':>8}", flush=True)
-    faults = []
-    for name in chosen:
+
+    def timed(name: str) -> tuple[Verdict, float]:
         start = time.perf_counter()
         with jax.default_device(device), jax.default_matmul_precision("highest"):
-            verdict = examine(table[name], dtype)
-        cells = [f"{cell:>11}" for cell in verdict.cells]
-        seconds = f"{time.perf_counter() - start:8.1f}"
-        print(f"{name:{width}}", *cells, seconds, verdict.fault, flush=True)
-        if verdict.fault:
-            excess = verdict.worst.error / verdict.worst.tolerance if verdict.worst else 0.0
-            faults.append((excess, f"{name}: {verdict.fault}"))
+            return examine(table[name], dtype), time.perf_counter() - start
+
+    faults = []
+    pool = ThreadPoolExecutor(2)  # one traces while the other compiles
+    try:
+        for name, (verdict, seconds) in zip(chosen, pool.map(timed, chosen), strict=True):
+            cells = [f"{cell:>11}" for cell in verdict.cells]
+            print(f"{name:{width}}", *cells, f"{seconds:8.1f}", verdict.fault, flush=True)
+            if verdict.fault:
+                excess = verdict.worst.error / verdict.worst.tolerance if verdict.worst else 0.0
+                faults.append((excess, f"{name}: {verdict.fault}"))
+    finally:
+        pool.shutdown(cancel_futures=True)
     worst = f", worst {max(faults)[1]}" if faults else ""
     print(f"off: {len(faults)} of {len(chosen)} operations{worst}")
     return 1 if faults else 0
