@@ -67,12 +67,12 @@ def test_remat_and_scan_give_the_values_of_direct_calls(family, request):
 
 def test_the_backward_pass_of_a_remat_computes_the_forward_pass_again():
     def f(x, kernel):
-        return jaxcnn.tanh(jaxcnn.conv(x, kernel)).sum()
+        return jaxcnn.softmax(jaxcnn.conv(x, kernel), axis=1).sum()
 
     arrays = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
     kept, again = (primitives(jax.grad(g, 1), *arrays) for g in (f, jax.checkpoint(f)))
     forward = primitives(f, *arrays)
-    for name in ("conv_general_dilated", "tanh"):
+    for name in ("conv_general_dilated", "exp"):
         assert again[name] == kept[name] + forward[name] > kept[name]
 
 
