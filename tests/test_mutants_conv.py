@@ -1,12 +1,10 @@
 """Wrong convolutions, each caught."""
 
-# pyright: reportOptionalCall=false
-
 from dataclasses import replace
 
 import jax.numpy as jnp
 import pytest
-from mutation import Mutant, assert_caught, changed, frozen, with_geometry
+from mutation import Mutant, assert_caught, forgets, given, wrong
 
 import jaxcnn as jc
 from jaxcnn.gradcheck.cases.case import Case
@@ -38,51 +36,58 @@ def shift(geometry):
     return replace(geometry, padding=tuple((low - 1, high + 1) for low, high in geometry.padding))
 
 
-def unstrided_delta(geometry, residuals, delta):
+def unstrided_delta(delta, kernel, geometry):
     """∂x with the δ side by side instead of dilated: the zeros of the stride are missing."""
-    x, kernel, bias = residuals
-    dense_geometry = replace(geometry, stride=(1, 1))
     rows = [(0, p - q) for p, q in zip((6, 6), delta.shape[1:-1], strict=True)]
     spread = jnp.pad(delta, [(0, 0), *rows, (0, 0)])
-    wrong = input_grad(spread, kernel, replace(dense_geometry, output=(6, 6)))
-    return wrong, kernel_grad(x, delta, geometry), None if bias is None else delta.sum((0, 1, 2))
+    return input_grad(spread, kernel, replace(geometry, stride=(1, 1), output=(6, 6)))
+
+
+def of_kernel(change):
+    """∂x, by another kernel."""
+    return lambda delta, kernel, geometry: input_grad(delta, change(kernel), geometry)
+
+
+def of_geometry(**changes):
+    """∂x, by another geometry."""
+    return lambda delta, kernel, geometry: input_grad(delta, kernel, replace(geometry, **changes))
 
 
 MUTANTS = [
-    Mutant("∂x: no rot180", SQUARE, lambda g, r, d: (input_grad(d, flip(r[1]), g), *conv_map.bwd(g, r, d)[1:])),
-    Mutant("∂x: channels swapped", SQUARE, lambda g, r, d: (input_grad(d, jnp.swapaxes(r[1], -1, -2), g), *conv_map.bwd(g, r, d)[1:])),
-    Mutant("∂x: height and width swapped", SQUARE, changed(conv_map, lambda x, k, b: (jnp.swapaxes(x, 1, 2), k, b))),
-    Mutant("∂x: of another example", SQUARE, changed(conv_map, lambda x, k, b: (jnp.roll(x, 1, 0), k, b))),
-    Mutant("∂x: twice", SQUARE, changed(conv_map, lambda x, k, b: (2 * x, k, b))),
-    Mutant("∂x: negative", SQUARE, changed(conv_map, lambda x, k, b: (-x, k, b))),
-    Mutant("∂x: only where δ is valid", SQUARE, changed(conv_map, lambda x, k, b: (x.at[:, -1].set(0), k, b))),
-    Mutant("∂x: of the first kernel row only", SQUARE, lambda g, r, d: (input_grad(d, r[1].at[1:].set(0), g), *conv_map.bwd(g, r, d)[1:])),
-    Mutant("∂k: flipped", SQUARE, changed(conv_map, lambda x, k, b: (x, flip(k), b))),
-    Mutant("∂k: channels swapped", SQUARE, changed(conv_map, lambda x, k, b: (x, jnp.swapaxes(k, -1, -2), b))),
-    Mutant("∂k: height and width swapped", SQUARE, changed(conv_map, lambda x, k, b: (x, jnp.swapaxes(k, 0, 1), b))),
-    Mutant("∂k: of one example", SQUARE, lambda g, r, d: (*conv_map.bwd(g, r, d)[:1], kernel_grad(r[0][:1], d[:1], g), d.sum((0, 1, 2)))),
-    Mutant("∂k: averaged over the batch", SQUARE, changed(conv_map, lambda x, k, b: (x, k / 2, b))),
-    Mutant("∂b: the mean", SQUARE, changed(conv_map, lambda x, k, b: (x, k, b / 32))),
-    Mutant("∂b: of one example", SQUARE, lambda g, r, d: (*conv_map.bwd(g, r, d)[:2], d[0].sum((0, 1)))),
-    Mutant("∂b: none", SQUARE, changed(conv_map, lambda x, k, b: (x, k, 0 * b))),
-    Mutant("padding off by one", PADDED, with_geometry(conv_map, shift)),
-    Mutant("∂x: paddings of the axes swapped", PADDED, lambda g, r, d: (input_grad(d, r[1], replace(g, padding=((1, 1), (0, 1)))), *conv_map.bwd(g, r, d)[1:])),
-    Mutant("∂k: padding forgotten", PADDED, lambda g, r, d: (conv_map.bwd(g, r, d)[0], kernel_grad(r[0], d, replace(g, padding=((0, 0), (0, 0)))), None)),
-    Mutant("∂x: no zeros for the stride", STRIDED, unstrided_delta),
-    Mutant("∂x: stride and its remainder one to the right", STRIDED, changed(conv_map, lambda x, k, b: (jnp.roll(x, 1, 1), k, b))),
-    Mutant("∂x: the remainder gets something", STRIDED, changed(conv_map, lambda x, k, b: (x.at[:, -1].set(0.1), k, b))),
-    Mutant("∂k: the last part instead of the first", STRIDED, changed(conv_map, lambda x, k, b: (x, jnp.roll(k, -1, 0), b))),
-    Mutant("∂x: groups swapped", GROUPED, changed(conv_map, lambda x, k, b: (jnp.roll(x, 2, -1), k, b))),
-    Mutant("∂k: groups swapped", GROUPED, changed(conv_map, lambda x, k, b: (x, jnp.roll(k, 2, -1), b))),
-    Mutant("∂x: groups interleaved", GROUPED, changed(conv_map, lambda x, k, b: (x[..., jnp.array([0, 2, 1, 3])], k, b))),
-    Mutant("∂x: dilation forgotten", DILATED, lambda g, r, d: (input_grad(d, r[1], replace(g, dilation=(1, 1))), *conv_map.bwd(g, r, d)[1:])),
-    Mutant("order 2: ∂x forgets k", SQUARE, frozen(conv_map, "residuals"), 2),
-    Mutant("order 2: forgets δ", SQUARE, frozen(conv_map, "delta"), 2),
-    Mutant("input gradient: ∂δ flipped", INPUT_GRAD, lambda g, r, d: (conv_map(d, flip(r[1]), None, g), input_grad.bwd(g, r, d)[1])),
-    Mutant("input gradient: ∂k flipped", INPUT_GRAD, changed(input_grad, lambda d, k: (d, flip(k)))),
-    Mutant("input gradient: ∂k of δ with itself", INPUT_GRAD, changed(input_grad, lambda d, k: (d, 0 * k))),
-    Mutant("kernel gradient: ∂x without rot180", KERNEL_GRAD, lambda g, r, d: (input_grad(r[1], flip(d), g), kernel_grad.bwd(g, r, d)[1])),
-    Mutant("kernel gradient: ∂δ flipped", KERNEL_GRAD, lambda g, r, d: (kernel_grad.bwd(g, r, d)[0], conv_map(r[0], flip(d), None, g))),
+    wrong("∂x: no rot180", SQUARE, x=of_kernel(flip)),
+    wrong("∂x: channels swapped", SQUARE, x=of_kernel(lambda kernel: jnp.swapaxes(kernel, -1, -2))),
+    wrong("∂x: height and width swapped", SQUARE, x=lambda right: jnp.swapaxes(right, 1, 2)),
+    wrong("∂x: of another example", SQUARE, x=lambda right: jnp.roll(right, 1, 0)),
+    wrong("∂x: twice", SQUARE, x=lambda right: 2 * right),
+    wrong("∂x: negative", SQUARE, x=lambda right: -right),
+    wrong("∂x: only where δ is valid", SQUARE, x=lambda right: right.at[:, -1].set(0)),
+    wrong("∂x: of the first kernel row only", SQUARE, x=of_kernel(lambda kernel: kernel.at[1:].set(0))),
+    wrong("∂k: flipped", SQUARE, kernel=lambda right: flip(right)),
+    wrong("∂k: channels swapped", SQUARE, kernel=lambda right: jnp.swapaxes(right, -1, -2)),
+    wrong("∂k: height and width swapped", SQUARE, kernel=lambda right: jnp.swapaxes(right, 0, 1)),
+    wrong("∂k: of one example", SQUARE, kernel=lambda x, delta, geometry: kernel_grad(x[:1], delta[:1], geometry)),
+    wrong("∂k: averaged over the batch", SQUARE, kernel=lambda right: right / 2),
+    wrong("∂b: the mean", SQUARE, bias=lambda right: right / 32),
+    wrong("∂b: of one example", SQUARE, bias=lambda delta: delta[0].sum((0, 1))),
+    wrong("∂b: none", SQUARE, bias=lambda right: 0 * right),
+    given("padding off by one", PADDED, geometry=lambda right: shift(right)),
+    wrong("∂x: paddings of the axes swapped", PADDED, x=of_geometry(padding=((1, 1), (0, 1)))),
+    wrong("∂k: padding forgotten", PADDED, kernel=lambda x, delta, geometry: kernel_grad(x, delta, replace(geometry, padding=((0, 0), (0, 0))))),
+    wrong("∂x: no zeros for the stride", STRIDED, x=unstrided_delta),
+    wrong("∂x: stride and its remainder one to the right", STRIDED, x=lambda right: jnp.roll(right, 1, 1)),
+    wrong("∂x: the remainder gets something", STRIDED, x=lambda right: right.at[:, -1].set(0.1)),
+    wrong("∂k: the last part instead of the first", STRIDED, kernel=lambda right: jnp.roll(right, -1, 0)),
+    wrong("∂x: groups swapped", GROUPED, x=lambda right: jnp.roll(right, 2, -1)),
+    wrong("∂k: groups swapped", GROUPED, kernel=lambda right: jnp.roll(right, 2, -1)),
+    wrong("∂x: groups interleaved", GROUPED, x=lambda right: right[..., jnp.array([0, 2, 1, 3])]),
+    wrong("∂x: dilation forgotten", DILATED, x=of_geometry(dilation=(1, 1))),
+    forgets("order 2: ∂x forgets k", SQUARE, "residuals"),
+    forgets("order 2: forgets δ", SQUARE, "delta"),
+    wrong("input gradient: ∂δ flipped", INPUT_GRAD, delta=lambda zeta, kernel, geometry: conv_map(zeta, flip(kernel), None, geometry)),
+    wrong("input gradient: ∂k flipped", INPUT_GRAD, kernel=lambda right: flip(right)),
+    wrong("input gradient: ∂k of δ with itself", INPUT_GRAD, kernel=lambda right: 0 * right),
+    wrong("kernel gradient: ∂x without rot180", KERNEL_GRAD, x=lambda delta, zeta, geometry: input_grad(delta, flip(zeta), geometry)),
+    wrong("kernel gradient: ∂δ flipped", KERNEL_GRAD, delta=lambda zeta, x, geometry: conv_map(x, flip(zeta), None, geometry)),
 ]  # fmt: skip
 
 
