@@ -238,7 +238,7 @@ def assert_caught(mutant: Mutant) -> None:
 
 def _assert_tangent_caught(mutant: Mutant) -> None:
     """At order 1 by twin, transpose and, off kinks, differences; at order 2 by the twin."""
-    differences: dict[str, Any] = {} if mutant.orders > 1 else mutant.case.differences
+    differences: dict[str, Any] = {} if mutant.orders > 1 else mutant.case.differences()
     findings = findings_of(mutant.case, mutant.rule, mutant.orders, modes="both", **differences)
     failed = {finding.check for finding in findings if not finding.passed}
     if mutant.orders > 1:
