@@ -92,7 +92,7 @@ class _Application:
         return leaves
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
-        y, residuals = self.rule.fwd(*self.arguments(primals))
+        y, residuals = self.forward(primals)
         outputs, self.found["structure"] = jax.tree.flatten(y)
         types = tuple(map(tangent_type, outputs))
         moving = tuple(map(moves, tangents))
@@ -122,6 +122,11 @@ class _Application:
         gradients = iter(pullback([ad.instantiate_zeros(d) for d in deltas], known))
         return [next(gradients) if i in unknown else None for i in range(len(args))]
 
+    def forward(self, leaves: Sequence[Any]) -> tuple[Any, Any]:
+        """The forward pass: what the rule returns, and residuals."""
+        with hints.given(self.hints):
+            return self.rule.fwd(*self.arguments(leaves))
+
     def gradients(self, residuals: Any, deltas: Sequence[Any]) -> list[Any]:
         """The backward pass: for every leaf of the arguments its gradient, or None."""
         delta = self.result.unflatten(deltas)
@@ -148,7 +153,7 @@ class _Pullback:
     asked: tuple[int, ...]
 
     def __call__(self, deltas: list[Any], args: list[Any]) -> list[Any]:
-        y, residuals = self.of.rule.fwd(*self.of.arguments(args))
+        y, residuals = self.of.forward(args)
         self.of.found["structure"] = jax.tree.structure(y)
         gradients = self.of.gradients(residuals, deltas)
         return [gradients[i] for i in self.asked]
