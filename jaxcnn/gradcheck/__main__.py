@@ -7,7 +7,8 @@ derivatives in reverse, in forward and in every mixture of the modes of order 2 
 twin's, and of both modes against central differences. The exit code is 1 if one is off.
 
 In float64 on CPUs and GPUs, where small mistakes show. Elsewhere it is slow or missing: in float32,
-with products at the highest precision, and tolerances that rounding at second order keeps.
+with products at the highest precision, 2e-2 for differences, 1e-3 for the rest: second derivatives
+of a twin that JAX differentiates lose digits, those of gelu's 3e-4 far from 0.
 """
 
 import argparse
@@ -80,6 +81,7 @@ def examine(cases: Iterable[Case], dtype: str) -> Verdict:
                 twin=case.function(twin=True),
                 orders=1 if case.on_kinks else 2,
                 modes="both",
+                tolerance=1e-3 if dtype == "float32" else None,
                 symmetry=False,  # the twin says as much of second derivatives, and is faster
                 **case.differences(dtype),
             )
