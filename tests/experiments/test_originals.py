@@ -31,7 +31,7 @@ def needs_prepared(name):
 @pytest.fixture(autouse=True)
 def small_sets(request, monkeypatch):
     """Sets of a few images, without published sums."""
-    if "full" in request.keywords:  # the real sets
+    if request.node.get_closest_marker("full"):  # the real sets
         return
     for name in originals.FILES:
         about = dataclasses.replace(data.DATASETS[name], train=TRAIN, test=TEST, checksums=None)
