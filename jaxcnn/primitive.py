@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -228,8 +227,7 @@ class _Tangent:
         residuals, unknown = self._split(args)
         given = iter(deltas)
         deltas = [
-            ad.instantiate_zeros(next(given)) if has_tangent(t) else np.zeros(t.shape, t.dtype)
-            for t in self.outputs
+            ad.instantiate_zeros(next(given)) if has_tangent(t) else None for t in self.outputs
         ]
         gradients = self.of.gradients(residuals, deltas)
         asked = [g for g, moved in zip(gradients, self.moving, strict=True) if moved]

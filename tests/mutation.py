@@ -152,6 +152,14 @@ def _called(formula: Formula, names: dict[str, Any]) -> Any:
     return formula(**{name: names[name] for name in signature(formula).parameters})
 
 
+def with_backward(rule: Any, backward: Formula) -> custom_rule:
+    """The rule with another backward pass."""
+    mutated = custom_rule(rule.fun, nondiff_argnums=rule.nondiff_argnums)
+    mutated.tangent, mutated.linear = rule.tangent, rule.linear
+    mutated.defvjp(rule.fwd, backward)
+    return mutated
+
+
 def mutate(rule: Any, mutant: Mutant) -> custom_rule:
     parameters = list(signature(rule.fun).parameters)
     settings = [parameters[i] for i in rule.nondiff_argnums]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mutation import frozen, mutate
+from mutation import frozen, with_backward
 
 from jaxcnn.gradcheck import assert_gradients, check_gradients, open_primitives
 from jaxcnn.ops import elementary
@@ -114,14 +114,14 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_rule_is_caught(name):
     rule, settings, backward = WRONG[name]
-    wrong, twin = bind(mutate(rule, backward), settings), bind(TWINS[rule], settings)
+    wrong, twin = bind(with_backward(rule, backward), settings), bind(TWINS[rule], settings)
     value, derivative = check_gradients(wrong, POSITIVE, twin=twin, difference_tolerance=None)
     assert value.passed
     assert not derivative.passed
 
 
 def test_an_exponential_taken_for_a_constant_is_caught_at_order_2():
-    wrong = mutate(elementary.exp, frozen(elementary.exp, "residuals"))
+    wrong = with_backward(elementary.exp, frozen(elementary.exp, "residuals"))
     *before, last = check_gradients(
         wrong, ANY, twin=jnp.exp, orders=2, symmetry=False, difference_tolerance=None
     )

@@ -87,8 +87,8 @@ MUTANTS = [
     Mutant("sum: one row off", SUM, changed(sums.sum_pool_map, lambda x: (jnp.roll(x, 1, 1),))),
     Mutant("upsample: the mean", UPSAMPLE, changed(sums.upsample_map, lambda x: (x / 6,))),
     Mutant("upsample: the first of each window", UPSAMPLE, lambda s, r, d: (d[:, ::2, ::3],)),
-    Mutant("gather: scattered one tap off", GATHER, lambda g, s, d: (switches.scatter_at_switches_map(d, (s + jnp.uint8(1)) % jnp.uint8(4), g), None)),
-    Mutant("scatter: gathered one tap off", SCATTER, lambda g, s, d: (switches.gather_at_switches_map(d, (s + jnp.uint8(1)) % jnp.uint8(4), g), None)),
+    Mutant("gather: scattered one tap off", GATHER, lambda g, s, d: (switches.scatter_at_switches_map(d, (s[0] + jnp.uint8(1)) % jnp.uint8(4), g), None)),
+    Mutant("scatter: gathered one tap off", SCATTER, lambda g, s, d: (switches.gather_at_switches_map(d, (s[0] + jnp.uint8(1)) % jnp.uint8(4), g), None)),
     Mutant("scatter: summed instead of gathered", SCATTER, lambda g, s, d: (sums.sum_pool_map(d, g), None)),
 ]  # fmt: skip
 

@@ -21,23 +21,25 @@ forward, adjoint = embedding.embedding_map, embedding.embedding_table_grad_map
 spatial, block = dropout.spatial_dropout_map, drop_block.drop_block_map
 
 
-def last_wins(vocabulary, ids, delta):
+def last_wins(vocabulary, residuals, delta):
     """The row of the last of equal ids, for their sum."""
+    (ids,) = residuals
     return None, jnp.zeros((vocabulary, delta.shape[-1])).at[ids].set(delta)
 
 
-def averaged(vocabulary, ids, delta):
+def averaged(vocabulary, residuals, delta):
+    (ids,) = residuals
     counts = jnp.maximum(jnp.bincount(ids, length=vocabulary), 1).astype(delta.dtype)
-    return None, forward.bwd(vocabulary, ids, delta)[1] / counts[:, None]
+    return None, forward.bwd(vocabulary, residuals, delta)[1] / counts[:, None]
 
 
 MUTANTS = [
     Mutant("embedding: repeated ids do not add up", EMBEDDING, last_wins),
     Mutant("embedding: averaged over repeated ids", EMBEDDING, averaged),
-    Mutant("embedding: the row after", EMBEDDING, lambda v, ids, d: forward.bwd(v, (ids + 1) % v, d)),
+    Mutant("embedding: the row after", EMBEDDING, lambda v, r, d: forward.bwd(v, [(r[0] + 1) % v], d)),
     Mutant("embedding: order 2 forgets δ", EMBEDDING, frozen(forward, "delta"), 2),
-    Mutant("embedding's adjoint: the row after", TABLE_GRAD, lambda v, ids, z: adjoint.bwd(v, (ids + 1) % v, z)),
-    Mutant("embedding's adjoint: scattered back", TABLE_GRAD, lambda v, ids, z: (None, jnp.full((*ids.shape, z.shape[-1]), z.sum()))),
+    Mutant("embedding's adjoint: the row after", TABLE_GRAD, lambda v, r, z: adjoint.bwd(v, [(r[0] + 1) % v], z)),
+    Mutant("embedding's adjoint: scattered back", TABLE_GRAD, lambda v, r, z: (None, jnp.full((*r[0].shape, z.shape[-1]), z.sum()))),
     Mutant("spatial dropout: not rescaled", SPATIAL, changed(spatial, lambda x, key: (0.6 * x, key))),
     Mutant("spatial dropout: no mask", SPATIAL, lambda p, mask, d: (d / 0.6, None)),
     Mutant("spatial dropout: the mask of another map", SPATIAL, lambda p, mask, d: spatial.bwd(p, jnp.roll(mask, 1, -1), d)),

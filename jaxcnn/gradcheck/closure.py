@@ -9,7 +9,7 @@ from jax import Array
 
 from jaxcnn import check
 from jaxcnn.gradcheck.derivatives import Function
-from jaxcnn.gradcheck.modes import derivative, derivative_arguments
+from jaxcnn.gradcheck.modes import checked_modes, derivative, derivative_arguments
 
 # All that a rule leaves to JAX to differentiate. Sums, products, selections and moves: polynomials.
 # Whatever else a rule needs (an exponential, a maximum, a convolution) has a rule of its own.
@@ -46,6 +46,7 @@ def open_primitives(f: Function, order: int | str, *args: Array, home: str = "ja
     check.function(op, "f", f)
     if not isinstance(order, str):
         order = "r" * check.integer(op, "order", order, minimum=0)
+    order = checked_modes(op, order, name="order")
     arrays = [check.float_array(op, f"args[{i}]", arg) for i, arg in enumerate(args)]
     arguments = derivative_arguments(f, order, arrays)
     found: set[str] = set()

@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn import check
@@ -38,7 +39,7 @@ def derivative(f: Function, modes: str) -> Function:
         ValueError: modes has other letters than f and r.
     """
     check.function("derivative", "f", f)
-    for mode in _checked("derivative", modes):
+    for mode in checked_modes("derivative", modes):
         f = _pushforward(f) if mode == "f" else _pullback(f)
     return f
 
@@ -59,16 +60,17 @@ def derivative_arguments(f: Function, modes: str, args: Sequence[Array], seed: i
     """
     check.function("derivative_arguments", "f", f)
     seed = check_start("derivative_arguments", args, seed)
-    arguments: tuple[Any, ...] = tuple(args)
-    for n, mode in enumerate(_checked("derivative_arguments", modes)):
+    arguments: tuple[Any, ...] = jax.tree.map(jnp.asarray, tuple(args))
+    for n, mode in enumerate(checked_modes("derivative_arguments", modes)):
         moved = arguments if mode == "f" else jax.eval_shape(derivative(f, modes[:n]), *arguments)
         arguments = (arguments, random_like(moved, seed + n))
     return arguments
 
 
-def _checked(op: str, modes: Any) -> str:
+def checked_modes(op: str, modes: Any, name: str = "modes") -> str:
+    """The word, if it is one of the letters f and r."""
     if not isinstance(modes, str) or set(modes) - {"f", "r"}:
         raise ValueError(
-            f"{op}: modes must be a word of the letters f and r, got {check.shown(modes)}"
+            f"{op}: {name} must be a word of the letters f and r, got {check.shown(modes)}"
         )
     return modes
