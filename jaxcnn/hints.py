@@ -1,4 +1,4 @@
-"""What a form is told of the program that it stands in: it decides on speed, never on values.
+"""What a rule is told of the program that it stands in: what is fast, and how precise products are.
 
 Contexts of JAX: part of what `jax.jit` caches by. A rule remembers them from where it was called,
 since XLA's program is made elsewhere.
@@ -21,17 +21,21 @@ class Hints(NamedTuple):
 
     fast_convolutions: bool
     kept: bool
+    matmul_precision: str | None = None
+    """What `jax.default_matmul_precision` says."""
 
 
 def current() -> Hints:
     """Those of the function that is being traced."""
-    return Hints(fast_convolutions.value, kept.value)
+    precision = jax.config.jax_default_matmul_precision
+    return Hints(fast_convolutions.value, kept.value, precision)
 
 
 @contextmanager
 def given(hints: Hints) -> Iterator[None]:
     """Trace with these hints."""
-    with fast_convolutions(hints.fast_convolutions), kept(hints.kept):
+    precision = jax.default_matmul_precision(hints.matmul_precision)
+    with fast_convolutions(hints.fast_convolutions), kept(hints.kept), precision:
         yield
 
 

@@ -136,3 +136,14 @@ def test_a_long_sum_in_a_half_is_caught(monkeypatch, name, module):
     errors = [error_of(name, dtype) for dtype in HALVES]
     jax.clear_caches()
     assert min(errors) > 1
+
+
+@pytest.mark.parametrize("derivative", [lambda f: f, jax.grad], ids=["value", "gradient"])
+def test_products_are_as_precise_as_the_context_of_the_call_says(derivative):
+    def energy(x):
+        with jax.default_matmul_precision("highest"):
+            return jc.dense(x, jnp.ones((8, 3))).sum()
+
+    program = jax.jit(derivative(energy)).lower(jnp.ones((4, 8))).as_text()
+    products = program.count("stablehlo.dot_general")
+    assert program.count("HIGHEST") == 2 * products > 0
