@@ -27,7 +27,7 @@ class Hints(NamedTuple):
 
 def current() -> Hints:
     """Those of the function that is being traced."""
-    precision = jax.config.jax_default_matmul_precision
+    precision = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009 - not typed
     return Hints(fast_convolutions.value, kept.value, precision)
 
 

@@ -1,5 +1,7 @@
 """One program for every size: exported with symbols, against the program of each size."""
 
+from typing import Any
+
 import batched as batches
 import jax
 import jax.numpy as jnp
@@ -39,7 +41,7 @@ def test_every_operation_with_a_batch_of_any_size(family, jit, request):
     full = request.config.getoption("full")
     cases = {c.name: c for c in family.CASES if full or c is FIRST[c.op]}
     cases = {name: case for name, case in cases.items() if batches.has_batch(case)}
-    given = {name: batches.arguments(case)[:2] for name, case in cases.items()}
+    given: dict[str, Any] = {n: batches.arguments(case)[:2] for n, case in cases.items()}
     batch = export.symbolic_shape("b")
 
     def sized(size):

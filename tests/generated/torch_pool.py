@@ -73,7 +73,7 @@ def max_unpool(case: Case) -> Callable[..., Any]:
     drawn = np.asarray(fixed_arguments(case)["switches"])
     taps, starts = np.unravel_index(drawn, window), np.indices(drawn.shape)[1:-1]
     places = [i * s + t for i, s, t in zip(starts, stride, taps, strict=True)]
-    flat_places = np.moveaxis(np.ravel_multi_index(places, size), -1, 1)
+    flat_places = np.moveaxis(np.asarray(np.ravel_multi_index(places, size)), -1, 1)
 
     def function(x, switches):
         del switches
