@@ -199,9 +199,8 @@ def mutate(rule: Any, mutant: Mutant) -> custom_rule:
         found, names = exchanged(rule.tangent, args, dots)
         return _called(mutant.wrong.get("tangent", lambda right: right), {**names, "right": found})
 
-    mutated = custom_rule(rule.fun, nondiff_argnums=rule.nondiff_argnums)
-    mutated.tangent, mutated.linear = rule.tangent, rule.linear
-    mutated.defvjp(rule.fwd, rule.bwd if mutant.of_tangent else mutant.backward or backward)
+    wrong = rule.bwd if mutant.of_tangent else mutant.backward or backward
+    mutated = with_backward(rule, wrong)
     if mutant.of_tangent:
         mutated.defjvp(tangent)
     return mutated
