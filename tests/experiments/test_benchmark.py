@@ -96,6 +96,8 @@ def test_another_checkout_runs_its_own_code_and_is_shown_beside_itself(tmp_path,
 def test_a_checkout_that_does_not_start_is_named(tmp_path, capfd):
     worker = tmp_path / peers.WORKER
     worker.parent.mkdir(parents=True)
+    for package in worker.parents[:2]:
+        (package / "__init__.py").touch()
     worker.write_text("import nothing_of_that_name")
     arguments = ["--rows", "smoke/matmul", "--idle-seconds", "0", "--out", str(tmp_path / "run")]
     assert benchmark.main([*arguments, "--peers", f"jaxcnn@{tmp_path}"]) == 2
