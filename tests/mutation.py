@@ -7,7 +7,7 @@ argument as `d_x`, and the right result of what is exchanged as `right`:
 
     wrong("∂x: no rot180", CONV, x=lambda delta, kernel, geometry: input_grad(delta, flip(kernel), geometry))
     wrong("∂b: the mean", CONV, bias=lambda right: right / 32)
-    given("padding off by one", CONV, geometry=lambda geometry: shift(geometry))
+    given("padding off by one", CONV, geometry=lambda right: shift(right))
     forgets("order 2: ∂x forgets k", CONV, "residuals")
     wrong("ẏ: x ⋆ k̇ forgotten", CONV, tangent=lambda right, x, kernel_dot: …)
 """  # noqa: E501
@@ -27,6 +27,7 @@ from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.ops import (
     activation,
     adaptive_pool,
+    batch_norm,
     cross_entropy,
     divergence,
     drop_block,
@@ -65,6 +66,7 @@ RESIDUALS: dict[Any, str | tuple[str, ...]] = {
     dropout.dropout_map: "mask",
     dropout.spatial_dropout_map: "mask",
     drop_block.drop_block_map: "mask",
+    batch_norm.batch_norm_inference_map: ("x", "scale", "bias", "mean", "r"),
     norm.normalise_map: ("x", "mean", "variance", "inverse", "scale", "bias"),
     rms_norm.rms_norm_map: ("x", "mean_square", "inverse", "scale"),
     local_response.local_response_norm_map: "x",
@@ -83,8 +85,6 @@ RESIDUALS: dict[Any, str | tuple[str, ...]] = {
 class Mutant:
     name: str
     case: Case
-    backward: Formula | None = None
-    """The whole backward pass, where no formula for its parts says it shorter."""
     orders: int = 1
     wrong: dict[str, Formula] = field(default_factory=dict)
     """For gradients, by argument, or for the tangent."""
@@ -92,40 +92,19 @@ class Mutant:
     """For what the right backward pass, or the right tangent, is given."""
     of_tangent: bool = False
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def rule(self) -> custom_rule:
         return mutate(self.case.rule, self)
 
 
 def all_mutants() -> list[Mutant]:
-    """Those of every `test_mutants_*` beside this file."""
-    paths = sorted(Path(__file__).parent.glob("test_mutants_*.py"))
-    return [mutant for path in paths for mutant in importlib.import_module(path.stem).MUTANTS]
-
-
-def changed(rule: Any, change: Formula) -> Formula:
-    """The right backward pass, its gradients changed afterwards."""
-    return lambda *args: change(*rule.bwd(*args))
-
-
-def with_geometry(rule: Any, change: Formula) -> Formula:
-    """The right backward pass for another geometry."""
-    return lambda geometry, *rest: rule.bwd(change(geometry), *rest)
-
-
-def frozen(rule: Any, which: str) -> Formula:
-    """Right at order 1, but the derivative forgets that it depends on its residuals or on δ."""
-
-    def backward(*args):
-        *static, residuals, delta = args
-        stop = jax.lax.stop_gradient
-        if which == "residuals":
-            residuals = jax.tree.map(stop, residuals)
-        else:
-            delta = stop(delta)
-        return rule.bwd(*static, residuals, delta)
-
-    return backward
+    """Those of every file of `mutants`."""
+    paths = sorted((Path(__file__).parent / "mutants").glob("*.py"))
+    modules = [importlib.import_module(f"mutants.{path.stem}") for path in paths]
+    return [mutant for module in modules for mutant in module.MUTANTS]
 
 
 def wrong(name: str, case: Case, orders: int = 1, **formulas: Formula) -> Mutant:
@@ -148,7 +127,8 @@ def forgets(name: str, case: Case, *what: str, of: str = "gradients") -> Mutant:
     )
 
 
-def _called(formula: Formula, names: dict[str, Any]) -> Any:
+def called(formula: Formula, names: dict[str, Any]) -> Any:
+    """The formula, of what its parameters name."""
     return formula(**{name: names[name] for name in signature(formula).parameters})
 
 
@@ -181,7 +161,7 @@ def mutate(rule: Any, mutant: Mutant) -> custom_rule:
         changed = dict(names)
         for name, formula in mutant.given.items():
             for one in each if name == "residuals" else [name]:
-                changed[one] = _called(formula, {**names, "right": names[one]})
+                changed[one] = called(formula, {**names, "right": names[one]})
         residuals = changed[found] if isinstance(found, str) else tuple(changed[k] for k in found)
         return right(*(changed[s] for s in settings), residuals, [changed[k] for k in last]), names
 
@@ -191,16 +171,15 @@ def mutate(rule: Any, mutant: Mutant) -> custom_rule:
         gradients = dict(zip(arguments, found, strict=True))
         names |= {f"d_{name}": gradient for name, gradient in gradients.items()}
         for name, formula in mutant.wrong.items():
-            gradients[name] = _called(formula, {**names, "right": gradients[name]})
+            gradients[name] = called(formula, {**names, "right": gradients[name]})
         return tuple(gradients.values())
 
     def tangent(*args):
         dots = {f"{a}_dot": dot for a, dot in zip(arguments, args[-1], strict=True)}
         found, names = exchanged(rule.tangent, args, dots)
-        return _called(mutant.wrong.get("tangent", lambda right: right), {**names, "right": found})
+        return called(mutant.wrong.get("tangent", lambda right: right), {**names, "right": found})
 
-    wrong = rule.bwd if mutant.of_tangent else mutant.backward or backward
-    mutated = with_backward(rule, wrong)
+    mutated = with_backward(rule, rule.bwd if mutant.of_tangent else backward)
     if mutant.of_tangent:
         mutated.defjvp(tangent)
     return mutated

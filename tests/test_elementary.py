@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mutation import frozen, with_backward
+from mutation import with_backward
 
 from jaxcnn.gradcheck import assert_gradients, check_gradients, open_primitives
 from jaxcnn.ops import elementary
@@ -121,7 +121,8 @@ def test_a_wrong_rule_is_caught(name):
 
 
 def test_an_exponential_taken_for_a_constant_is_caught_at_order_2():
-    wrong = with_backward(elementary.exp, frozen(elementary.exp, "residuals"))
+    backward = lambda y, delta: (delta * jax.lax.stop_gradient(y),)  # noqa: E731
+    wrong = with_backward(elementary.exp, backward)
     *before, last = check_gradients(
         wrong, ANY, twin=jnp.exp, orders=2, symmetry=False, difference_tolerance=None
     )

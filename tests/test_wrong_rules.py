@@ -1,6 +1,6 @@
 """Wrong rules at the rows of the one table of cases, and by central differences alone.
 
-`test_mutants_*` shows that each is caught at a case that was chosen for it. Here the table's own
+`test_mutants` shows that each is caught at a case that was chosen for it. Here the table's own
 rows have to do it, with the checks of `test_rules`, for every mutant of a first derivative:
 
     pytest -n 1 --full tests/test_wrong_rules.py
@@ -56,13 +56,13 @@ def rows(mutant: Mutant) -> list[Case]:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 def test_it_fails_at_a_row_of_the_table(mutant: Mutant):
     assert any(caught(mutant, case, by_twin) for case in rows(mutant))
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 def test_it_fails_by_differences_alone(mutant: Mutant):
     """At its own case or at a row, wherever the right rule passes."""
     cases = [case for case in (mutant.case, *rows(mutant)) if not case.on_kinks]

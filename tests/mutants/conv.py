@@ -1,10 +1,9 @@
-"""Wrong convolutions, each caught."""
+"""Wrong convolutions."""
 
 from dataclasses import replace
 
 import jax.numpy as jnp
-import pytest
-from mutation import Mutant, assert_caught, forgets, given, wrong
+from mutation import forgets, given, wrong
 
 import jaxcnn as jc
 from jaxcnn.gradcheck.cases.case import Case
@@ -28,12 +27,12 @@ conv_map, input_grad, kernel_grad = (
 )
 
 
-def flip(kernel):
-    return jnp.flip(kernel, range(kernel.ndim - 2))
+def flip(right):
+    return jnp.flip(right, range(right.ndim - 2))
 
 
-def shift(geometry):
-    return replace(geometry, padding=tuple((low - 1, high + 1) for low, high in geometry.padding))
+def shift(right):
+    return replace(right, padding=tuple((low - 1, high + 1) for low, high in right.padding))
 
 
 def unstrided_delta(delta, kernel, geometry):
@@ -62,7 +61,7 @@ MUTANTS = [
     wrong("∂x: negative", SQUARE, x=lambda right: -right),
     wrong("∂x: only where δ is valid", SQUARE, x=lambda right: right.at[:, -1].set(0)),
     wrong("∂x: of the first kernel row only", SQUARE, x=of_kernel(lambda kernel: kernel.at[1:].set(0))),
-    wrong("∂k: flipped", SQUARE, kernel=lambda right: flip(right)),
+    wrong("∂k: flipped", SQUARE, kernel=flip),
     wrong("∂k: channels swapped", SQUARE, kernel=lambda right: jnp.swapaxes(right, -1, -2)),
     wrong("∂k: height and width swapped", SQUARE, kernel=lambda right: jnp.swapaxes(right, 0, 1)),
     wrong("∂k: of one example", SQUARE, kernel=lambda x, delta, geometry: kernel_grad(x[:1], delta[:1], geometry)),
@@ -70,7 +69,7 @@ MUTANTS = [
     wrong("∂b: the mean", SQUARE, bias=lambda right: right / 32),
     wrong("∂b: of one example", SQUARE, bias=lambda delta: delta[0].sum((0, 1))),
     wrong("∂b: none", SQUARE, bias=lambda right: 0 * right),
-    given("padding off by one", PADDED, geometry=lambda right: shift(right)),
+    given("padding off by one", PADDED, geometry=shift),
     wrong("∂x: paddings of the axes swapped", PADDED, x=of_geometry(padding=((1, 1), (0, 1)))),
     wrong("∂k: padding forgotten", PADDED, kernel=lambda x, delta, geometry: kernel_grad(x, delta, replace(geometry, padding=((0, 0), (0, 0))))),
     wrong("∂x: no zeros for the stride", STRIDED, x=unstrided_delta),
@@ -84,14 +83,8 @@ MUTANTS = [
     forgets("order 2: ∂x forgets k", SQUARE, "residuals"),
     forgets("order 2: forgets δ", SQUARE, "delta"),
     wrong("input gradient: ∂δ flipped", INPUT_GRAD, delta=lambda zeta, kernel, geometry: conv_map(zeta, flip(kernel), None, geometry)),
-    wrong("input gradient: ∂k flipped", INPUT_GRAD, kernel=lambda right: flip(right)),
+    wrong("input gradient: ∂k flipped", INPUT_GRAD, kernel=flip),
     wrong("input gradient: ∂k of δ with itself", INPUT_GRAD, kernel=lambda right: 0 * right),
     wrong("kernel gradient: ∂x without rot180", KERNEL_GRAD, x=lambda delta, zeta, geometry: input_grad(delta, flip(zeta), geometry)),
     wrong("kernel gradient: ∂δ flipped", KERNEL_GRAD, delta=lambda zeta, x, geometry: conv_map(x, flip(zeta), None, geometry)),
 ]  # fmt: skip
-
-
-@pytest.mark.sampled(8)
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_wrong_rule_is_caught(mutant: Mutant):
-    assert_caught(mutant)

@@ -1,8 +1,7 @@
-"""Wrong maps on channels, each caught."""
+"""Wrong maps on channels."""
 
 import jax.numpy as jnp
-import pytest
-from mutation import Mutant, assert_caught, forgets, given, wrong
+from mutation import forgets, given, wrong
 
 import jaxcnn as jc
 from jaxcnn.gradcheck.cases.case import Case
@@ -22,9 +21,3 @@ MUTANTS = [
     wrong("scale channels: ∂β times γ", SCALE, bias=lambda right, scale: right * scale),
     forgets("scale channels: order 2 forgets x and γ", SCALE, "residuals"),
 ]  # fmt: skip
-
-
-@pytest.mark.sampled(8)
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_wrong_rule_is_caught(mutant: Mutant):
-    assert_caught(mutant)

@@ -1,0 +1,53 @@
+"""Wrong dense layers, the first activations and the rest."""
+
+import jax.numpy as jnp
+from mutation import forgets, given, wrong
+
+import jaxcnn as jc
+from jaxcnn.gradcheck.cases.case import Case, levels, random_key
+from jaxcnn.ops.dense import dense_map
+
+DENSE = Case(jc.dense, {"x": (3, 4), "weight": (4, 4), "bias": (4,)})
+ZERO = Case(jc.relu, {"x": (4, 4)}, draw={"x": lambda *a: levels(*a) - 1}, on_kinks=True)
+SIGMOID, TANH = Case(jc.sigmoid, {"x": (3, 4)}), Case(jc.tanh, {"x": (3, 4)})
+SOFTMAX, LOG = Case(jc.softmax, {"x": (4, 4)}), Case(jc.log_softmax, {"x": (4, 4)})
+DROPOUT = Case(jc.dropout, {"x": (6, 6)}, {"rate": 0.4}, {"key": random_key})
+FLATTEN, DILATE = (
+    Case(jc.flatten, {"x": (2, 3, 3, 2)}),
+    Case(jc.dilate, {"x": (1, 3, 4, 2)}, {"rate": 2}),
+)
+ROT180 = Case(jc.rot180, {"kernel": (3, 2, 2, 2)})
+JOIN = Case(jc.concatenate, {"a": (2, 3), "b": (2, 3)}, together="parts")
+SPLIT = Case(jc.split, {"x": (2, 6)}, {"sizes": (3, 3)}, output=0)
+
+MUTANTS = [
+    wrong("dense: ∂x with W", DENSE, x=lambda delta, weight: dense_map(delta, weight, None)),
+    wrong("dense: ∂W transposed", DENSE, weight=lambda right: right.T),
+    wrong("dense: ∂b summed over the features", DENSE, bias=lambda right: jnp.full_like(right, right.sum())),
+    wrong("dense: ∂W averaged", DENSE, weight=lambda right: right / 3),
+    forgets("dense: order 2 forgets x and W", DENSE, "x", "weight"),
+    wrong("relu: passes at 0", ZERO, x=lambda delta: delta),
+    wrong("relu: half at 0", ZERO, x=lambda delta: delta / 2),
+    wrong("relu: leaks", Case(jc.relu, {"x": (4, 4)}), x=lambda right: jnp.where(right == 0, 0.01, right)),
+    wrong("sigmoid: y for y(1 − y)", SIGMOID, x=lambda x, delta: delta * jc.sigmoid(x)),
+    wrong("sigmoid: 1 − y² for y(1 − y)", SIGMOID, x=lambda x, delta: delta * (1 - jc.sigmoid(x) ** 2)),
+    forgets("sigmoid: order 2 takes x for a constant", SIGMOID, "x"),
+    wrong("tanh: 1 − y", TANH, x=lambda x, delta: delta * (1 - jc.tanh(x))),
+    wrong("tanh: y(1 − y)", TANH, x=lambda x, delta: delta * jc.tanh(x) * (1 - jc.tanh(x))),
+    wrong("softmax: the sum forgotten", SOFTMAX, x=lambda y, delta: y * delta),
+    wrong("softmax: only the diagonal", SOFTMAX, x=lambda y, delta: y * (1 - y) * delta),
+    given("softmax: the other axis", SOFTMAX, axis=lambda: 0),
+    wrong("log softmax: y for its exponential", LOG, x=lambda y, delta: delta - y * delta.sum(-1, keepdims=True)),
+    wrong("log softmax: the sum forgotten", LOG, x=lambda y, delta: delta - jnp.exp(y)),
+    given("log softmax: the other axis", LOG, axis=lambda: 0),
+    given("dropout: another mask", DROPOUT, mask=lambda right: jnp.roll(right, 1, 0)),
+    wrong("dropout: not rescaled", DROPOUT, x=lambda right: 0.6 * right),
+    wrong("flatten: column-major", FLATTEN, x=lambda right: jnp.swapaxes(right, 1, 2)),
+    wrong("dilate: summed", DILATE, x=lambda right, delta: right + delta.sum() * 0.01),
+    given("dilate: one off", DILATE, delta=lambda right: jnp.roll(right, 1, 1)),
+    wrong("rot180: not turned back", ROT180, kernel=lambda delta: delta),
+    wrong("concatenate: another order", JOIN, parts=lambda right: right[::-1]),
+    wrong("concatenate: only the first part", JOIN, parts=lambda right: (right[0], 0 * right[1])),
+    wrong("split: another order", SPLIT, x=lambda delta: jnp.concatenate(delta[::-1], -1)),
+    wrong("rot180: one axis only", ROT180, kernel=lambda delta: jnp.flip(delta, 0)),
+]  # fmt: skip
