@@ -13,14 +13,14 @@ import jax
 # Whether the program's compiler options make a CPU's convolutions fast: `jaxcnn.jit` says so.
 fast_convolutions = jax.make_user_context(default_value=False)
 # Whether a backward pass follows, for which the result is stored.
-kept = jax.make_user_context(default_value=False)
+backward_follows = jax.make_user_context(default_value=False)
 
 
 class Hints(NamedTuple):
     """All hints there are."""
 
     fast_convolutions: bool
-    kept: bool
+    backward_follows: bool
     matmul_precision: str | None = None
     """What `jax.default_matmul_precision` says."""
 
@@ -28,14 +28,18 @@ class Hints(NamedTuple):
 def current() -> Hints:
     """Those of the function that is being traced."""
     precision = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009 - not typed
-    return Hints(fast_convolutions.value, kept.value, precision)
+    return Hints(fast_convolutions.value, backward_follows.value, precision)
 
 
 @contextmanager
 def given(hints: Hints) -> Iterator[None]:
     """Trace with these hints."""
     precision = jax.default_matmul_precision(hints.matmul_precision)
-    with fast_convolutions(hints.fast_convolutions), kept(hints.kept), precision:
+    with (
+        fast_convolutions(hints.fast_convolutions),
+        backward_follows(hints.backward_follows),
+        precision,
+    ):
         yield
 
 

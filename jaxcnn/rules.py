@@ -59,7 +59,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         """
 
         def followed(*args):
-            with hints.kept(True):
+            with hints.backward_follows(True):
                 return fwd(*args)
 
         super().defvjp(followed, bwd)

@@ -140,7 +140,9 @@ def test_a_convolution_and_its_gradients_lose_what_reads_it(case, way):
 def test_patches_of_rows_that_do_not_divide(monkeypatch):
     """A block of the rows left over reads no more of x than they do."""
     geometry = parse_geometry("conv", (7, 6), (3, 3), stride=1, padding=0)
-    monkeypatch.setattr(patches, "BYTES", 2 * 4 * 3 * 8 * 8)  # the patches of two rows of five
+    monkeypatch.setattr(
+        patches, "PATCH_BYTES", 2 * 4 * 3 * 8 * 8
+    )  # the patches of two rows of five
     numbers = np.random.default_rng(0)
     shapes = (1, 7, 6, 8), (3, 3, 8, 2), (1, 5, 4, 2)
     arrays = [numbers.standard_normal(shape) for shape in shapes]

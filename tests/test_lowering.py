@@ -47,7 +47,7 @@ CORRELATIONS = {
     "depthwise phases": partial(phases.correlate, alone=depthwise.correlate),
     "grouped": partial(grouped.correlate, alone=part),
     "phases": phases.correlate,
-    "phases together": phases.correlate_together,
+    "phases joined": phases.correlate_joined,
     "slices": partial(slices.correlate, flat=part),
 }
 KERNEL_GRADS = {
@@ -63,9 +63,9 @@ KERNEL_GRADS = {
 
 def extend_always(patch):
     """However few the channels are, and however many outputs nobody wants."""
-    for name in ("REGISTER", "FEW_CHANNELS", "KEPT_BY_XLA"):
+    for name in ("REGISTER", "XLA_NEEDS", "KEPT_BY_XLA"):
         patch.setattr(extended, name, 0)
-    patch.setattr(extended, "IN_VAIN", float("inf"))
+    patch.setattr(extended, "WASTED", float("inf"))
 
 
 @pytest.mark.parametrize("kind", CORRELATIONS)
@@ -100,11 +100,11 @@ def test_a_form_of_the_kernel_gradient_gives_what_the_convolution_gives(kind, re
                 return [form(x, delta, geometry=geometry) for form in forms]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(depthwise, "BYTES", size)
+            patch.setattr(depthwise, "SUM_BYTES", size)
             patch.setattr(depthwise, "ROWS", rows)  # some rows at a time, or all
             patch.setattr(depthwise, "PRODUCTS", 20 * rows)  # of maps as they lie, or padded
-            patch.setattr(patches, "BYTES", size)  # blocks of one row, of some, of all
-            patch.setattr(parts, "BYTES", 4 * size)  # one image at a time, some, all
+            patch.setattr(patches, "PATCH_BYTES", size)  # blocks of one row, of some, of all
+            patch.setattr(parts, "MAP_BYTES", 4 * size)  # one image at a time, some, all
             patch.setattr(parts, "MIN_IMAGES", 1)
             patch.setattr(parts, "SLOW_IMAGES", 1)
             patch.setattr(parts, "FEW_FILTERS", 0)
@@ -136,7 +136,7 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
     @given(problems("chosen"))
     def holds(problem):
         x, kernel, delta, geometry = problem
-        told = hints.Hints(fast_convolutions=fast, kept=True)
+        told = hints.Hints(fast_convolutions=fast, backward_follows=True)
         with hints.given(told):
             sliding = plain.Sliding.of(geometry)
             form = conv.correlation_form(kernel.shape, sliding)
@@ -165,7 +165,7 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
 @pytest.mark.parametrize("kind", [*CORRELATIONS, "parts", "patches"])
 def test_a_form_in_a_half_is_rounded_once(kind, dtype, monkeypatch):
     """Long sums of numbers of one sign, where every rounding on the way would show."""
-    for name in ("BYTES", "MIN_IMAGES", "MIN_PLACES", "SLOW_IMAGES", "FEW_FILTERS"):
+    for name in ("MAP_BYTES", "MIN_IMAGES", "MIN_PLACES", "SLOW_IMAGES", "FEW_FILTERS"):
         monkeypatch.setattr(parts, name, 1)
     groups = 4 if kind.startswith(("depthwise", "grouped")) else 1
     size, window = (12, 13), (1, 1) if kind == "pointwise" else (5, 5)

@@ -32,7 +32,7 @@ def case(request, monkeypatch):
     """(function → value and gradients, its arguments); the form must have been used."""
     module, size, window, settings = CASES[request.param]
     called = []
-    for name in ("correlate", "correlate_together", "kernel_grad"):
+    for name in ("correlate", "correlate_joined", "kernel_grad"):
         if hasattr(module, name):
             real = getattr(module, name)
 

@@ -20,11 +20,11 @@ def _or_none(wanted: Check) -> Check:
     return lambda op, name, value: None if value is None else wanted(op, name, value)
 
 
-def _axes(op: str, name: str, value: Any) -> None:
+def _check_axes(op: str, name: str, value: Any) -> None:
     check.axes(op, name, value)  # as given: -1 is not (-1,) in a message
 
 
-def _products(op: str, name: str, value: Any) -> None:
+def _check_precision(op: str, name: str, value: Any) -> None:
     del name
     check.precision(op, value)  # as given: None is read where the operation is called
 
@@ -41,13 +41,13 @@ Amounts = Annotated[int | Sequence[int], partial(check.sizes, minimum=0)]
 Step = Annotated[int | Sequence[int] | None, _or_none(check.sizes)]
 MapSize = Annotated[Sequence[int], check.sizes]
 Size = Annotated[Sequence[int], check.integers]
-Axes = Annotated[int | Sequence[int], _axes]
+Axes = Annotated[int | Sequence[int], _check_axes]
 Mapped = Annotated[AxisName | None, _or_none(check.axis_name)]
 Mode = Annotated[str, partial(check.choice, choices=tuple(MODES))]
 PadAmount = Annotated[Padding, partial(check_padding, words=False, minimum=0)]
 PoolPadding = Annotated[Padding, partial(check_padding, minimum=0)]
 AnyPadding = Annotated[Padding, check_padding]
-Products = Annotated[Precision, _products]
+Products = Annotated[Precision, _check_precision]
 By = Annotated[Method, check_method]
 
 

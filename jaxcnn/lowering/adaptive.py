@@ -20,7 +20,7 @@ def avg(x: Array, geometry: AdaptiveGeometry) -> Array:
     y = widen(x)
     for axis in range(len(geometry.input)):
         windows = geometry.windows(axis)
-        y = _sums(y, axis, windows) * _along([1 / (b - a) for a, b in windows], axis, y)
+        y = _interval_sums(y, axis, windows) * _along([1 / (b - a) for a, b in windows], axis, y)
     return y.astype(x.dtype)
 
 
@@ -29,7 +29,7 @@ def avg_input_grad(delta: Array, geometry: AdaptiveGeometry) -> Array:
     x = widen(delta)
     for axis in range(len(geometry.input)):
         share = x * _along([1 / (b - a) for a, b in geometry.windows(axis)], axis, x)
-        x = _sums(share, axis, geometry.reached_by(axis))
+        x = _interval_sums(share, axis, geometry.reached_by(axis))
     return x.astype(delta.dtype)
 
 
@@ -42,7 +42,7 @@ def max_with_positions(x: Array, geometry: AdaptiveGeometry) -> tuple[Array, Arr
     below = 1
     for axis in reversed(range(len(geometry.input))):
         windows = geometry.windows(axis)
-        index, _ = _rows(windows)
+        index, _ = _indices(windows)
         rows = _take(best, axis, index)
         chosen = lax.argmax(rows, axis + 2, jnp.int32)  # a NaN is the maximum
         at = jnp.expand_dims(chosen, axis + 2)
@@ -72,7 +72,7 @@ def scatter_at_positions(delta: Array, positions: Array, geometry: AdaptiveGeome
     axes = len(geometry.input)
     shares, places = widen(delta), positions
     for axis in reversed(range(axes)):
-        index, inside = _rows(geometry.reached_by(axis))
+        index, inside = _indices(geometry.reached_by(axis))
         shares, places = _take(shares, axis, index), _take(places, axis, index)
         shares = jnp.where(_place(inside, axis, shares.ndim), shares, jnp.zeros_like(shares))
     # n h kh w kw c
@@ -82,7 +82,7 @@ def scatter_at_positions(delta: Array, positions: Array, geometry: AdaptiveGeome
     return chosen.sum(range(2, 2 * axes + 1, 2)).astype(delta.dtype)
 
 
-def _rows(intervals: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+def _indices(intervals: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     """p × k: the indices of every interval, its last repeated, and which of them are no filling."""
     longest = max(b - a for a, b in intervals)
     starts, ends = np.array(intervals, np.int32).T[..., None]
@@ -100,9 +100,9 @@ def _place(values: np.ndarray, axis: int, ndim: int) -> np.ndarray:
     return np.expand_dims(values, [a for a in range(ndim) if a not in (axis + 1, axis + 2)])
 
 
-def _sums(x: Array, axis: int, intervals: Sequence[tuple[int, int]]) -> Array:
+def _interval_sums(x: Array, axis: int, intervals: Sequence[tuple[int, int]]) -> Array:
     """Σ over every interval along a spatial axis."""
-    index, inside = _rows(intervals)
+    index, inside = _indices(intervals)
     rows = _take(x, axis, index)
     rows = jnp.where(_place(inside, axis, rows.ndim), rows, jnp.zeros_like(rows))
     return rows.sum(axis + 2)

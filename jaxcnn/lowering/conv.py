@@ -93,7 +93,7 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
         groups=geometry.groups,
         precision=geometry.precision,
         fast_convolutions=fast(geometry.axes),
-        kept=True,
+        backward_follows=True,
     )
 
     def backward(delta: Array, kernel: Array) -> Array:
@@ -154,7 +154,7 @@ def adds_zeros(kernel: Sequence[int], sliding: Sliding) -> bool:
         return adds_zeros((*window, c, d // sliding.groups), replace(sliding, groups=1))
     if form is _by_slices:
         return adds_zeros((*window[1:], window[0] * c, d), slices.over_two(sliding))
-    return form in (banded.correlate, phases.correlate_together)
+    return form in (banded.correlate, phases.correlate_joined)
 
 
 def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
@@ -176,8 +176,8 @@ def correlation_form(kernel: Sequence[int], sliding: Sliding) -> Form:
     if phases.applies(sliding):
         if phases.pay_apart(d, sliding):
             return phases.correlate
-        if phases.pay_together(d, sliding):
-            return phases.correlate_together
+        if phases.pay_joined(d, sliding):
+            return phases.correlate_joined
     if len(window) == 3:
         return _by_slices
     if banded.pays(window, inputs, d, sliding):

@@ -12,7 +12,7 @@ from jaxcnn.lowering.sharding import declared
 from jaxcnn.sizes import surely
 
 # A weight so many times larger than the maps beside it had better be read as it lies.
-LARGE = 8
+TIMES_LARGER = 8
 
 
 def matmul(x: Array, weight: Array) -> Array:
@@ -26,13 +26,13 @@ def matmul(x: Array, weight: Array) -> Array:
 def matmul_transposed(delta: Array, weight: Array) -> Array:
     """δ Wᵀ: ... d, c d → ... c."""
     rows = math.prod(delta.shape[:-1])
-    large = surely(lambda: weight.size >= LARGE * rows * sum(weight.shape))
+    large = surely(lambda: weight.size >= TIMES_LARGER * rows * sum(weight.shape))
     beside_large = partial(on_a_cpu, cpu=_by_rows, default=_by_columns)
     product = beside_large if large else _by_columns
     return declared(product, lambda d, w: (*d[:-1], w[0]), delta, weight)
 
 
-def outer_sum(x: Array, delta: Array) -> Array:
+def weight_grad(x: Array, delta: Array) -> Array:
     """xᵀ δ, summed over every leading axis: ... c, ... d → c d."""
     leading = tuple(range(x.ndim - 1))
     contract = partial(_contract, axes_a=leading, axes_b=leading)

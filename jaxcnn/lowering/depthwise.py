@@ -16,13 +16,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import every, pad, sum_over_parts, together
+from jaxcnn.lowering.places import at_once, every, pad, sum_over_parts
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.sizes import known
 
 # Beyond so many products per element the program would be long, and a convolution loses less.
-MAX_TAPS = 128
+MAX_PRODUCTS = 128
 # With several filters per channel, fewer groups than this leave the vector registers half empty.
 SIDE_BY_SIDE = 8
 # The kernel gradient adds so many rows element by element, or all of twice as many; fewer where
@@ -30,12 +30,12 @@ SIDE_BY_SIDE = 8
 ROWS, PRODUCTS = 8, 200
 # Bytes of the sums over rows, and of maps copied for them, at a time: what is larger the system
 # hands out anew in every call.
-BYTES = 4 * 2**20
+SUM_BYTES = 4 * 2**20
 
 
 def pays(taps: int, inputs: int, outputs: int, groups: int) -> bool:
     """Whether groups of so many channels in and out are few products per element, side by side."""
-    short = taps * inputs * outputs <= MAX_TAPS
+    short = taps * inputs * outputs <= MAX_PRODUCTS
     return short and groups > 1 and (groups >= SIDE_BY_SIDE or inputs * outputs == 1)
 
 
@@ -90,11 +90,13 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
         x, none = pad(x, geometry.padding, geometry.input_dilation), (1,) * geometry.axes
         around = ((0, 0),) * geometry.axes
         geometry = replace(geometry, input=x.shape[1:-1], padding=around, input_dilation=none)
-    blocks = _rows(geometry)
+    blocks = _row_blocks(geometry)
     per_image = sum(rows.count for rows in blocks) * math.prod(delta.shape[2:])
     sums = geometry.taps * per_image * x.dtype.itemsize
     maps = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
-    images = n if not known(n) or n * sums <= BYTES else together(n, BYTES // max(maps, sums))
+    images = (
+        n if not known(n) or n * sums <= SUM_BYTES else at_once(n, SUM_BYTES // max(maps, sums))
+    )
     of_part = partial(_over_images, geometry=geometry, blocks=blocks)
     if images == n:
         return of_part(x, delta)
@@ -113,7 +115,7 @@ class _Rows(NamedTuple):
     count: int = 1
 
 
-def _rows(geometry: Geometry) -> list[_Rows]:
+def _row_blocks(geometry: Geometry) -> list[_Rows]:
     """All rows of δ: at once if they are few, or else so many at a time.
 
     Rows for which some tap lies beyond the map, and those left over, are taken one by one.

@@ -27,13 +27,13 @@ from jaxcnn.lowering.plain import Sliding
 from jaxcnn.sizes import known
 
 # XLA's own code needs more channels in than this, and out those that fill a vector register.
-FEW_CHANNELS = 2
+XLA_NEEDS = 2
 # YNNPACK is not given convolutions with no more channels in nor out than this.
 KEPT_BY_XLA = 16
 # From so many channels in, times out, on YNNPACK uses all processors, or nearly all.
-LARGE = 2**14
+ALL_PROCESSORS = 2**14
 # At most this share of the result may be computed and thrown away.
-IN_VAIN = 1 / 3
+WASTED = 1 / 3
 
 
 class Extension(NamedTuple):
@@ -48,10 +48,10 @@ class Extension(NamedTuple):
 
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
     """Whether a convolution would be YNNPACK's, alone, and one of those that it is slow with."""
-    alone = sliding.kept and not sliding.fast_convolutions and max(c, d) > KEPT_BY_XLA
+    alone = sliding.backward_follows and not sliding.fast_convolutions and max(c, d) > KEPT_BY_XLA
     dense = sliding.groups == 1 and len(window) == 2 and set(sliding.input_dilation) == {1}
     slow = _bare(sliding) or (1 in sliding.stride and _on_one_thread(c, d))
-    return alone and dense and c > FEW_CHANNELS and slow
+    return alone and dense and c > XLA_NEEDS and slow
 
 
 def pays_backwards(geometry: Geometry) -> bool:
@@ -61,7 +61,7 @@ def pays_backwards(geometry: Geometry) -> bool:
 
 def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """y = x ⋆ k: n h w c, kh kw c d → n p q d."""
-    found = (way for way in _ways(x, kernel, sliding) if way.share <= IN_VAIN)
+    found = (way for way in _ways(x, kernel, sliding) if way.share <= WASTED)
     if (way := next(found, None)) is None:
         return plain.correlate(x, kernel, sliding=sliding)
     padding = list(sliding.padding)
@@ -108,4 +108,4 @@ def _bare(sliding: Sliding | Geometry) -> bool:
 
 def _on_one_thread(c: int, d: int) -> bool:
     """Whether so few channels are YNNPACK's that it needs all processors but takes one."""
-    return d >= REGISTER and c * d < LARGE
+    return d >= REGISTER and c * d < ALL_PROCESSORS

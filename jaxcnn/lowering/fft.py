@@ -64,7 +64,7 @@ def _correlate(x: Array, kernel: Array, *, geometry: Geometry) -> Array:
     k_hat = _kernel_spectrum(kernel, length, geometry)
     y_hat = jnp.einsum("n...gc,...gcd->n...gd", x_hat, k_hat.conj(), precision=geometry.precision)
     y = _inverse(y_hat, length)
-    return _take(y, geometry.output, geometry.stride).astype(x.dtype)
+    return _first(y, geometry.output, geometry.stride).astype(x.dtype)
 
 
 @partial(jax.jit, static_argnames="geometry")
@@ -75,14 +75,14 @@ def _input_grad(delta: Array, kernel: Array, *, geometry: Geometry) -> Array:
     delta_hat = _spectrum(_dilate(delta, geometry.stride), length, geometry.groups)
     k_hat = _kernel_spectrum(kernel, length, geometry)
     x_hat = jnp.einsum("n...gd,...gcd->n...gc", delta_hat, k_hat, precision=geometry.precision)
-    on_padded = _take(_inverse(x_hat, length), reach, (1,) * geometry.axes)
+    on_padded = _first(_inverse(x_hat, length), reach, (1,) * geometry.axes)
     # The padding is cut off; a remainder, which no window reached, receives zeros.
     edges = [
         (-low, h - (r - low), 0)
         for h, r, (low, _) in zip(geometry.dilated_input, reach, geometry.padding, strict=True)
     ]
     gradient = _pad_space(on_padded, edges)
-    return _take(gradient, geometry.input, geometry.input_dilation).astype(delta.dtype)
+    return _first(gradient, geometry.input, geometry.input_dilation).astype(delta.dtype)
 
 
 @partial(jax.jit, static_argnames="geometry")
@@ -96,7 +96,7 @@ def _kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     )
     # The input channels of a group take the place of the batch, in front of the space.
     gradient = _inverse(jnp.moveaxis(k_hat, -3, 0), length)
-    gradient = _take(gradient, geometry.window, geometry.dilation)
+    gradient = _first(gradient, geometry.window, geometry.dilation)
     return jnp.moveaxis(gradient, 0, -2).astype(x.dtype)
 
 
@@ -124,7 +124,7 @@ def _pad_space(x: Array, edges: Sequence[tuple[int, int, int]]) -> Array:
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
 
 
-def _take(x: Array, size: Sequence[int], step: Sequence[int]) -> Array:
+def _first(x: Array, size: Sequence[int], step: Sequence[int]) -> Array:
     """The first so many elements along every spatial axis, in such steps."""
     limits = [(p - 1) * s + 1 for p, s in zip(size, step, strict=True)]
     return lax.slice(x, (0,) * x.ndim, (x.shape[0], *limits, x.shape[-1]), (1, *step, 1))

@@ -22,7 +22,7 @@ from jaxcnn.lowering.places import REGISTER, sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
 
 # Of the map, transposed at a time: a second-level cache. What is no larger is taken as it is.
-BYTES = 2**20
+MAP_BYTES = 2**20
 # Fewer images are too few channels of the convolution, and sums over fewer places too short.
 MIN_IMAGES, MIN_PLACES = 16, 2**12
 # For larger windows the products take so long that the transposition does not matter.
@@ -55,7 +55,7 @@ def _images(n: int, c: int, d: int, geometry: Geometry) -> int:
     own = n // devices
     if fast(geometry.axes):
         size = 4 * math.prod(geometry.input) * c
-        least = max(MIN_IMAGES, MIN_PLACES // math.prod(geometry.output), BYTES // size)
+        least = max(MIN_IMAGES, MIN_PLACES // math.prod(geometry.output), MAP_BYTES // size)
     else:
         least = 2 * SLOW_IMAGES if d <= FEW_FILTERS else SLOW_IMAGES
     parts = (m for m in range(least, own // 2 + 1) if own % m == 0)

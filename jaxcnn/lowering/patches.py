@@ -16,17 +16,17 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.hints import fast
-from jaxcnn.lowering.places import REGISTER, every, outer_sum, pad, together
+from jaxcnn.lowering.places import REGISTER, at_once, every, outer_sum, pad
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
 
 # Bytes of patches at a time: a second-level cache and a bit.
-BYTES = 3 * 2**19
+PATCH_BYTES = 3 * 2**19
 # Of the patches of a row of the kernel: a product of fewer would leave processors idle.
 MIN_COLUMNS = 16
 # With no more filters than fill a vector register, or no more channels than this, a convolution of
 # some images at a time is as fast as writing the patches, or faster.
-FEW_CHANNELS = 32
+FEW_INPUTS = 32
 # Smaller patches than this are not worth their writing either.
 MIN_PATCH = 16
 FEW_IMAGES = 2
@@ -42,7 +42,7 @@ def pays(geometry: Geometry, images: int, inputs: int, outputs: int) -> bool:
         return False
     if images <= FEW_IMAGES:
         return fast(geometry.axes) or outputs <= REGISTER
-    return not fast(geometry.axes) and outputs > REGISTER and inputs > FEW_CHANNELS
+    return not fast(geometry.axes) and outputs > REGISTER and inputs > FEW_INPUTS
 
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
@@ -56,8 +56,8 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
         batch, block = (i, 0) if blocks == 1 else (i // blocks, i % blocks)
         start = first + block * rows
         reach = (rows - 1) * geometry.stride[0] + geometry.extent[0]
-        outputs = _rows(delta, batch, start, rows)
-        parts = _patches(_rows(x, batch, start * geometry.stride[0], reach), rows, geometry)
+        outputs = _some_rows(delta, batch, start, rows)
+        parts = _patches(_some_rows(x, batch, start * geometry.stride[0], reach), rows, geometry)
         factors = [(outputs, part) if turned else (part, outputs) for part in parts]
         products = [outer_sum(*pair, precision=geometry.precision) for pair in factors]
         return total + jnp.stack(products)
@@ -111,8 +111,8 @@ def _block(n: int, c: int, geometry: Geometry, itemsize: int) -> tuple[int, int]
     """
     p, *space = geometry.output
     row = math.prod(space) * _columns(c, geometry) * itemsize
-    images = together(n, BYTES // (row * p))
-    parts = -(-row * p * images // (BYTES * together(n, 1)))
+    images = at_once(n, PATCH_BYTES // (row * p))
+    parts = -(-row * p * images // (PATCH_BYTES * at_once(n, 1)))
     return images, -(-p // min(p, parts))
 
 
@@ -127,7 +127,7 @@ def _as_read(geometry: Geometry) -> list[tuple[int, int]]:
     ]  # fmt: skip
 
 
-def _rows(x: Array, batch: Array, start: Array | int, size: int) -> Array:
+def _some_rows(x: Array, batch: Array, start: Array | int, size: int) -> Array:
     """M n/m h w c → m size w c: some rows of the batch-th images."""
     images, _, _, *rest = x.shape
     starts = (0, batch, start, *(0,) * len(rest))

@@ -6,7 +6,7 @@ each phase meets every s-th tap of the kernel only, and the undilated map:
     y[s·m + r] = Σ over taps t with t·e ≡ low − r (mod s) of x[m + (r − low + t·e) / s] k[t]
 
 This is the input gradient of a strided convolution, and a transposed convolution. XLA's CPU backend
-multiplies by the zeros, s² times the work. `correlate_together` takes all phases as channels of one
+multiplies by the zeros, s² times the work. `correlate_joined` takes all phases as channels of one
 convolution, with zeros in the kernels of those that have fewer taps: one large product rather than
 several thin ones.
 """
@@ -58,7 +58,7 @@ def pay_apart(channels: int, sliding: Sliding) -> bool:
     return sliding.fast_convolutions and channels >= REGISTER and number(sliding) <= FEW
 
 
-def pay_together(channels: int, sliding: Sliding) -> bool:
+def pay_joined(channels: int, sliding: Sliding) -> bool:
     """Whether one convolution of all phases takes less time than the products with zeros."""
     return sliding.fast_convolutions or channels < MANY_CHANNELS or number(sliding) > ZEROS
 
@@ -91,26 +91,26 @@ def correlate(
             ),
             dilation=tuple(axis.dilation for axis in phase),
         )
-        parts.append(alone(x, _taps(kernel, phase), sliding=by_itself))
+        parts.append(alone(x, _own_taps(kernel, phase), sliding=by_itself))
     return _interleaved(jnp.stack(parts, -2), x, kernel, sliding)
 
 
-def correlate_together(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+def correlate_joined(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """One convolution, with a kernel as wide as all phases reach and the phases as channels."""
-    count, reach = _count(x, kernel, sliding), _reach(kernel, sliding)
-    together = replace(
+    count, reach = _count(x, kernel, sliding), _span(kernel, sliding)
+    joined = replace(
         _undilated(sliding),
         padding=tuple(
             (-start, m - 1 + end - h)
             for (start, end), m, h in zip(reach, count, x.shape[1:-1], strict=True)
         ),
     )
-    y = plain.correlate(x, _joined(kernel, reach, sliding), sliding=together)
+    y = plain.correlate(x, _joined(kernel, reach, sliding), sliding=joined)
     parts = y.reshape(*y.shape[:-1], number(sliding), kernel.shape[-1])
     return _interleaved(parts, x, kernel, sliding)
 
 
-def _reach(kernel: Array, sliding: Sliding) -> list[tuple[int, int]]:
+def _span(kernel: Array, sliding: Sliding) -> list[tuple[int, int]]:
     """Of every axis, from which element of x to before which the phases of place 0 read."""
     return [
         (-(low // s), (s - 1 - low + (k - 1) * e) // s + 1)
@@ -163,7 +163,7 @@ def _undilated(sliding: Sliding) -> Sliding:
     return replace(sliding, input_dilation=ones, dilation=ones)
 
 
-def _taps(kernel: Array, phase: Sequence[Phase]) -> Array:
+def _own_taps(kernel: Array, phase: Sequence[Phase]) -> Array:
     return kernel[tuple(slice(p.taps.start, p.taps.stop, p.taps.step) for p in phase)]
 
 

@@ -21,7 +21,7 @@ from jaxcnn.lowering.sharding import vary_together
 # Fewer channels than this leave a vector register partly empty.
 REGISTER = 16
 # A sum over more places than this is long; it is cut into at most so many parts.
-LONG, PARTS = 2**12, 2**10
+LONG, MOST_PARTS = 2**12, 2**10
 
 
 def pad(
@@ -41,17 +41,17 @@ def every(x: Array, start: Sequence[int], stride: Sequence[int], count: Sequence
     return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *stride, 1))
 
 
-def outer_sum(a: Array, b: Array, *, kept: int = 0, precision: Precision = None) -> Array:
-    """Σ a bᵀ over all places, but for the first `kept` axes: … c, … d → c d.
+def outer_sum(a: Array, b: Array, *, beside: int = 0, precision: Precision = None) -> Array:
+    """Σ a bᵀ over all places, but for the first `beside` axes: … c, … d → c d.
 
     XLA's CPU backend transposes a copy of a, which should be the one with fewer channels. It undoes
     an exchange if the sum is turned back at once: that has to wait until all parts are added.
     """
-    places, beside = tuple(range(kept, a.ndim - 1)), tuple(range(kept))
+    places, before = tuple(range(beside, a.ndim - 1)), tuple(range(beside))
     return lax.dot_general(
         a,
         b,
-        ((places, places), (beside, beside)),
+        ((places, places), (before, before)),
         precision=precision,
         preferred_element_type=accumulator(a.dtype),
     )
@@ -69,14 +69,14 @@ def in_one_lane(places: int, c: int, d: int) -> bool:
 def long_sum(a: Array, b: Array) -> Array:
     """Σ a bᵀ over all places, part by part, as if in many lanes: … c, … d → c d."""
     places = math.prod(a.shape[:-1])
-    parts = together(places, PARTS)
+    parts = at_once(places, MOST_PARTS)
     if parts * LONG < places:  # which hardly divides
         a, b = jnp.expand_dims(widen(a), -1), jnp.expand_dims(widen(b), -2)
         shape = jnp.broadcast_shapes(a.shape, b.shape)
         product = jnp.broadcast_to(a, shape) * jnp.broadcast_to(b, shape)
         return product.sum(range(product.ndim - 2))
     a, b = (m.reshape(parts, -1, m.shape[-1]) for m in (a, b))
-    return outer_sum(a, b, kept=1).sum(0)
+    return outer_sum(a, b, beside=1).sum(0)
 
 
 def largest_divisor(n: int, most: int) -> int:
@@ -84,7 +84,7 @@ def largest_divisor(n: int, most: int) -> int:
     return max((m for m in range(1, min(n, most) + 1) if n % m == 0), default=1)
 
 
-def together(n: int, most: int) -> int:
+def at_once(n: int, most: int) -> int:
     """How many of n images are taken together: a divisor, at most so many on each device.
 
     They are some of each device's if the batch is spread over all there are: it stays where it is.

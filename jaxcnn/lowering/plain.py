@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.hints import fast, kept
+from jaxcnn.hints import backward_follows, fast
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
 
@@ -29,7 +29,7 @@ class Sliding:
     groups: int
     precision: Any
     fast_convolutions: bool
-    kept: bool
+    backward_follows: bool
 
     @classmethod
     def of(cls, geometry: Geometry) -> "Sliding":
@@ -42,7 +42,7 @@ class Sliding:
             groups=geometry.groups,
             precision=geometry.precision,
             fast_convolutions=fast(geometry.axes),
-            kept=kept.value,
+            backward_follows=backward_follows.value,
         )
 
 
@@ -111,7 +111,7 @@ def kernel_grad(
         groups=groups,
         precision=geometry.precision,
         fast_convolutions=fast(geometry.axes),
-        kept=True,
+        backward_follows=True,
     )
     x = x.reshape(c // groups, *geometry.input, groups * n)
     grad = correlate(x, delta.transpose(*space, 0, axes + 1), sliding=sliding)  # n p q d → p q n d

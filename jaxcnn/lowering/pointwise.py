@@ -10,13 +10,13 @@ import jax
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import in_one_lane, long_sum, outer_sum, pad, together
+from jaxcnn.lowering.places import at_once, in_one_lane, long_sum, outer_sum, pad
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
 
 # A sum is cut into so many parts if each has so many times more places than channels.
-PARTS, PLACES = 4, 16
+FEW_PARTS, PLACES = 4, 16
 
 
 def applies(window: Sequence[int], sliding: Sliding) -> bool:
@@ -31,7 +31,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     axes = kernel.ndim - 2
     strided = max(sliding.stride) > 1
     if strided:  # fewer places first; else more places last: the product of a zero is zero
-        x = _chosen(pad(x, sliding.padding), sliding.stride)
+        x = _every_stride(pad(x, sliding.padding), sliding.stride)
     y = lax.dot_general(
         x,
         kernel.reshape(kernel.shape[-2:]),
@@ -44,7 +44,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
 
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over examples and places of x δᵀ: n h w c, n p q d → 1 1 c d."""
-    x = _chosen(pad(x, geometry.padding, geometry.input_dilation), geometry.stride)
+    x = _every_stride(pad(x, geometry.padding, geometry.input_dilation), geometry.stride)
     if in_one_lane(math.prod(x.shape[:-1]), x.shape[-1], delta.shape[-1]):
         grad = long_sum(x, delta).astype(x.dtype)
         return grad.reshape(*geometry.window, *grad.shape)
@@ -52,7 +52,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     x, delta = (a.reshape(parts, -1, a.shape[-1]) for a in (x, delta))
     c, d = x.shape[-1], delta.shape[-1]
     factors = (x, delta) if c <= d else (delta, x)
-    grad = outer_sum(*factors, kept=1, precision=geometry.precision).sum(0).astype(x.dtype)
+    grad = outer_sum(*factors, beside=1, precision=geometry.precision).sum(0).astype(x.dtype)
     return (grad if c <= d else grad.T).reshape(*geometry.window, c, d)
 
 
@@ -65,9 +65,9 @@ def _parts(x: Sequence[int], d: int) -> int:
     n, *space, c = x
     if not known(n):
         return 1
-    parts = together(n, PARTS // jax.device_count())
-    return parts if n * math.prod(space) >= parts * PLACES * max(c, d) else together(n, 1)
+    parts = at_once(n, FEW_PARTS // jax.device_count())
+    return parts if n * math.prod(space) >= parts * PLACES * max(c, d) else at_once(n, 1)
 
 
-def _chosen(x: Array, stride: Sequence[int]) -> Array:
+def _every_stride(x: Array, stride: Sequence[int]) -> Array:
     return x[(slice(None), *(slice(None, None, s) for s in stride))]

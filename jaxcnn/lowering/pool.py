@@ -22,11 +22,11 @@ from jaxcnn.hints import fast
 from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import by_batch
-from jaxcnn.lowering.windows import UNPADDED, blocks, fill_remainder, reduced, tap, unblock
+from jaxcnn.lowering.windows import UNPADDED, blocks, combined, fill_remainder, tap, unblock
 from jaxcnn.sizes import arange, known, larger
 
-# Fewer than a vector register holds.
-FEW_CHANNELS = 8
+# With fewer channels XLA's loops over them are no vector loops.
+VECTOR_LOOP = 8
 
 # Up to so many elements XLA's own reduction is taken where convolutions are slow.
 SMALL_WINDOW = 9
@@ -58,7 +58,7 @@ def _max_by_axis(x: Array, geometry: Geometry) -> Array:
 
 def _max(x: Array, geometry: Geometry) -> Array:
     sliding = geometry.window, geometry.stride, geometry.dilation, geometry.padding
-    return reduced(lax.max, -jnp.inf, x, *sliding)
+    return combined(lax.max, -jnp.inf, x, *sliding)
 
 
 # As one program even where it is called eagerly, so that a search for infinities does not find the
@@ -174,7 +174,7 @@ def _computed_once(switches: Array, geometry: Geometry) -> Array:
     loop that spreads δ; a division of integers it holds to be too dear for that. With few channels,
     where its loops are no vector loops, a pooling and its gradient take half the time.
     """
-    if switches.shape[-1] >= FEW_CHANNELS or not known(geometry.taps):
+    if switches.shape[-1] >= VECTOR_LOOP or not known(geometry.taps):
         return switches
     if geometry.taps >= jnp.iinfo(switches.dtype).max:
         return switches

@@ -87,7 +87,7 @@ def _moments(
         return Moments(jnp.ones_like(average), average, jnp.zeros_like(average), variance)
 
     def exact(x: Array, average: Array, variance: Array) -> Moments:
-        low, high = (_most(a, axes, axis_name) for a in (-x, x))
+        low, high = (_largest(a, axes, axis_name) for a in (-x, x))
         inverse = inverse_unit(jnp.maximum(jnp.maximum(low, high), epsilon**0.5))
         # From the middle of their range, which of numbers that are all the same is that number.
         middle = 0.5 * (high * inverse - low * inverse)
@@ -112,7 +112,7 @@ def _mean_square(
         return jnp.ones_like(square), square
 
     def exact(x: Array, square: Array) -> tuple[Array, Array]:
-        inverse = inverse_unit(jnp.maximum(_most(jnp.abs(x), axes, axis_name), epsilon**0.5))
+        inverse = inverse_unit(jnp.maximum(_largest(jnp.abs(x), axes, axis_name), epsilon**0.5))
         z = x * inverse
         return inverse, mean(z * z)
 
@@ -142,6 +142,6 @@ def _mean(x: Array, axes: tuple[int, ...], axis_name: AxisName | None) -> Array:
     return mean if axis_name is None else vary_together(lax.pmean(mean, axis_name), x)[0]
 
 
-def _most(x: Array, axes: tuple[int, ...], axis_name: AxisName | None) -> Array:
+def _largest(x: Array, axes: tuple[int, ...], axis_name: AxisName | None) -> Array:
     most = x.max(axes, keepdims=True)
     return most if axis_name is None else vary_together(lax.pmax(most, axis_name), x)[0]

@@ -17,13 +17,13 @@ from jaxcnn.lowering.places import on_a_cpu, pad
 from jaxcnn.lowering.pool import along_axis, on_the_map
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
-from jaxcnn.lowering.windows import fill_remainder, reduced, sliced, tap
+from jaxcnn.lowering.windows import combined, fill_remainder, sliced, tap
 from jaxcnn.sizes import larger
 
 # Of a window along an axis: so many slices in a program, which XLA sums in one pass.
 FEW_TAPS = 8
 
-_summed = partial(reduced, lax.add, 0.0)
+_summed = partial(combined, lax.add, 0.0)
 
 
 @by_batch

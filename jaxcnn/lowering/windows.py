@@ -17,7 +17,7 @@ from jaxcnn.sizes import known
 UNPADDED = (0, 0, 0)  # an axis that is not padded
 
 
-def reduced(
+def combined(
     combine: Callable[[Array, Array], Array],
     start: float,
     x: Array,
@@ -66,10 +66,10 @@ def fold_rows(delta: Array, geometry: Geometry) -> Array:
     elements = delta.reshape(*delta.shape[:-1], *geometry.window, delta.shape[-1] // geometry.taps)
     # n p q kh kw c → n p kh q kw c
     pairs = [a for axis in range(axes) for a in (1 + axis, 1 + axes + axis)]
-    return fold(elements.transpose(0, *pairs, 2 * axes + 1), geometry)
+    return fold_windows(elements.transpose(0, *pairs, 2 * axes + 1), geometry)
 
 
-def fold(elements: Array, geometry: Geometry) -> Array:
+def fold_windows(elements: Array, geometry: Geometry) -> Array:
     """n p kh q kw c → n h w c: every element to its place on the map; where windows overlap, they
     add up, and what lies in the padding is dropped.
     """

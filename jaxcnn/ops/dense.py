@@ -104,7 +104,7 @@ def dense_weight_grad_map(
     x: Float[Array, "*n c"], delta: Float[Array, "*n d"]
 ) -> Float[Array, "c d"]:
     """V = xᵀ δ."""
-    return lowering.outer_sum(x, delta)
+    return lowering.weight_grad(x, delta)
 
 
 def _dense_weight_grad_bwd(residuals, omega):

@@ -34,9 +34,9 @@ def table_conv_map(
         return conv_map(x, connect_map(weights, table, channels), None, geometry)
 
     def apart(x, weights):
-        by_one = _by_one(geometry, table)
-        each: Array = conv_map(_chosen(x, sources), weights[..., None, :], None, by_one)
-        return _added(each, targets, len(table))
+        by_one = _by_connection(geometry, table)
+        each: Array = conv_map(_selected(x, sources), weights[..., None, :], None, by_one)
+        return _sum_per_map(each, targets, len(table))
 
     y: Array = lax.cond(all_finite(x), whole, apart, x, weights)
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
@@ -131,8 +131,8 @@ def table_conv_input_grad_map(
         return conv_input_grad_map(delta, connect_map(weights, table, channels), geometry)
 
     def apart(delta, weights):
-        each = _chosen(delta, targets), weights[..., None, :], _by_one(geometry, table)
-        return _added(conv_input_grad_map(*each), sources, channels)
+        each = _selected(delta, targets), weights[..., None, :], _by_connection(geometry, table)
+        return _sum_per_map(conv_input_grad_map(*each), sources, channels)
 
     return lax.cond(all_finite(delta), whole, apart, delta, weights)
 
@@ -181,15 +181,15 @@ adjoints(connect_map, connected_map)
 # finite are taken apart, connection by connection.
 
 
-def _by_one(geometry: Geometry, table: Table) -> Geometry:
+def _by_connection(geometry: Geometry, table: Table) -> Geometry:
     return replace(geometry, groups=sum(map(len, table)))
 
 
-def _chosen(maps: Array, index: np.ndarray) -> Array:
+def _selected(maps: Array, index: np.ndarray) -> Array:
     return jnp.concatenate([maps[..., i : i + 1] for i in index], -1)
 
 
-def _added(each: Array, index: np.ndarray, count: int) -> Array:
+def _sum_per_map(each: Array, index: np.ndarray, count: int) -> Array:
     """Σ of the connections that belong to each of so many maps."""
     none = jnp.zeros_like(each[..., 0])
     sums = [sum((each[..., m] for m in np.flatnonzero(index == i)), none) for i in range(count)]

@@ -101,7 +101,7 @@ def decays(draw: Draw) -> Case:
     if draw(st.booleans()):
         mask = tuple(draw(st.lists(st.booleans(), min_size=len(sizes), max_size=len(sizes))))
         settings["mask"] = mask if any(mask) else True
-    return Case(jc.weight_decay, given, settings, together="params")
+    return Case(jc.weight_decay, given, settings, as_one="params")
 
 
 STRATEGIES = {

@@ -58,7 +58,7 @@ def joined(draw: Draw, op) -> Case:
     if op is jc.split:
         return _linear(op, {"x": (*leading, sum(sizes))}, {"sizes": sizes})
     parts = {f"part {i}": (*leading, c) for i, c in enumerate(sizes)}
-    return _linear(op, parts, together="parts")
+    return _linear(op, parts, as_one="parts")
 
 
 @st.composite

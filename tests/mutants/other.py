@@ -17,7 +17,7 @@ FLATTEN, DILATE = (
     Case(jc.dilate, {"x": (1, 3, 4, 2)}, {"rate": 2}),
 )
 ROT180 = Case(jc.rot180, {"kernel": (3, 2, 2, 2)})
-JOIN = Case(jc.concatenate, {"a": (2, 3), "b": (2, 3)}, together="parts")
+JOIN = Case(jc.concatenate, {"a": (2, 3), "b": (2, 3)}, as_one="parts")
 SPLIT = Case(jc.split, {"x": (2, 6)}, {"sizes": (3, 3)}, output=0)
 
 MUTANTS = [

@@ -73,7 +73,7 @@ class Case:
     draw: Mapping[str, Callable[..., np.ndarray]] = field(default_factory=dict)
     output: int | None = None
     """Which result to look at, where there are several."""
-    together: str | None = None
+    as_one: str | None = None
     """The name of the one argument that takes all the arrays, as a tuple."""
     multilinear: bool = False
     """Whether a central difference of any step is exact."""
@@ -108,8 +108,8 @@ class Case:
 
         def of_arrays(*arrays: Array) -> Array:
             named = dict(zip(self.shapes, arrays, strict=True))
-            if self.together is not None:
-                named = {self.together: arrays}
+            if self.as_one is not None:
+                named = {self.as_one: arrays}
             y = op(**named, **fixed, **self.settings)
             return y if self.output is None else y[self.output]
 

@@ -19,9 +19,9 @@ CASES: list[Case] = [
     _linear(jc.flatten, {"x": (2, 3, 4, 2)}),
     _linear(jc.flatten, {"x": (2, 3, 3, 2)}),  # square: the wrong order has the right shape
     _linear(jc.unflatten, {"x": (2, 24)}, {"shape": (3, 4, 2)}),
-    _linear(jc.concatenate, {"a": (2, 3, 2), "b": (2, 3, 1), "c": (2, 3, 4)}, together="parts"),
-    _linear(jc.concatenate, {"a": (1, 2)}, together="parts"),
-    _linear(jc.concatenate, {"a": (2, 3), "b": (2, 3)}, together="parts"),
+    _linear(jc.concatenate, {"a": (2, 3, 2), "b": (2, 3, 1), "c": (2, 3, 4)}, as_one="parts"),
+    _linear(jc.concatenate, {"a": (1, 2)}, as_one="parts"),
+    _linear(jc.concatenate, {"a": (2, 3), "b": (2, 3)}, as_one="parts"),
     _linear(jc.split, {"x": (2, 3, 6)}, {"sizes": (2, 1, 3)}, output=0),
     _linear(jc.split, {"x": (2, 3, 6)}, {"sizes": (2, 1, 3)}, output=2),
     *(
@@ -41,7 +41,7 @@ LARGE: list[Case] = [
     _linear(jc.subsample, {"x": (64, 32, 32, 32)}, {"rate": 2}),
     _linear(jc.flatten, {"x": (256, 8, 8, 64)}),
     _linear(jc.unflatten, {"x": (256, 4096)}, {"shape": (8, 8, 64)}),
-    _linear(jc.concatenate, {"a": (64, 16, 16, 32), "b": (64, 16, 16, 12)}, together="parts"),
+    _linear(jc.concatenate, {"a": (64, 16, 16, 32), "b": (64, 16, 16, 12)}, as_one="parts"),
     _linear(jc.split, {"x": (64, 16, 16, 44)}, {"sizes": (32, 12)}, output=0),
     _linear(jc.pad, {"x": (64, 16, 16, 32)}, {"padding": 1, "mode": "reflect"}),
     _linear(jc.fold_back, {"delta": (64, 18, 18, 32)}, {"padding": 1, "mode": "reflect"}),
