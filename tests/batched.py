@@ -33,7 +33,7 @@ def lengthened(name, array):
 
 
 def applied(case: Case, arrays, fixed):
-    named = {case.together: tuple(arrays.values())} if case.together else arrays
+    named = {case.as_one: tuple(arrays.values())} if case.as_one else arrays
     y = case.op(**named, **fixed, **case.settings)
     return y if case.output is None else y[case.output]
 

@@ -171,7 +171,7 @@ def test_pullbacks_and_linear_operations_can_be_transposed(family):
             expected[name] = jax.jvp(f, tuple(given), dots)[1]
             # An operation of several arrays is linear in the first where its rule says so; a bias
             # makes it affine, but for a linear primitive adds nothing to the transpose.
-            if case.together is None and 0 in case.rule.linear:
+            if case.as_one is None and 0 in case.rule.linear:
                 first, delta = (
                     partial(lambda f, rest, x: f(x, *rest), f, given[1:]),
                     random_like(y, 2),
