@@ -6,10 +6,10 @@ A choice of forms that a size decides takes, where it is a symbol, the form that
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, core, export
+from jax.extend.core import InconclusiveDimensionOperation
 
 
 def known(*sizes: Any) -> bool:
@@ -21,7 +21,7 @@ def surely(comparison: Callable[[], bool]) -> bool:
     """Whether sizes compare so whatever the symbols in them stand for."""
     try:
         return bool(comparison())
-    except jax.errors.InconclusiveDimensionOperation:
+    except InconclusiveDimensionOperation:
         return False
 
 
