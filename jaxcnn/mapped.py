@@ -2,21 +2,43 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import mapped_aval
 from jax.interpreters import ad
 
+from jaxcnn.tangents import moves, tangent_type
+
 Function = Callable[..., Any]
+
+
+class Map(Protocol):
+    """What the primitive asks its parameter."""
+
+    application: Any
+    """The application of a rule that it is, or belongs to."""
+    is_tangent: bool
+
+    def __call__(self, *args: Any) -> list[Any]:
+        """The results."""
+        ...
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
+        """The results and how they move; `ad.Zero` where something does not."""
+        ...
+
+    def transpose(self, deltas: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        """A gradient for every argument that is an `ad.UndefinedPrimal`, None for the others."""
+        ...
 
 
 @dataclass(frozen=True)
 class Mapped:
     """A map under `jax.vmap`; results are stacked in front."""
 
-    inner: Any
+    inner: Map
     dims: tuple[int | None, ...]
     axis: tuple[Any, int, Any]
     """Its name, its size, and the axes of a mesh that it is spread over."""
@@ -25,9 +47,9 @@ class Mapped:
         return f"vmap of {self.inner}"
 
     @property
-    def rule(self) -> Any:
-        """The rule that is mapped."""
-        return self.inner.rule
+    def application(self) -> Any:
+        """The application of the rule that is mapped."""
+        return self.inner.application
 
     @property
     def is_tangent(self) -> bool:
@@ -93,18 +115,3 @@ class Mapped:
             # An argument that all share has the sum of their gradients.
             results[i] = gradient.sum(0) if dim is None else jnp.moveaxis(gradient, 0, dim)
         return results
-
-
-def tangent_type(x: Any) -> Any:
-    """The type of what x moves by."""
-    return jax.typeof(x).to_tangent_aval()
-
-
-def has_tangent(tangent_type: Any) -> bool:
-    """Whether something moves at all: integers, booleans and keys do not."""
-    return tangent_type.dtype != jax.dtypes.float0
-
-
-def moves(tangent: Any) -> bool:
-    """Whether it is a tangent of something that moves, and no symbolic zero."""
-    return type(tangent) is not ad.Zero and has_tangent(tangent)

@@ -6,17 +6,17 @@ transposes; and either of the two under `jax.vmap`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
-from jax.extend.core import Primitive
+from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 from jaxcnn import hints
-from jaxcnn.mapped import Mapped, has_tangent, moves, tangent_type
+from jaxcnn.mapped import Mapped
+from jaxcnn.tangents import Dot, gradient_like, has_tangent, in_full, moves, tangent_type
 
 Function = Callable[..., Any]
 
@@ -24,41 +24,9 @@ Function = Callable[..., Any]
 def apply(rule: Any, settings: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
     """The rule's function, of settings and other arguments."""
     leaves, structure = jax.tree.flatten(arrays)
-    application = _application(rule, settings, structure, hints.current())
+    application = rule.applications(settings, structure, _context())
     outputs = by_hand_p.bind(*leaves, map=application)
     return application.result.unflatten(outputs)
-
-
-class Dot:
-    """How an array moves; its value is None where it does not."""
-
-    def __init__(self, tangent_type: Any, value: Any = None):
-        self.type, self.value = tangent_type, value
-
-    def filled(self) -> Any:
-        """The tangent: zeros for what does not move, None for what cannot."""
-        if self.value is None and has_tangent(self.type):
-            return ad.instantiate_zeros(ad.Zero(self.type))
-        return self.value
-
-
-class Map(Protocol):
-    """What the primitive asks its parameter."""
-
-    rule: Any
-    is_tangent: bool
-
-    def __call__(self, *args: Any) -> list[Any]:
-        """The results."""
-        ...
-
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
-        """The results and how they move; `ad.Zero` where something does not."""
-        ...
-
-    def transpose(self, deltas: Sequence[Any], args: Sequence[Any]) -> list[Any]:
-        """A gradient for every argument that is an `ad.UndefinedPrimal`, None for the others."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +37,32 @@ class _Application:
     settings: tuple[Any, ...]
     structure: Any
     hints: hints.Hints
-    found: dict[str, Any]
+    found: dict[str, Any] = field(default_factory=dict)
     is_tangent: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return self.rule.__name__
+
+    @property
+    def application(self) -> "_Application":
+        return self
+
+    @cached_property
+    def programs(self) -> Function:
+        """What is called outside `jit`: a map, or another function of the application, jitted."""
+        return lru_cache(maxsize=256)(jax.jit)
+
+    @cached_property
+    def traces(self) -> Function:
+        """The program of a map for arguments of certain types, traced where it is applied."""
+
+        @lru_cache(maxsize=256)
+        def traced(map: Any, types: tuple[Any, ...]) -> Any:
+            # make_jaxpr, unlike eval_shape, keeps how types are sharded and what they vary over.
+            # JAX would keep the program as long as what is traced: that is not the map itself.
+            return jax.make_jaxpr(lambda *args: map(*args))(*types)
+
+        return traced
 
     @property
     def result(self) -> Any:
@@ -117,7 +106,7 @@ class _Application:
         known = [
             ad.instantiate_zeros(ad.Zero(a.aval)) if i in unknown else a for i, a in enumerate(args)
         ]
-        pullback = _program(_Pullback(self, unknown))  # leaves out what other gradients need
+        pullback = self.programs(_Pullback(self, unknown))  # leaves out what other gradients need
         gradients = iter(pullback([ad.instantiate_zeros(d) for d in deltas], known))
         return [next(gradients) if i in unknown else None for i in range(len(args))]
 
@@ -138,10 +127,25 @@ class _Application:
         return leaves
 
 
-@lru_cache(maxsize=4096)
-def _application(rule: Any, settings: Any, structure: Any, told: Any) -> _Application:
-    """The same object for the same application, so that JAX traces it once."""
-    return _Application(rule, settings, structure, told, {})
+def applications(rule: Any) -> Function:
+    """Those of a rule: the same object for the same one in the same context, to be traced once.
+
+    They belong to the rule, and go with it: so does what it may hold, arrays for example.
+    """
+
+    @lru_cache(maxsize=1024)
+    def application(settings: Any, structure: Any, context: Any) -> _Application:
+        return _Application(rule, settings, structure, hints.current())
+
+    return application
+
+
+_probe = jax.jit(lambda: ())
+
+
+def _context() -> Any:
+    """What stands for all settings of JAX that traces depend on: the trace of an empty function."""
+    return _probe.trace().jaxpr
 
 
 @dataclass(frozen=True)
@@ -173,8 +177,8 @@ class _Tangent:
         return f"{self.of} tangent"
 
     @property
-    def rule(self) -> Any:
-        return self.of.rule
+    def application(self) -> _Application:
+        return self.of
 
     @property
     def types(self) -> list[Any]:
@@ -192,13 +196,13 @@ class _Tangent:
             Dot(t, next(values) if moved else None)
             for t, moved in zip(self.inputs, self.moving, strict=True)
         )
-        if self.rule.tangent is None:
+        if self.of.rule.tangent is None:
             raise TypeError(f"{self.of}: forward mode needs a tangent, given by defjvp; got none")
         with hints.given(self.of.hints):
-            found = self.rule.tangent(*self.of.settings, residuals, dots)
+            found = self.of.rule.tangent(*self.of.settings, residuals, dots)
         leaves = jax.tree.leaves(found, is_leaf=lambda leaf: leaf is None)
         return [
-            _as(leaf, t) for leaf, t in zip(leaves, self.outputs, strict=True) if has_tangent(t)
+            in_full(leaf, t) for leaf, t in zip(leaves, self.outputs, strict=True) if has_tangent(t)
         ]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
@@ -232,26 +236,8 @@ class _Tangent:
         gradients = self.of.gradients(residuals, deltas)
         asked = [g for g, moved in zip(gradients, self.moving, strict=True) if moved]
         return [None] * self.structure.num_leaves + [
-            _gradient(self.of, g, u.aval) for g, u in zip(asked, unknown, strict=True)
+            gradient_like(self.of, g, u.aval) for g, u in zip(asked, unknown, strict=True)
         ]
-
-
-def _as(value: Any, expected: Any) -> Any:
-    """A tangent in full: None for zeros, and without axes in front if it is the same along them."""
-    if value is None:
-        return ad.instantiate_zeros(ad.Zero(expected))
-    return value if value.shape == expected.shape else jnp.broadcast_to(value, expected.shape)
-
-
-def _gradient(of: _Application, gradient: Any, expected: Any) -> Any:
-    if gradient is None:
-        return ad.Zero(expected)
-    if (gradient.shape, gradient.dtype) != (expected.shape, expected.dtype):
-        raise TypeError(
-            f"{of}: the backward pass must return a gradient like its argument, "
-            f"{expected.dtype}{list(expected.shape)}, got {gradient.dtype}{list(gradient.shape)}"
-        )
-    return gradient
 
 
 # The primitive ------------------------------------------------------------------------------------
@@ -260,14 +246,13 @@ by_hand_p = Primitive("by_hand")
 by_hand_p.multiple_results = True
 
 
-@lru_cache(maxsize=4096)
-def _program(f: Function) -> Function:
-    return jax.jit(f)
-
-
 def _types(*types: Any, map: Any) -> list[Any]:
-    # make_jaxpr, unlike eval_shape, keeps how types are sharded and what they vary over.
-    return map.types if isinstance(map, _Tangent) else list(jax.make_jaxpr(map)(*types).out_avals)
+    return map.types if isinstance(map, _Tangent) else map.application.traces(map, types).out_avals
+
+
+def _lowered(ctx: Any, *args: Any, map: Any) -> Any:
+    program = map.application.traces(map, tuple(ctx.avals_in))
+    return mlir.lower_fun(jaxpr_as_fun(program))(ctx, *args)
 
 
 def _batched(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, map: Any) -> tuple[list, list]:
@@ -280,9 +265,9 @@ def _batched(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, map: Any) -
     return outputs, [0] * len(outputs)
 
 
-by_hand_p.def_impl(lambda *args, map: _program(map)(*args))
+by_hand_p.def_impl(lambda *args, map: map.application.programs(map)(*args))
 by_hand_p.def_abstract_eval(_types)
 ad.primitive_jvps[by_hand_p] = lambda primals, tangents, *, map: map.jvp(primals, tangents)
 ad.primitive_transposes[by_hand_p] = lambda deltas, *args, map: map.transpose(deltas, args)
 batching.fancy_primitive_batchers[by_hand_p] = _batched
-mlir.register_lowering(by_hand_p, mlir.lower_fun(lambda *args, map: map(*args)))
+mlir.register_lowering(by_hand_p, _lowered)

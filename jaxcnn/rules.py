@@ -28,7 +28,7 @@ import jax.numpy as jnp
 
 from jaxcnn import hints, primitive
 from jaxcnn.lowering.precision import narrow, widen
-from jaxcnn.primitive import Dot
+from jaxcnn.tangents import Dot
 
 Function = Callable[..., Any]
 
@@ -46,12 +46,15 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         nondiff_argnums: which arguments are settings; those must be hashable.
     """
 
+    applications: Function
     tangent: Function | None = None
     linear: tuple[int, ...] = ()  # in which arguments, settings not counted; in each by itself
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "custom_rule":
         """A rule, whichever class `jax.custom_vjp` makes."""
-        return object.__new__(cls)
+        rule = object.__new__(cls)
+        rule.applications = primitive.applications(rule)
+        return rule
 
     def defvjp(self, fwd: Function, bwd: Function) -> None:
         """Say what the forward pass keeps, y, residuals = fwd(*args), and the gradients of all

@@ -63,7 +63,7 @@ def open_primitives(f: Function, order: int | str, *args: Array, home: str = "ja
             name = eqn.primitive.name
             if name == "by_hand":
                 applied = eqn.params["map"]
-                home_of = getsourcefile(applied.rule.fun)
+                home_of = getsourcefile(applied.application.rule.fun)
                 if not any(folder in str(home_of) for folder in folders):
                     found.add(f"{applied}: {home_of}")
                 elif applied.is_tangent:
