@@ -36,7 +36,7 @@ def row_of(op: Callable[..., Any]) -> str:
     found = re.search(r"Backward, (?:with )?(.*?)\n\s*Source: (.*?)(?:\n\n|$)", text, re.DOTALL)
     if found is None:
         raise ValueError(f"{op.__name__}: docstring must have 'Backward, with …' and 'Source: …'")
-    path = Path(inspect.getfile(op)).relative_to(ROOT)
+    path = Path(inspect.getfile(inspect.unwrap(op))).relative_to(ROOT)
     cells = [f"`{op.__name__}`", forward, *found.groups(), f"[{path.name}]({path})"]
     return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 

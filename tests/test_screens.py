@@ -21,7 +21,7 @@ NAMES = "Huang|Gormley|Quan|Gwardys|Ray|LeCun|He et al|[12][089][0-9][0-9]"
 
 
 def parsed(function):
-    return ast.parse(Path(inspect.getfile(function)).read_text()).body
+    return ast.parse(Path(inspect.getfile(inspect.unwrap(function))).read_text()).body
 
 
 def lines_of(node) -> tuple[int, int]:
@@ -54,7 +54,7 @@ def span(op):
     (node,) = [n for n in parsed(op) if getattr(n, "name", "") == op.__name__]
     start, end = lines_of(node)
     first, last = block_of(rule)
-    if inspect.getfile(op) == inspect.getfile(rule.__wrapped__) and all(
+    if inspect.getfile(inspect.unwrap(op)) == inspect.getfile(rule.__wrapped__) and all(
         start <= lines_of(n)[0] or lines_of(n)[0] < first
         for n in parsed(op)
         if getattr(n, "name", "") in {other.__name__ for other in sharing}
@@ -72,7 +72,7 @@ def test_an_operation_fits_a_screen():
 def test_files_of_operations_stay_short():
     sizes = {path.name: len(path.read_text().splitlines()) for path in OPS}
     assert max(sizes.values()) <= 300, sizes
-    assert sum(sizes.values()) <= 4680, sum(sizes.values())
+    assert sum(sizes.values()) <= 4740, sum(sizes.values())
 
 
 @pytest.mark.parametrize("op", public(), ids=lambda op: op.__name__)

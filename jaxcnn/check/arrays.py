@@ -14,11 +14,15 @@ from jaxcnn.check.settings import axes, integer, shown
 
 def _array(op: str, name: str, value: Any) -> Array:
     """The value as a JAX array; lists and other objects are refused, as everywhere in JAX."""
-    is_array = isinstance(value, (jax.Array, np.ndarray, np.generic, float, int))
+    if isinstance(value, jax.Array):
+        return value
+    is_array = isinstance(value, (np.ndarray, np.generic, float, int))
     if not is_array and not hasattr(value, "__jax_array__"):
         raise TypeError(f"{op}: {name} must be an array, got {type(value).__name__}")
     if isinstance(value, np.ndarray) and not holds_numbers(value):
         raise TypeError(f"{op}: {name} must be an array of numbers, got dtype {value.dtype}")
+    if isinstance(value, np.ndarray):  # of the other order of bytes, as files have them
+        value = value.astype(value.dtype.newbyteorder("="), copy=False)
     if type(value) is int:
         integer(op, name, value)  # one that no array holds
     return jnp.asarray(value)

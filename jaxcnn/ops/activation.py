@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.elementary import exp, sigmoids
 from jaxcnn.ops.gate import gate_map
@@ -24,6 +24,7 @@ def relu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.maximum(x, jnp.zeros_like(x))
 
 
+@entry.operation
 def relu(x: Float[ArrayLike, "*n"], *, rule: Function = relu_map) -> Float[Array, "*n"]:
     """y = max(x, 0), element by element.
 
@@ -50,6 +51,7 @@ def sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return lax.logistic(x)
 
 
+@entry.operation
 def sigmoid(x: Float[ArrayLike, "*n"], *, rule: Function = sigmoid_map) -> Float[Array, "*n"]:
     """y = 1 / (1 + e⁻ˣ), element by element.
 
@@ -65,6 +67,7 @@ def tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.tanh(x)
 
 
+@entry.operation
 def tanh(x: Float[ArrayLike, "*n"], *, rule: Function = tanh_map) -> Float[Array, "*n"]:
     """y = tanh x, element by element.
 
@@ -103,6 +106,7 @@ softmax_map.defvjp(_softmax_fwd, _softmax_bwd)
 softmax_map.defjvp(_softmax_tangent)
 
 
+@entry.operation
 def softmax(
     x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Function = softmax_map
 ) -> Float[Array, "*n"]:
@@ -153,6 +157,7 @@ log_softmax_map.defvjp(_log_softmax_fwd, _log_softmax_bwd)
 log_softmax_map.defjvp(_log_softmax_tangent)
 
 
+@entry.operation
 def log_softmax(
     x: Float[ArrayLike, "*n"], axis: int = -1, *, rule: Function = log_softmax_map
 ) -> Float[Array, "*n"]:

@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import AdaptiveGeometry, PerAxis
 from jaxcnn.lowering import adaptive as lowering
 from jaxcnn.rules import Function, adjoints, custom_rule
@@ -27,6 +27,7 @@ def adaptive_avg_pool_map(
     return lowering.avg(x, geometry)
 
 
+@entry.operation
 def adaptive_avg_pool(
     x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_avg_pool_map
 ) -> Float[Array, "n *pq c"]:
@@ -81,6 +82,7 @@ adaptive_max_pool_map.defvjp(_adaptive_max_pool_fwd, _adaptive_max_pool_bwd)
 adaptive_max_pool_map.defjvp(_adaptive_max_pool_tangent)
 
 
+@entry.operation
 def adaptive_max_pool(
     x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_max_pool_map
 ) -> Float[Array, "n *pq c"]:

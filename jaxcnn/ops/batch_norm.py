@@ -8,7 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.ops.across import AxisName, vary_like, varying_axes
 from jaxcnn.ops.elementary import power, reciprocal
@@ -63,6 +63,7 @@ batch_norm_inference_map.defvjp(_batch_norm_inference_fwd, _batch_norm_inference
 batch_norm_inference_map.defjvp(_batch_norm_inference_tangent)
 
 
+@entry.operation
 def batch_norm_inference(
     x: Float[ArrayLike, "*n c"], scale: Float[ArrayLike, " c"] | None,
     bias: Float[ArrayLike, " c"] | None, mean: Float[ArrayLike, " c"],
@@ -91,6 +92,7 @@ def batch_norm_inference(
     return rule(x, scale, bias, *constants, check.positive(op, "epsilon", epsilon))
 
 
+@entry.operation
 def batch_norm(
     x: Float[ArrayLike, "*n c"], scale: Float[ArrayLike, " c"] | None = None,
     bias: Float[ArrayLike, " c"] | None = None,

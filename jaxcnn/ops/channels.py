@@ -7,7 +7,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.sharing import check_parameter
 from jaxcnn.rules import Function, adjoints, custom_rule, product
@@ -19,6 +19,7 @@ def pad_channels_map(x: Float[Array, "*n c"], before: int, after: int) -> Float[
     return lax.pad(x, jnp.zeros((), x.dtype), _config(x, before, after))
 
 
+@entry.operation
 def pad_channels(
     x: Float[ArrayLike, "*n c"], before: int = 0, after: int = 0,
     *, rule: Function = pad_channels_map,
@@ -46,6 +47,7 @@ def crop_channels_map(x: Float[Array, "*n d"], before: int, after: int) -> Float
 adjoints(pad_channels_map, crop_channels_map)
 
 
+@entry.operation
 def crop_channels(
     x: Float[ArrayLike, "*n d"], before: int = 0, after: int = 0,
     *, rule: Function = crop_channels_map,
@@ -94,6 +96,7 @@ def _scale_channels_bwd(residuals, delta):
 product(scale_channels_map, _scale_channels_bwd, bias=True)
 
 
+@entry.operation
 def scale_channels(
     x: Float[ArrayLike, "*n c"], scale: Float[ArrayLike, " c"],
     bias: Float[ArrayLike, " c"] | None = None,

@@ -19,7 +19,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Method, Padding, PerAxis, Precision, parse_geometry
 from jaxcnn.lowering import conv as lowering
 from jaxcnn.lowering.sharding import vary_together
@@ -56,6 +56,7 @@ conv_map.defvjp(_conv_fwd, _conv_bwd)
 product(conv_map, bias=True)  # ẏ = ẋ ⋆ k + x ⋆ k̇ + ḃ
 
 
+@entry.operation
 def conv(
     x: Float[ArrayLike, "n *hw c"], kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " d"] | None = None,
@@ -108,6 +109,7 @@ def _conv_input_grad_bwd(geometry, residuals, zeta):
 product(conv_input_grad_map, _conv_input_grad_bwd)
 
 
+@entry.operation
 def conv_input_grad(
     delta: Float[ArrayLike, "n *pq d"], kernel: Float[ArrayLike, "*k c/g d"],
     *, input_size: Sequence[int], stride: PerAxis = 1, padding: Padding = "VALID",
@@ -154,6 +156,7 @@ def _conv_kernel_grad_bwd(geometry, residuals, omega):
 product(conv_kernel_grad_map, _conv_kernel_grad_bwd)
 
 
+@entry.operation
 def conv_kernel_grad(
     x: Float[ArrayLike, "n *hw c"], delta: Float[ArrayLike, "n *pq d"],
     *, kernel_size: Sequence[int], stride: PerAxis = 1, padding: Padding = "VALID",

@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_geometry
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import check_groups, conv_input_grad_map, conv_kernel_grad_map, conv_map
@@ -40,6 +40,7 @@ def _conv_transpose_bwd(geometry, residuals, delta):
 product(conv_transpose_map, _conv_transpose_bwd, bias=True)
 
 
+@entry.operation
 def conv_transpose(
     x: Float[ArrayLike, "n *pq d"], kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " c"] | None = None,

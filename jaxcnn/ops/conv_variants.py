@@ -6,7 +6,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision
 from jaxcnn.ops.conv import checked_conv, conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.ops.shape import rot180_map
@@ -37,6 +37,7 @@ def _true_conv_bwd(geometry, residuals, delta):
 product(true_conv_map, _true_conv_bwd, bias=True)
 
 
+@entry.operation
 def true_conv(
     x: Float[ArrayLike, "n *hw c"], kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " d"] | None = None,
@@ -58,6 +59,7 @@ def true_conv(
     )  # fmt: skip
 
 
+@entry.operation
 def depthwise_conv(
     x: Float[ArrayLike, "n *hw c"], kernel: Float[ArrayLike, "*k 1 cm"],
     bias: Float[ArrayLike, " cm"] | None = None,

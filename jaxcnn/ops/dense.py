@@ -5,7 +5,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering import dense as lowering
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.rules import Function, custom_rule, product
@@ -29,6 +29,7 @@ def _dense_bwd(residuals, delta):
 product(dense_map, _dense_bwd, bias=True)
 
 
+@entry.operation
 def dense(
     x: Float[ArrayLike, "*n c"], weight: Float[ArrayLike, "c d"],
     bias: Float[ArrayLike, " d"] | None = None,
@@ -73,6 +74,7 @@ def _dense_input_grad_bwd(residuals, zeta):
 product(dense_input_grad_map, _dense_input_grad_bwd)
 
 
+@entry.operation
 def dense_input_grad(
     delta: Float[ArrayLike, "*n d"],
     weight: Float[ArrayLike, "c d"],
@@ -115,6 +117,7 @@ def _dense_weight_grad_bwd(residuals, omega):
 product(dense_weight_grad_map, _dense_weight_grad_bwd)
 
 
+@entry.operation
 def dense_weight_grad(
     x: Float[ArrayLike, "*n c"],
     delta: Float[ArrayLike, "*n d"],

@@ -8,13 +8,14 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry
 from jaxcnn.ops.max_pool import max_pool_map
 from jaxcnn.ops.sum_pool import avg_pool_map
 from jaxcnn.rules import Function
 
 
+@entry.operation
 def global_max_pool(
     x: Float[ArrayLike, "n *hw c"], *, keepdims: bool = False, rule: Function = max_pool_map
 ) -> Float[Array, "n *one c"]:
@@ -30,6 +31,7 @@ def global_max_pool(
     return _of_the_whole("global_max_pool", x, keepdims, rule)
 
 
+@entry.operation
 def global_avg_pool(
     x: Float[ArrayLike, "n *hw c"], *, keepdims: bool = False, rule: Function = avg_pool_map
 ) -> Float[Array, "n *one c"]:

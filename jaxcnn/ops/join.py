@@ -8,7 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.rules import Function, adjoints, custom_rule
 
@@ -69,6 +69,7 @@ def split_map(x: Float[Array, "*n c"], sizes: tuple[int, ...]) -> tuple[Float[Ar
 adjoints(concatenate_map, split_map)
 
 
+@entry.operation
 def split(
     x: Float[ArrayLike, "*n c"], sizes: Sequence[int], *, rule: Function = split_map
 ) -> tuple[Float[Array, "*n _"], ...]:

@@ -7,7 +7,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.elementary import power
 from jaxcnn.rules import Function, custom_rule, linear
@@ -51,6 +51,7 @@ local_response_norm_map.defvjp(_local_response_norm_fwd, _local_response_norm_bw
 local_response_norm_map.defjvp(_local_response_norm_tangent)
 
 
+@entry.operation
 def local_response_norm(
     x: Float[ArrayLike, "*n c"],
     *, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75,

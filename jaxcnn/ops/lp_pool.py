@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
 from jaxcnn.lowering import windows as lowering
 from jaxcnn.lowering.precision import widen
@@ -49,6 +49,7 @@ lp_pool_map.defvjp(_lp_pool_fwd, _lp_pool_bwd)
 lp_pool_map.defjvp(_lp_pool_tangent)
 
 
+@entry.operation
 def lp_pool(
     x: Float[ArrayLike, "n *hw c"], window: PerAxis, p: float = 2,
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,

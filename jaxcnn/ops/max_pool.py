@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, UInt
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
 from jaxcnn.lowering import pool as lowering
 from jaxcnn.ops.switches import gather_at_switches_map, scatter_at_switches_map
@@ -41,6 +41,7 @@ max_pool_map.defvjp(_max_pool_fwd, _max_pool_bwd)
 max_pool_map.defjvp(_max_pool_tangent)
 
 
+@entry.operation
 def max_pool(
     x: Float[ArrayLike, "n *hw c"], window: PerAxis,
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
@@ -89,6 +90,7 @@ max_pool_with_switches_map.defvjp(_max_pool_with_switches_fwd, _max_pool_with_sw
 max_pool_with_switches_map.defjvp(lambda *args: (_max_pool_tangent(*args), None))
 
 
+@entry.operation
 def max_pool_with_switches(
     x: Float[ArrayLike, "n *hw c"], window: PerAxis,
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,

@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Integer
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.ops.gate import gate_map
 from jaxcnn.rules import Function, constant, custom_rule
 
@@ -36,6 +36,7 @@ maxout_map.defvjp(_maxout_fwd, _maxout_bwd)
 maxout_map.defjvp(_maxout_tangent)
 
 
+@entry.operation
 def maxout(
     x: Float[ArrayLike, "*n dk"], pieces: int, *, rule: Function = maxout_map
 ) -> Float[Array, "*n d"]:

@@ -16,7 +16,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import PerAxis
 from jaxcnn.ops.elementary import power
 from jaxcnn.ops.sharing import Sharing, check_parameters
@@ -97,6 +97,7 @@ normalise_map.defvjp(_normalise_fwd, _normalise_bwd)
 normalise_map.defjvp(_normalise_tangent)
 
 
+@entry.operation
 def layer_norm(
     x: Float[ArrayLike, "*n"], scale: Float[ArrayLike, "*c"] | None = None,
     bias: Float[ArrayLike, "*c"] | None = None,
@@ -121,6 +122,7 @@ def layer_norm(
     return rule(x, scale, bias, sharing)[0]
 
 
+@entry.operation
 def group_norm(
     x: Float[ArrayLike, "n *hw c"], scale: Float[ArrayLike, " c"] | None = None,
     bias: Float[ArrayLike, " c"] | None = None,
@@ -153,6 +155,7 @@ def group_norm(
     return rule(x, scale, bias, Sharing(axes, check.positive(op, "epsilon", epsilon), groups))[0]
 
 
+@entry.operation
 def instance_norm(
     x: Float[ArrayLike, "n *hw c"], scale: Float[ArrayLike, " c"] | None = None,
     bias: Float[ArrayLike, " c"] | None = None,

@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Padding, parse_padding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
@@ -36,6 +36,7 @@ def pad_map(
     return x
 
 
+@entry.operation
 def pad(
     x: Float[ArrayLike, "n *hw c"], padding: Padding, mode: str = "zeros",
     *, rule: Function = pad_map,
@@ -81,6 +82,7 @@ def fold_back_map(
 adjoints(pad_map, fold_back_map)
 
 
+@entry.operation
 def fold_back(
     delta: Float[ArrayLike, "n *pq c"], padding: Padding, mode: str = "zeros",
     *, rule: Function = fold_back_map,

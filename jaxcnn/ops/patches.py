@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_geometry
 from jaxcnn.lowering import windows as lowering
 from jaxcnn.rules import Function, adjoints, custom_rule
@@ -24,6 +24,7 @@ def patches_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, 
     return lowering.rows(x, geometry)
 
 
+@entry.operation
 def patches(
     x: Float[ArrayLike, "n *hw c"], window: PerAxis,
     *, stride: PerAxis = 1, padding: Padding = "VALID", dilation: PerAxis = 1,
@@ -58,6 +59,7 @@ def fold_map(delta: Float[Array, "n *pq kc"], geometry: Geometry) -> Float[Array
 adjoints(patches_map, fold_map)
 
 
+@entry.operation
 def fold(
     delta: Float[ArrayLike, "n *pq kc"], window: PerAxis,
     *, input_size: Sequence[int], stride: PerAxis = 1, padding: Padding = "VALID",

@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.elementary import exp
 from jaxcnn.ops.gate import gate_map
@@ -32,6 +32,7 @@ def relu6_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.minimum(jnp.maximum(x, 0), 6)
 
 
+@entry.operation
 def relu6(x: Float[ArrayLike, "*n"], *, rule: Function = relu6_map) -> Float[Array, "*n"]:
     """y = min(max(x, 0), 6), element by element.
 
@@ -51,6 +52,7 @@ def leaky_relu_map(x: Float[Array, "*n"], slope: float) -> Float[Array, "*n"]:
     return _leaky(x, x >= 0, slope)
 
 
+@entry.operation
 def leaky_relu(
     x: Float[ArrayLike, "*n"], slope: float = 0.01, *, rule: Function = leaky_relu_map
 ) -> Float[Array, "*n"]:
@@ -84,6 +86,7 @@ def elu_map(x: Float[Array, "*n"], alpha: float) -> Float[Array, "*n"]:
     return _elu(x, 1, alpha)
 
 
+@entry.operation
 def elu(
     x: Float[ArrayLike, "*n"], alpha: float = 1.0, *, rule: Function = elu_map
 ) -> Float[Array, "*n"]:
@@ -105,6 +108,7 @@ def selu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return _elu(x, SELU_SCALE, SELU_ALPHA)
 
 
+@entry.operation
 def selu(x: Float[ArrayLike, "*n"], *, rule: Function = selu_map) -> Float[Array, "*n"]:
     """y = λ x where x > 0, else λα (eˣ − 1), α = 1.6733, λ = 1.0507, element by element.
 
@@ -123,6 +127,7 @@ def hard_sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(jnp.minimum(jnp.maximum(widen(x) + 3, 0), 6) / 6, x.dtype)
 
 
+@entry.operation
 def hard_sigmoid(
     x: Float[ArrayLike, "*n"], *, rule: Function = hard_sigmoid_map
 ) -> Float[Array, "*n"]:
@@ -140,6 +145,7 @@ def hard_tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.minimum(jnp.maximum(x, -1), 1)
 
 
+@entry.operation
 def hard_tanh(x: Float[ArrayLike, "*n"], *, rule: Function = hard_tanh_map) -> Float[Array, "*n"]:
     """y = min(max(x, −1), 1), element by element.
 
@@ -156,6 +162,7 @@ def hard_swish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(wide * hard_sigmoid_map(wide), x.dtype)
 
 
+@entry.operation
 def hard_swish(x: Float[ArrayLike, "*n"], *, rule: Function = hard_swish_map) -> Float[Array, "*n"]:
     """y = x h with h = hard_sigmoid(x) = min(max(x + 3, 0), 6) / 6, element by element.
 

@@ -9,7 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.reductions import check_pair, loss_rule, reduced, sigmoid_error
 from jaxcnn.rules import Function
@@ -24,6 +24,7 @@ def squared_error_map(
     return reduced(0.5 * (error * error).sum(-1), reduction).astype(predictions.dtype)
 
 
+@entry.operation
 def squared_error(
     predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
     *, reduction: str = "mean", rule: Function = squared_error_map,
@@ -51,6 +52,7 @@ def sigmoid_squared_error_map(
     return reduced(0.5 * (error * error).sum(-1), reduction).astype(logits.dtype)
 
 
+@entry.operation
 def sigmoid_squared_error(
     logits: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
     *, reduction: str = "mean", rule: Function = sigmoid_squared_error_map,
@@ -77,6 +79,7 @@ def absolute_error_map(
     return reduced(errors.sum(-1), reduction).astype(predictions.dtype)
 
 
+@entry.operation
 def absolute_error(
     predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
     *, reduction: str = "mean", rule: Function = absolute_error_map,
@@ -118,6 +121,7 @@ def huber_map(
     return _huber(widen(predictions - targets), delta, reduction).astype(predictions.dtype)
 
 
+@entry.operation
 def huber(
     predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
     *, delta: float = 1.0, reduction: str = "mean", rule: Function = huber_map,
@@ -162,6 +166,7 @@ def smooth_l1_map(
     return reduced(losses.sum(-1), reduction).astype(predictions.dtype)
 
 
+@entry.operation
 def smooth_l1(
     predictions: Float[ArrayLike, "*n k"], targets: Float[ArrayLike, "*n k"],
     *, beta: float = 1.0, reduction: str = "mean", rule: Function = smooth_l1_map,

@@ -6,7 +6,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import PerAxis
 from jaxcnn.ops.elementary import power
 from jaxcnn.ops.sharing import Sharing, check_parameter
@@ -67,6 +67,7 @@ rms_norm_map.defvjp(_rms_norm_fwd, _rms_norm_bwd)
 rms_norm_map.defjvp(_rms_norm_tangent)
 
 
+@entry.operation
 def rms_norm(
     x: Float[ArrayLike, "*n"], scale: Float[ArrayLike, "*c"] | None = None,
     *, axes: PerAxis = -1, epsilon: float = 1e-6, rule: Function = rms_norm_map,

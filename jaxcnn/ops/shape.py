@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import PerAxis
 from jaxcnn.rules import Function, adjoints, custom_rule
 
@@ -26,6 +26,7 @@ def rot180_map(kernel: Float[Array, "*k c d"]) -> Float[Array, "*k c d"]:
 adjoints(rot180_map, rot180_map)
 
 
+@entry.operation
 def rot180(
     kernel: Float[ArrayLike, "*k c d"], *, rule: Function = rot180_map
 ) -> Float[Array, "*k c d"]:
@@ -58,6 +59,7 @@ def dilate_map(
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *config, (0, 0, 0)])
 
 
+@entry.operation
 def dilate(
     x: Float[ArrayLike, "n *hw c"], rate: PerAxis, *, rule: Function = dilate_map
 ) -> Float[Array, "n *pq c"]:
@@ -87,6 +89,7 @@ def subsample_map(
 adjoints(dilate_map, subsample_map)
 
 
+@entry.operation
 def subsample(
     x: Float[ArrayLike, "n *pq c"], rate: PerAxis, *, rule: Function = subsample_map
 ) -> Float[Array, "n *hw c"]:
@@ -109,6 +112,7 @@ def flatten_map(x: Float[Array, "n *hwc"], shape: tuple[int, ...]) -> Float[Arra
     return x.reshape(x.shape[0], math.prod(shape))
 
 
+@entry.operation
 def flatten(x: Float[ArrayLike, "n *hwc"], *, rule: Function = flatten_map) -> Float[Array, "n m"]:
     """y = x with all axes but the batch made one, in row-major order.
 
@@ -135,6 +139,7 @@ def unflatten_map(x: Float[Array, "n m"], shape: tuple[int, ...]) -> Float[Array
 adjoints(flatten_map, unflatten_map)
 
 
+@entry.operation
 def unflatten(
     x: Float[ArrayLike, "n m"], shape: Sequence[int], *, rule: Function = unflatten_map
 ) -> Float[Array, "n *hwc"]:

@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.activation import sigmoid_map
 from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal, sigmoids
@@ -32,6 +32,7 @@ def softplus_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide))), x.dtype)
 
 
+@entry.operation
 def softplus(x: Float[ArrayLike, "*n"], *, rule: Function = softplus_map) -> Float[Array, "*n"]:
     """y = ln(1 + eˣ), element by element.
 
@@ -54,6 +55,7 @@ def silu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(wide * sigmoid_map(wide), x.dtype)
 
 
+@entry.operation
 def silu(x: Float[ArrayLike, "*n"], *, rule: Function = silu_map) -> Float[Array, "*n"]:
     """y = x sigmoid(x), element by element; also called swish.
 
@@ -86,6 +88,7 @@ def mish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return narrow(wide * tanh_softplus(wide), x.dtype)
 
 
+@entry.operation
 def mish(x: Float[ArrayLike, "*n"], *, rule: Function = mish_map) -> Float[Array, "*n"]:
     """y = x tanh(softplus(x)), element by element.
 
@@ -126,6 +129,7 @@ def gelu_map(x: Float[Array, "*n"], approximate: bool) -> Float[Array, "*n"]:
     return narrow(wide * cdf, x.dtype)
 
 
+@entry.operation
 def gelu(
     x: Float[ArrayLike, "*n"], approximate: bool = False, *, rule: Function = gelu_map
 ) -> Float[Array, "*n"]:

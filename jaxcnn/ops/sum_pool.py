@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
 from jaxcnn.lowering import sums as lowering
 from jaxcnn.lowering.precision import widen
@@ -28,6 +28,7 @@ def sum_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array,
     return lowering.sum_pool(x, geometry)
 
 
+@entry.operation
 def sum_pool(
     x: Float[ArrayLike, "n *hw c"], window: PerAxis,
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
@@ -59,6 +60,7 @@ def sum_pool_input_grad_map(
 adjoints(sum_pool_map, sum_pool_input_grad_map)
 
 
+@entry.operation
 def sum_pool_input_grad(
     delta: Float[ArrayLike, "n *pq c"], window: PerAxis,
     *, input_size: Sequence[int], stride: PerAxis | None = None, padding: Padding = "VALID",
@@ -99,6 +101,7 @@ def _avg_pool_bwd(geometry, count_include_pad, delta):
 linear(avg_pool_map, _avg_pool_bwd)
 
 
+@entry.operation
 def avg_pool(
     x: Float[ArrayLike, "n *hw c"], window: PerAxis,
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
@@ -130,6 +133,7 @@ def upsample_map(x: Float[Array, "n *hw c"], size: tuple[int, ...]) -> Float[Arr
 linear(upsample_map, lambda size, d: sum_pool_map(d, Geometry.tiles(d.shape[1:-1], size)))
 
 
+@entry.operation
 def upsample(
     x: Float[ArrayLike, "n *hw c"], size: PerAxis, *, rule: Function = upsample_map
 ) -> Float[Array, "n *pq c"]:

@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcnn import check
+from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_geometry
 from jaxcnn.lowering.places import all_finite
 from jaxcnn.lowering.sharding import vary_together
@@ -56,6 +56,7 @@ def _table_conv_bwd(geometry, table, residuals, delta):
 product(table_conv_map, _table_conv_bwd, bias=True)
 
 
+@entry.operation
 def table_conv(
     x: Float[ArrayLike, "n *hw c"], weights: Float[ArrayLike, "*k m"],
     bias: Float[ArrayLike, " d"] | None = None,
