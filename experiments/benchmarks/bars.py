@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from experiments.benchmarks.peers import first, revisions
 from experiments.benchmarks.results import Results, RowResult, geometric_mean
 
-DEFAULT, OPTIONS, TORCH = "autodiff", "autodiff-options", "torch"
+DEFAULT, OPTIONS, TORCH, REVERSE = "autodiff", "autodiff-options", "torch", "jaxcnn-reverse"
 HOLD = {"platform": "cpu", "precision": "float32", "apart": False}
 """The settings for which the bars were set; a run with others is only reported."""
 PAIRS = 25
@@ -64,6 +64,10 @@ BARS: tuple[Bar, ...] = (
     *_family("step-vgg6", 0.50, 0.80, 1.5),
     *_family("step-resnet20", 0.60, 0.95, 2.0),
     *_family("step-separable", 0.15, 0.20, 2.0),
+    Bar("eager", DEFAULT, 3.0, "forward", mean=1.5),
+    Bar("eager", DEFAULT, 3.0, mean=1.0),
+    # The compiler takes out what either way does in vain: both are the same arithmetic.
+    Bar("hvp", REVERSE, 1.10, "product", goal=0.75),
     Bar("epoch", DEFAULT, 0.05),
     Bar("epoch", OPTIONS, 0.05),
     # Without the recommended options.

@@ -12,7 +12,7 @@ import optax
 
 import jaxcnn
 from experiments import training
-from experiments.benchmarks import flop, networks
+from experiments.benchmarks import eager, flop, networks
 from experiments.benchmarks.peers import Peer
 from experiments.benchmarks.program import (
     LEARNING_RATE,
@@ -55,7 +55,7 @@ def build(peer: Peer, row: Row, dtype: str) -> Program:
             facts = {"flop": 2 * row.size**3}
             return pure(jit_of(peer)(jnp.matmul), (matrix, matrix), facts)
         case OperationRow():
-            return _operation(peer, row, dtype)
+            return _eager(peer, row, dtype) if row.eager else _operation(peer, row, dtype)
         case NetworkRow():
             return _network(peer, row, dtype)
     raise TypeError(f"row must be an operation, a network or the peak, got {row!r}")
@@ -111,6 +111,24 @@ def _operation(peer: Peer, row: OperationRow, dtype: str) -> Program:
     return pure(jit_of(peer)(_gradient(f, row.part)), (delta, *arguments), facts)
 
 
+def _eager(peer: Peer, row: OperationRow, dtype: str) -> Program:
+    arrays, labels = operation_arrays(row)
+    arguments = [jnp.asarray(array, dtype) for array in arrays]
+    fixed = () if labels is None else (jnp.asarray(labels),)
+    op = getattr(jaxcnn, row.op) if peer.hand else eager.PLAIN[row.op]
+
+    def f(*arrays):
+        return op(*arrays, *fixed, **row.settings)
+
+    if row.part == "all":
+        shape = jax.eval_shape(f, *arguments).shape
+        arguments = [jnp.asarray(cotangent(shape), dtype), *arguments]
+        f = _gradient(f, row.part)
+    results = f(*arguments)
+    fingerprint = [norm(leaf) for leaf in jax.tree.leaves(results)]
+    return Program(partial(f, *arguments), jax.block_until_ready, fingerprint)
+
+
 def _gradient(f: Callable[..., Any], part: str) -> Callable[..., Any]:
     """One gradient, or the value and all of them. XLA drops the forward pass where it can."""
     number = {"input_grad": 0, "kernel_grad": 1}.get(part)
@@ -136,7 +154,7 @@ def _network(peer: Peer, row: NetworkRow, dtype: str) -> Program:
 
     def loss_of(net, loss, params, net_state, images, labels):
         logits, net_state = net.apply(
-            params, net_state, images, key=jax.random.key(0), train=row.part == "all"
+            params, net_state, images, key=jax.random.key(0), train=row.part != "forward"
         )
         return loss(logits, labels), (logits, net_state)
 
@@ -146,6 +164,9 @@ def _network(peer: Peer, row: NetworkRow, dtype: str) -> Program:
     if row.part == "forward":
         jitted = jit_of(peer)(lambda p, s, x, t: ours(p, s, x, t)[1][0])
         return pure(jitted, (params, net_state, *one), {"flop": forward})
+    if row.part == "product":
+        product = _product(lambda p: ours(p, net_state, *one)[0], peer.reverse)
+        return pure(jit_of(peer)(product), (params, jax.tree.map(jnp.ones_like, params)), {})
     residuals = residual_bytes(lambda p: ours(p, net_state, *one)[0], [params])
     facts = {"flop": 3 * forward * max(row.steps, 1), "residual_bytes": residuals}
 
@@ -156,6 +177,22 @@ def _network(peer: Peer, row: NetworkRow, dtype: str) -> Program:
         return value, net_state, gradients
 
     return stepping(gradients_of, params, net_state, images, labels, row, facts, jit_of(peer))
+
+
+def _product(loss: Callable[[Any], Any], reverse: bool) -> Callable[..., Any]:
+    """The Hessian of a loss times a vector, as a function of the parameters and the vector."""
+
+    def forward_over_reverse(params, vector):
+        return jax.jvp(jax.grad(loss), (params,), (vector,))[1]
+
+    def reverse_over_reverse(params, vector):
+        def along(params):
+            products = jax.tree.map(jnp.vdot, jax.grad(loss)(params), vector)
+            return sum(jax.tree.leaves(products))
+
+        return jax.grad(along)(params)
+
+    return reverse_over_reverse if reverse else forward_over_reverse
 
 
 def stepping(

@@ -23,6 +23,8 @@ class Peer:
     networks_only: bool = False
     method: Literal["direct", "fft"] = "direct"
     """Of convolutions."""
+    reverse: bool = False
+    """Whether a Hessian-vector product is the gradient of one of gradient and vector."""
     group: str | None = None
     """The only group of rows that it is for."""
     checkout: str | None = None
@@ -47,6 +49,15 @@ PEERS = {
             True,
             method="fft",
             group="fft",
+        ),
+        Peer(
+            "jaxcnn-reverse",
+            "jax",
+            "the rules, Hessian-vector products by reverse mode twice; rows hvp/* only",
+            True,
+            True,
+            reverse=True,
+            group="hvp",
         ),
         Peer("autodiff", "jax", "jax.grad of plain lax, with XLA's default options"),
         Peer("autodiff-options", "jax", "jax.grad of plain lax, with our options", options=True),
@@ -73,6 +84,7 @@ COMPARISONS = (
     ("jaxcnn", "flax"),
     ("jaxcnn-default", "autodiff"),
     ("jaxcnn-fft", "jaxcnn"),
+    ("jaxcnn", "jaxcnn-reverse"),
 )
 
 

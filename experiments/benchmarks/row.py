@@ -16,7 +16,7 @@ class Row:
     group: str
     part: str
     """forward; input_grad or kernel_grad alone; all: forward and every gradient. Of a network: all
-    is a training step."""
+    is a training step, product one of the loss's Hessian and a vector."""
     pairs: int | None = None
     """At most so many pairs, where one of the peers is too slow for more."""
     only: tuple[str, ...] | None = None
@@ -38,11 +38,16 @@ class OperationRow(Row):
     settings: Mapping[str, Any] = field(default_factory=dict)
     classes: int = 0
     """For losses: integer labels below this number are the last argument."""
+    eager: bool = False
+    """Whether it is called outside `jit`, and compared with the plain expression."""
 
 
 @dataclass(frozen=True)
 class NetworkRow(Row):
-    """A training step of a network: loss, gradients, update with momentum; or a scan of them."""
+    """A training step of a network: loss, gradients, update with momentum; or a scan of them.
+
+    By its part also inference, or a Hessian-vector product.
+    """
 
     network: str = ""
     images: Shape = ()

@@ -5,6 +5,7 @@ which bars of `experiments.benchmarks.bars` hold for it. Importing this module c
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from experiments.benchmarks.row import (
@@ -17,6 +18,9 @@ from experiments.benchmarks.row import (
     expand,
     training,
 )
+
+HVP = ("jaxcnn", "jaxcnn-reverse")
+"""Who has rows of Hessian-vector products."""
 
 
 # Paddings are numbers, the same on both sides: what every peer can do without a copy.
@@ -195,6 +199,25 @@ def _others() -> Iterator[OperationRow]:
         yield from expand("activation", op, [x], label=f"{op}-{'x'.join(map(str, x))}")
 
 
+def _eager() -> Iterator[OperationRow]:
+    """Outside `jit`, on arrays of LeNet-5's size: starting the call is most of its time."""
+    maps, row, logits = (8, 14, 14, 6), (8, 84), (8, 10)
+    for op, shapes, settings in (
+        ("conv", (maps, (5, 5, 6, 16)), {}),
+        ("max_pool", (maps,), {"window": 2}),
+        ("avg_pool", (maps,), {"window": 2}),
+        ("flatten", (maps,), {}),
+        ("dense", (row, (84, 10), (10,)), {}),
+        *((op, (row,), {}) for op in ("relu", "sigmoid", "tanh", "gelu")),
+        ("layer_norm", (row, (84,), (84,)), {}),
+        ("softmax", (logits,), {}),
+        ("softmax_cross_entropy", (logits,), {}),
+    ):
+        classes = logits[-1] if op == "softmax_cross_entropy" else 0
+        for found in expand("eager", op, shapes, settings, label=op, classes=classes):
+            yield replace(found, eager=True, only=("jaxcnn", "autodiff"))
+
+
 def _networks() -> Iterator[NetworkRow]:
     for name, images in (
         ("lenet5", (128, 32, 32, 1)),
@@ -207,6 +230,10 @@ def _networks() -> Iterator[NetworkRow]:
         n = images[0]
         yield training(f"step/{name}/{n}", name, images, group=f"step-{name}", compile=True)
         yield NetworkRow(f"inference/{name}/{n}", "inference", "forward", None, None, name, images)
+    # Of the loss, along a direction in the space of parameters.
+    for name, channels in (("lenet5", 1), ("resnet20", 3)):
+        images = (128, 32, 32, channels)
+        yield NetworkRow(f"hvp/{name}/128", "hvp", "product", None, HVP, name, images)
     # jax.grad's convolutions are up to 70 times slower in a scan: few steps and few pairs do.
     cifar = (64, 32, 32, 3)
     yield training("epoch/vgg6/2x64", "vgg6", cifar, group="epoch", pairs=3, steps=2)
@@ -229,6 +256,7 @@ ROWS: tuple[Row, ...] = (
     *_convolutions(),
     *_pools(),
     *_others(),
+    *_eager(),
     *_untuned(),
     *_networks(),
 )
@@ -240,6 +268,7 @@ SMOKE: tuple[Row, ...] = (
     *expand("smoke/max_pool", "max_pool", [(2, 4, 4, 2)], {"window": 2}, group="smoke"),
     training("smoke/step", "lenet5", (2, 32, 32, 1), group="smoke", compile=True),
     training("smoke/epoch", "lenet5", (2, 32, 32, 1), group="smoke", steps=2),
+    NetworkRow("smoke/hvp", "smoke", "product", None, HVP, "lenet5", (2, 32, 32, 1)),
 )
 
 BY_NAME: dict[str, Row] = {row.name: row for row in (*ROWS, *SMOKE)}

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from experiments import benchmark
-from experiments.benchmarks import bars, measure, peers, program, report, rows
+from experiments.benchmarks import bars, jax_peer, measure, peers, program, report, rows
 from experiments.benchmarks.results import Results, RowResult, read, spread
 from experiments.benchmarks.row import OperationRow
 from experiments.options import UserError
@@ -387,6 +388,21 @@ def test_fingerprints_tell_computations_apart():
     assert not measure.alike([1.0], [1.1], 1e-2)
     assert not measure.alike([1.0], [float("nan")], 1e-2)
     assert not measure.alike([1.0], [1.0, 1.0], 1e-2)
+
+
+@pytest.mark.parametrize("row", rows.select(["eager/*/all"]), ids=lambda row: row.name)
+def test_a_call_outside_jit_is_compared_with_the_same_arithmetic(row):
+    names = ("jaxcnn", "autodiff")
+    with jax.numpy_rank_promotion("allow"):  # as by default, and as one writes it
+        ours, plain = (jax_peer.build(peers.PEERS[n], row, "float32").fingerprint for n in names)
+    assert measure.alike(ours, plain, 1e-4)
+
+
+def test_a_hessian_vector_product_is_the_same_either_way():
+    (row,) = rows.select(["smoke/hvp"])
+    names = ("jaxcnn", "jaxcnn-reverse")
+    forward, reverse = (jax_peer.build(peers.PEERS[n], row, "float32").fingerprint for n in names)
+    assert measure.alike(forward, reverse, 1e-4)
 
 
 @pytest.mark.parametrize(
