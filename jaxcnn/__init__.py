@@ -85,6 +85,7 @@ from jaxcnn.ops.drop_block import drop_block as drop_block
 from jaxcnn.rules import custom_rule as custom_rule
 from jaxcnn.twins import autodiff_twin as autodiff_twin
 from jaxcnn.backprop import backprop as backprop
+from jaxcnn.rewriting import with_rules as with_rules
 from jaxcnn.compilation import jit as jit
 from jaxcnn.compilation import compiler_options as compiler_options
 from jaxcnn import gradcheck as gradcheck

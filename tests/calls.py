@@ -109,6 +109,7 @@ FUNCTIONS = {
     jc.autodiff_twin: {"thing": jc.conv},
     jc.backprop: {**PASS, "targets": LABELS, "loss": CROSS},
     jc.jit: {"f": double},
+    jc.with_rules: {"f": double},
     jc.compiler_options: {},
     layers.separable_conv: {"features": 3, "window_size": 3},
     layers.rows: {"net": NET, "input_shape": (2, 2)},

@@ -19,8 +19,8 @@ from jaxcnn.twins import TWINS
 ROOT = Path(__file__).parent.parent
 # A module may import from what stands to its right, and from its own group.
 ORDER = [
-    "experiments", "cases", "models", "backprop", "layers", "initializers", "interop", "gradcheck",
-    "twins", "ops", "entry", "rules", "primitive", "mapped", "tangents", "lowering",
+    "experiments", "cases", "models", "backprop", "layers", "initializers", "rewriting", "interop",
+    "gradcheck", "twins", "ops", "entry", "rules", "primitive", "mapped", "tangents", "lowering",
     "compilation", "hints", "geometry", "check",
 ]  # fmt: skip
 MODULES = sorted(ROOT.glob("jaxcnn/**/*.py")) + sorted(ROOT.glob("experiments/**/*.py"))

@@ -49,12 +49,14 @@ def test_the_ten_lines_run():
 
 def test_the_lines_for_flax_run():
     pytest.importorskip("flax.nnx", reason="flax is not installed (extra: peers)")
-    (source,) = [block for block in fences("python") if "interop" in block]
+    (source,) = [block for block in fences("python") if "with_rules" in block]
     scope = {}
     with jax.numpy_dtype_promotion("standard"):  # Flax promotes dtypes
         exec(compile(source, "README.md", "exec"), scope)
+        found = scope["loss"].explain(scope["conv"], scope["images"])
     assert scope["gradients"].kernel.shape == (3, 3, 1, 8)
     assert np.isfinite(scope["gradients"].kernel[...]).all()
+    assert [one.by for one in found] == ["conv", "max_pool"]
 
 
 def test_the_rule_shown_is_the_rule_in_the_file():
