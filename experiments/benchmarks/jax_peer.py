@@ -12,7 +12,7 @@ import optax
 
 import jaxcnn
 from experiments import training
-from experiments.benchmarks import eager, flop, networks
+from experiments.benchmarks import eager, flop, foreign, networks
 from experiments.benchmarks.peers import Peer
 from experiments.benchmarks.program import (
     LEARNING_RATE,
@@ -55,7 +55,7 @@ def build(peer: Peer, row: Row, dtype: str) -> Program:
             facts = {"flop": 2 * row.size**3}
             return pure(jit_of(peer)(jnp.matmul), (matrix, matrix), facts)
         case OperationRow():
-            return _eager(peer, row, dtype) if row.eager else _operation(peer, row, dtype)
+            return _eager(peer, row, dtype) if row.kind == "eager" else _operation(peer, row, dtype)
         case NetworkRow():
             return _network(peer, row, dtype)
     raise TypeError(f"row must be an operation, a network or the peak, got {row!r}")
@@ -97,8 +97,13 @@ def _operation(peer: Peer, row: OperationRow, dtype: str) -> Program:
 
         return of_arrays
 
-    op = getattr(jaxcnn, row.op)
-    plain = function(jaxcnn.autodiff_twin(op))
+    if row.kind == "foreign":
+        twin = foreign.FUNCTIONS[row.op]
+        op = jaxcnn.with_rules(twin)
+    else:
+        op = getattr(jaxcnn, row.op)
+        twin = jaxcnn.autodiff_twin(op)
+    plain = function(twin)
     f = function(op) if peer.hand else plain
     shape = jax.eval_shape(plain, *arguments).shape
     delta = jnp.asarray(cotangent(shape), dtype)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 PARTS = ("forward", "input_grad", "kernel_grad", "all")
 Shape = tuple[int, ...]
@@ -38,8 +38,9 @@ class OperationRow(Row):
     settings: Mapping[str, Any] = field(default_factory=dict)
     classes: int = 0
     """For losses: integer labels below this number are the last argument."""
-    eager: bool = False
-    """Whether it is called outside `jit`, and compared with the plain expression."""
+    kind: Literal["operation", "eager", "foreign"] = "operation"
+    """eager: called outside `jit`, and compared with the plain expression. foreign: a function of
+    others', in which `with_rules` puts the rules."""
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,21 @@ def _eager() -> Iterator[OperationRow]:
     ):
         classes = logits[-1] if op == "softmax_cross_entropy" else 0
         for found in expand("eager", op, shapes, settings, label=op, classes=classes):
-            yield replace(found, eager=True, only=("jaxcnn", "autodiff"))
+            yield replace(found, kind="eager", only=("jaxcnn", "autodiff"))
+
+
+def _foreign() -> Iterator[OperationRow]:
+    """What others reported as slow, at sizes of which `jax.grad` takes less than a second."""
+    for name, shapes in (
+        ("jax-13800", [(8, 128, 256), *[(1, 128, 5)] * 3]),
+        ("jax-23713", [(1, 62, 62, 128), (3, 3, 1, 128)]),
+        ("jax-23783", [(8, 16, 16, 64), (4, 4, 64, 32)]),
+        ("jax-31662", [(1, 32, 16, 16, 16), (1, 32, 3, 3, 3)]),
+        ("jax-12868", [(16, 32, 16, 16), (32, 32, 3, 3)]),
+    ):
+        for found in expand("issues", name, shapes, {}, parts=("all",), label=name):
+            ours = ("jaxcnn", "jaxcnn-default", "autodiff", "autodiff-options")
+            yield replace(found, kind="foreign", only=ours, pairs=11)
 
 
 def _networks() -> Iterator[NetworkRow]:
@@ -257,6 +271,7 @@ ROWS: tuple[Row, ...] = (
     *_pools(),
     *_others(),
     *_eager(),
+    *_foreign(),
     *_untuned(),
     *_networks(),
 )

@@ -11,6 +11,7 @@ a CPU it depends on the shapes, and there are other forms beside it:
   phases      zeros between the elements (strides, transposed): without multiplying by them
   slices      three axes of space: two, with the depth of the window as channels
   patches     kernel gradients where convolutions are slow: patches of some rows, times δ
+  dilated     kernel gradients of maps with zeros between the elements: x and δ change roles
   parts       other kernel gradients: some images at a time
 
 Fourier transforms (`fft`) take their place, everywhere, if `method` says so.
@@ -215,6 +216,8 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
     groups = geometry.groups
     if not geometry.window or not known(*geometry.input, *geometry.output, *geometry.window):
         return plain.kernel_grad
+    if max(geometry.input_dilation) > 1 == max(geometry.stride):
+        return _kernel_grad_of_dilated
     if geometry.taps == 1 and groups == 1:
         return pointwise.kernel_grad
     if groups > 1:
@@ -233,6 +236,27 @@ def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
 def _part_of_kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     form = kernel_grad_form(x.shape[0], x.shape[-1], delta.shape[-1], geometry)
     return form(x, delta, geometry=geometry)
+
+
+def _kernel_grad_of_dilated(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+    """Without multiplying by the zeros in a dilated map: x and δ change roles.
+
+    Tap a of output p reads element m of x where p = r·m − a·dilation + low. So the window that
+    strides over δ by r, its taps in reverse order, finds at place m what is multiplied by x[m].
+    """
+    sizes = zip(
+        geometry.dilated_input, geometry.output, geometry.extent, geometry.padding, strict=True
+    )
+    turned = replace(
+        geometry,
+        input=geometry.output,
+        output=geometry.input,
+        stride=geometry.input_dilation,
+        input_dilation=geometry.stride,
+        padding=tuple((e - 1 - low, h - p + low) for h, p, e, (low, _) in sizes),
+    )
+    gradient = _part_of_kernel_grad(delta, x, turned)
+    return _swap_channels(_rot180(gradient, geometry.axes), geometry.groups)
 
 
 def _kernel_grad_by_slices(x: Array, delta: Array, *, geometry: Geometry) -> Array:
