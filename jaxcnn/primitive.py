@@ -7,7 +7,7 @@ transposes; and either of the two under `jax.vmap`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar
 
 import jax
@@ -15,6 +15,7 @@ from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 from jaxcnn import hints
+from jaxcnn.lowering.sharding import as_jax_can, sharded_as
 from jaxcnn.mapped import Mapped
 from jaxcnn.tangents import Dot, gradient_like, has_tangent, in_full, moves, tangent_type
 
@@ -25,7 +26,7 @@ def apply(rule: Any, settings: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
     """The rule's function, of settings and other arguments."""
     leaves, structure = jax.tree.flatten(arrays)
     application = rule.applications(settings, structure, _context())
-    outputs = by_hand_p.bind(*leaves, map=application)
+    outputs = as_jax_can(partial(by_hand_p.bind, map=application), leaves)
     return application.result.unflatten(outputs)
 
 
@@ -240,6 +241,21 @@ class _Tangent:
         ]
 
 
+def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, map: Any) -> tuple[list, list]:
+    count = len(primals)
+    return as_jax_can(lambda *a: map.jvp(a[:count], a[count:]), [*primals, *tangents])
+
+
+def _transposed(deltas: Sequence[Any], *args: Any, map: Any) -> list[Any]:
+    count = len(deltas)
+    gradients = as_jax_can(lambda *a: map.transpose(a[:count], a[count:]), [*deltas, *args])
+    # A sum over the places of a sharded axis is whole: its argument may not be.
+    return [
+        sharded_as(g, a.aval) if ad.is_undefined_primal(a) and moves(g) else g
+        for g, a in zip(gradients, args, strict=True)
+    ]
+
+
 # The primitive ------------------------------------------------------------------------------------
 
 by_hand_p = Primitive("by_hand")
@@ -267,7 +283,7 @@ def _batched(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, map: Any) -
 
 by_hand_p.def_impl(lambda *args, map: map.application.programs(map)(*args))
 by_hand_p.def_abstract_eval(_types)
-ad.primitive_jvps[by_hand_p] = lambda primals, tangents, *, map: map.jvp(primals, tangents)
-ad.primitive_transposes[by_hand_p] = lambda deltas, *args, map: map.transpose(deltas, args)
+ad.primitive_jvps[by_hand_p] = _jvp
+ad.primitive_transposes[by_hand_p] = _transposed
 batching.fancy_primitive_batchers[by_hand_p] = _batched
 mlir.register_lowering(by_hand_p, _lowered)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import ad
 
+from jaxcnn.lowering.sharding import sharded_as
+
 
 class Dot:
     """How an array moves; its value is None where it does not."""
@@ -39,7 +41,9 @@ def in_full(value: Any, expected: Any) -> Any:
     """A tangent in full: None for zeros, and without axes in front if it is the same along them."""
     if value is None:
         return ad.instantiate_zeros(ad.Zero(expected))
-    return value if value.shape == expected.shape else jnp.broadcast_to(value, expected.shape)
+    if value.shape != expected.shape:
+        value = jnp.broadcast_to(value, expected.shape)
+    return sharded_as(value, expected)
 
 
 def gradient_like(of: Any, gradient: Any, expected: Any) -> Any:

@@ -55,6 +55,16 @@ def test_every_operation_gives_the_same_numbers_and_gathers_nothing():
         assert of_kind[0]["all-reduce"] <= (1 if kind == "shard_map" else 7)
 
 
+def test_any_axis_may_be_sharded_and_both_modes_follow():
+    reports = lines("sharded_axes.py")
+    cases = [report for report in reports if "case" in report]
+    assert len(cases) >= 100
+    assert not [report for report in cases if report["error"]]
+    modes = [report for report in reports if "modes" in report]
+    assert len(modes) == 8
+    assert not [report for report in modes if report["error"] > 1e-12]
+
+
 # Sums that wait for each other: something near the mean, the mean with the variance, and the
 # gradient of a batch norm; the weights of the labels, by which a mean is divided.
 ALL_REDUCES = {"batch_norm": 3, "softmax_cross_entropy": 2}

@@ -8,12 +8,12 @@ the devices, would have another type than the kernel.
 """
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import jax
 from jax import Array, lax
-from jax.core import Tracer
+from jax.core import ShapedArray, Tracer
 from jax.sharding import NamedSharding, PartitionSpec
 
 Entries = tuple[Any, ...]
@@ -21,9 +21,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def entries(x: Array) -> Entries | None:
-    """How each axis of x is sharded, where the axes of the mesh are Explicit; else None."""
-    sharding = jax.typeof(x).sharding
+def entries(x: Any) -> Entries | None:
+    """How each axis of x, or of such a type, is sharded under Explicit axes; else None."""
+    sharding = (x if isinstance(x, ShapedArray) else jax.typeof(x)).sharding
     if sharding.mesh.empty or not sharding.mesh.explicit_axes:
         return None
     return tuple(sharding.spec) + (None,) * (x.ndim - len(sharding.spec))
@@ -90,9 +90,52 @@ def by_batch(f: Callable[P, R], result: Callable[..., Entries] = like_maps) -> C
 
 def sharded_like(x: Array, other: Array) -> Array:
     """X, under Explicit axes sharded as another array of its shape is."""
-    if entries(other) in (None, entries(x)):
+    return x if entries(other) is None else sharded_as(x, jax.typeof(other))
+
+
+def sharded_as(x: Array, expected: Any) -> Array:
+    """X, under Explicit axes sharded as a type of its shape says: whole if it knows no mesh."""
+    whole = (None,) * x.ndim
+    spec = entries(expected) or whole
+    if spec == (entries(x) or whole):
         return x
-    return jax.sharding.reshard(x, jax.typeof(other).sharding)
+    meshes = (expected.sharding.mesh, jax.typeof(x).sharding.mesh)
+    return _resharding(next(mesh for mesh in meshes if not mesh.empty), spec)(x)
+
+
+def as_jax_can(f: Callable[..., R], arrays: Sequence[Any]) -> R:
+    """f(*arrays), of arrays sharded as they come if JAX can do that under Explicit axes.
+
+    If not, as where an axis is taken apart that is sharded, or two batches are spread differently,
+    f has them with nothing sharded but the batches, alike; or, at last, nothing at all.
+    """
+    on_mesh = [(a.shape[0], e[0]) for a in arrays if isinstance(a, Array) and (e := entries(a))]
+    if not on_mesh:
+        return f(*arrays)
+    given = arrays
+    for batches in ({size: entry for size, entry in on_mesh if entry is not None}, {}):
+        try:
+            return f(*given)
+        except Exception as error:
+            if type(error).__name__ != "ShardingTypeError":  # which JAX has, but does not export
+                raise
+        given = [_by_batch(a, batches) for a in arrays]
+    return f(*given)
+
+
+def _by_batch(x: Any, batches: dict[int, Any]) -> Any:
+    """X, if it is on a mesh of Explicit axes, sharded by batch as this size of batch is, if any."""
+    if not isinstance(x, Array) or not (known := entries(x)):
+        return x
+    spec = (batches.get(x.shape[0]), *(None,) * (x.ndim - 1))
+    return x if spec == known else _resharding(jax.typeof(x).sharding.mesh, spec)(x)
+
+
+@cache
+def _resharding(mesh: Any, spec: Entries) -> Callable[[Array], Array]:
+    # A type's mesh has no devices: outside `jit` they are those of the argument.
+    sharding = NamedSharding(mesh, PartitionSpec(*spec))
+    return jax.jit(lambda x: jax.sharding.reshard(x, sharding), inline=True)
 
 
 def vary_together(*arrays: Any) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.sharding import sharded_like
 from jaxcnn.ops.reductions import check_pair, loss_rule, reduced, sigmoid_error
 from jaxcnn.rules import Function
 
@@ -66,7 +67,7 @@ def sigmoid_squared_error(
 
 
 def _signs(above: Array) -> tuple[Array, Array]:
-    sign = jnp.where(above, 1.0, -1.0)
+    sign = sharded_like(jnp.where(above, 1.0, -1.0), above)  # of two numbers it would be whole
     return sign, -sign
 
 

@@ -168,4 +168,4 @@ def _places(
     named = check.counting(switches)
     inside = (named >= 0) & (named < geometry.taps)
     places = jnp.where(inside, named, 0).astype(lowering.switch_dtype(geometry))
-    return places, jnp.where(inside, jnp.ones((), like.dtype), jnp.nan)
+    return places, jnp.where(inside, jnp.ones_like(inside, like.dtype), jnp.nan)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_geometry
 from jaxcnn.lowering.places import all_finite
-from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.lowering.sharding import declared, vary_together
 from jaxcnn.ops.conv import conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.rules import Function, adjoints, custom_rule, product
 
@@ -158,8 +158,12 @@ def connect_map(
     Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
     """
     sources, targets = _ends(table)
-    kernel = jnp.zeros((*weights.shape[:-1], channels, len(table)), weights.dtype)
-    return kernel.at[..., sources, targets].set(weights)
+
+    def connected(weights: Array) -> Array:
+        kernel = jnp.zeros((*weights.shape[:-1], channels, len(table)), weights.dtype)
+        return kernel.at[..., sources, targets].set(weights)
+
+    return declared(connected, lambda w: (*w[:-1], None, None), weights)
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2))
