@@ -126,6 +126,9 @@ def parse_geometry(
     dilated = [(h - 1) * a + 1 for h, a in zip(input_size, input_dilation, strict=True)]
     extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
     pads = _parse_padding(op, padding, dilated, extent, stride)
+    if ceil_mode or method == "fft":
+        what = "ceil_mode" if ceil_mode else "method 'fft'"
+        check.known_sizes(op, what, (*input_size, *window))
     output, overhang = [], []
     for axis, (h, (low, high), e, s) in enumerate(zip(dilated, pads, extent, stride, strict=True)):
         room = h + low + high - e

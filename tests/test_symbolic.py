@@ -1,5 +1,6 @@
 """One program for every size: exported with symbols, against the program of each size."""
 
+import re
 from typing import Any
 
 import batched as batches
@@ -108,6 +109,12 @@ OF_ANY_MAP = {
     "layer_norm": lambda x: jc.layer_norm(x, SCALE),
     "upsample": lambda x: jc.upsample(x, 2),
     "pad": lambda x: jc.pad(x, 1),
+    **{
+        f"{op.__name__}, {mode}": lambda x, op=op, mode=mode: op(x, ((1, 0), (1, 1)), mode)
+        for op in (jc.pad, jc.fold_back)
+        for mode in ("reflect", "replicate", "circular")
+    },
+    "drop_block": lambda x: jc.drop_block(x, jax.random.key(0), 0.3, 2),
 }
 
 
@@ -117,6 +124,35 @@ def test_maps_of_any_size(f, jit):
     b, h, w = export.symbolic_shape("b, h, w", constraints=("h >= 4", "w >= 4"))
     several = [random_like(jnp.zeros((n, h, w, 2)), 1) for n, h, w in ((1, 4, 5), (2, 7, 8))]
     agree(with_gradients(f), jax.ShapeDtypeStruct((b, h, w, 2), jnp.float64), several, jit)
+
+
+OF_NUMBERS = {
+    "adaptive_avg_pool: output_size needs sizes that are numbers, got h, w": (
+        lambda x: jc.adaptive_avg_pool(x, 2)
+    ),
+    "adaptive_max_pool: output_size needs sizes that are numbers, got b": (
+        lambda x: jc.adaptive_max_pool(np.ones((1, 4, 4, 1)), (2, x.shape[0]))
+    ),
+    "conv: method 'fft' needs sizes that are numbers, got h, w": (
+        lambda x: jc.conv(x, KERNEL, method="fft")
+    ),
+    "max_pool: ceil_mode needs sizes that are numbers, got h, w": (
+        lambda x: jc.max_pool(x, 2, ceil_mode=True)
+    ),
+    "pad: padding must be at least 0 and for mode 'reflect' at most h - 1 on a map of h, "
+    "got (4, 4) in spatial axis 0": lambda x: jc.pad(x, 4, "reflect"),
+    "fold_back: padding must be at least 0 and fit into delta, "
+    "got (2, 2) for h in spatial axis 0": lambda x: jc.fold_back(x, 2, "reflect"),
+}
+
+
+@pytest.mark.parametrize("sentence", OF_NUMBERS)
+def test_what_no_symbol_can_stand_for(sentence):
+    """What the symbols leave open: h is at least 4, which shows no more than 3 of a reflection."""
+    b, h, w = export.symbolic_shape("b, h, w", constraints=("h >= 4", "w >= 4"))
+    x = jax.ShapeDtypeStruct((b, h, w, 2), jnp.float64)
+    with pytest.raises(ValueError, match=rf"^{re.escape(sentence)}(\n|$)"):
+        export.export(jax.jit(OF_NUMBERS[sentence]))(x)
 
 
 def test_two_programs_with_symbols_of_one_name():

@@ -26,6 +26,7 @@ from jaxcnn.check.settings import function as function
 from jaxcnn.check.settings import integer as integer
 from jaxcnn.check.settings import integers as integers
 from jaxcnn.check.settings import is_sequence as is_sequence
+from jaxcnn.check.settings import known_sizes as known_sizes
 from jaxcnn.check.settings import number as number
 from jaxcnn.check.settings import per_axis as per_axis
 from jaxcnn.check.settings import positive as positive

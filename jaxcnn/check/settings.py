@@ -43,6 +43,13 @@ def integer(op: str, name: str, value: Any, *, minimum: int | None = None) -> in
     return number
 
 
+def known_sizes(op: str, what: str, sizes: Sequence[int]) -> None:
+    """Refuse symbols of `jax.export` where the program itself depends on the sizes."""
+    symbols = [str(size) for size in sizes if not known(size)]
+    if symbols:
+        raise ValueError(f"{op}: {what} needs sizes that are numbers, got {', '.join(symbols)}")
+
+
 def is_sequence(value: Any) -> bool:
     """Whether the value has entries in an order; text and arrays do not count."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))

@@ -154,4 +154,5 @@ adjoints(gather_at_positions_map, scatter_at_positions_map)
 def _parse(op: str, x: ArrayLike, output_size: Any) -> tuple[Array, AdaptiveGeometry]:
     array = check.maps(op, "x", x)
     size = check.per_axis(op, "output_size", output_size, array.ndim - 2)
+    check.known_sizes(op, "output_size", (*array.shape[1:-1], *size))
     return array, AdaptiveGeometry(array.shape[1:-1], size)

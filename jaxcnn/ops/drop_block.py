@@ -82,7 +82,7 @@ def drop_block_mask(
     size = shape[1:-1]
     places = tuple(h - b + 1 for h, b in zip(size, block, strict=True))
     gamma = rate * math.prod(h / (b * m) for h, b, m in zip(size, block, places, strict=True))
-    starts = jax.random.bernoulli(key, min(gamma, 1.0), (shape[0], *places, shape[-1]))
+    starts = jax.random.bernoulli(key, jnp.minimum(gamma, 1.0), (shape[0], *places, shape[-1]))
     pads = ((0, 0), *((b - 1, b - 1) for b in block), (0, 0))
     window, stride = (1, *block, 1), (1,) * len(shape)
     covered = lax.reduce_window(

@@ -17,9 +17,9 @@ from jaxcnn.geometry import Padding, parse_padding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
 from jaxcnn.rules import Function, adjoints, custom_rule
+from jaxcnn.sizes import arange, surely
 
-# The names of PyTorch, and of NumPy.
-MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+MODES = ("zeros", "reflect", "replicate", "circular")  # as PyTorch calls them
 Pads = tuple[tuple[int, int], ...]
 
 
@@ -56,14 +56,13 @@ def pad(
     """
     op = "pad"
     x = check.maps(op, "x", x)
-    mode = check.choice(op, "mode", mode, tuple(MODES))
+    mode = check.choice(op, "mode", mode, MODES)
     size = x.shape[1:-1]
     pads = parse_padding(op, padding, len(size), minimum=0)
     for axis, (pair, h) in enumerate(zip(pads, size, strict=True)):
-        most = _most(h, mode)
-        if max(pair) > most:
+        if not _fit(pair, h, mode):
             raise ValueError(
-                f"{op}: padding must be at least 0 and for mode {mode!r} at most {most} "
+                f"{op}: padding must be at least 0 and for mode {mode!r} at most {_most(h, mode)} "
                 f"on a map of {h}, got {pair} in spatial axis {axis}"
             )
     return rule(x, pads, mode, size)
@@ -102,12 +101,11 @@ def fold_back(
     """
     op = "fold_back"
     delta = check.maps(op, "delta", delta)
-    mode = check.choice(op, "mode", mode, tuple(MODES))
+    mode = check.choice(op, "mode", mode, MODES)
     pads = parse_padding(op, padding, delta.ndim - 2, minimum=0)
     size = tuple(p - low - high for p, (low, high) in zip(delta.shape[1:-1], pads, strict=True))
     for axis, ((low, high), h) in enumerate(zip(pads, size, strict=True)):
-        most = _most(h, mode)
-        if h < 1 or max(low, high) > most:
+        if surely(lambda h=h: h < 1) or not _fit((low, high), h, mode):
             raise ValueError(
                 f"{op}: padding must be at least 0 and fit into delta, "
                 f"got {(low, high)} for {h + low + high} in spatial axis {axis}"
@@ -127,9 +125,19 @@ def _folded_back(delta: Array, pads: Pads, mode: str, size: tuple[int, ...]) -> 
     return total.astype(delta.dtype)
 
 
-def _shown(size: int, pair: tuple[int, int], mode: str) -> np.ndarray:
+def _shown(size: int, pair: tuple[int, int], mode: str) -> np.ndarray | Array:
     """Which place of the axis is shown at every place of the padded one."""
-    return np.pad(np.arange(size), pair, mode=MODES[mode])  # type: ignore[call-overload]
+    place = arange(size + sum(pair)) - pair[0]
+    if mode == "circular":
+        return place % size
+    if mode == "replicate":
+        return place.clip(0, size - 1)
+    return abs(size - 1 - abs(size - 1 - place))
+
+
+def _fit(pair: tuple[int, int], size: int, mode: str) -> bool:
+    """Whether the mode can show that much of an axis, whatever a symbol stands for."""
+    return surely(lambda: max(pair) <= _most(size, mode))
 
 
 def _most(size: int, mode: str) -> float:
