@@ -87,21 +87,24 @@ def loss(params, x, labels, axis_name=None):
 
 
 def modes(params, x, labels, move, **settings):
-    """The loss and how it moves; its gradients and how those do."""
+    """The loss and how it moves; its gradients and how those do; the gradients of how it moves."""
 
     def f(params, x):
         return loss(params, x, labels, **settings)
 
-    along = (params, x), (move["params"], move["x"])
-    return jax.jvp(f, *along), jax.jvp(lambda *args: jax.grad(f, (0, 1))(*args), *along)
+    at, along = (params, x), (move["params"], move["x"])
+    return (
+        jax.jvp(f, at, along),
+        jax.jvp(jax.grad(f, (0, 1)), at, along),
+        jax.grad(lambda *at: jax.jvp(f, at, along)[1], (0, 1))(*at),
+    )
 
 
 def local(*args):
     """A device's share: the loss is the mean over both."""
-    losses, gradients = modes(*args, axis_name="data")
-    return jax.tree.map(lambda y: jax.lax.pmean(y, "data"), losses), jax.tree.map(
-        lambda g: g / 2, gradients
-    )
+    losses, *gradients = modes(*args, axis_name="data")
+    halves = jax.tree.map(lambda g: g / 2, gradients)
+    return jax.tree.map(lambda y: jax.lax.pmean(y, "data"), losses), *halves
 
 
 EXPECTED = jax.jit(modes)(PARAMS, X, LABELS, MOVE)
@@ -140,6 +143,6 @@ shares = jax.shard_map(
     local,
     mesh=auto,
     in_specs=(P(), batch, batch, moves),
-    out_specs=(P(), (gradients, gradients)),
+    out_specs=(P(), (gradients, gradients), gradients),
 )
 report("shard_map", shares, (PARAMS, X, LABELS, MOVE))

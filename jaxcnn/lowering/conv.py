@@ -34,7 +34,7 @@ from dataclasses import replace
 from functools import partial
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.hints import fast
@@ -51,7 +51,7 @@ from jaxcnn.lowering import (
     pointwise,
     slices,
 )
-from jaxcnn.lowering.places import all_finite, on_a_cpu
+from jaxcnn.lowering.places import on_a_cpu, where_finite
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.sharding import Entries, declared
 from jaxcnn.sizes import known
@@ -135,7 +135,7 @@ def _of_finite_maps(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """By the form that is chosen, or plainly where its zeros would meet what is not finite."""
     form = correlation_form(kernel.shape, sliding)
     forms = (partial(f, sliding=sliding) for f in (form, _plainly))
-    return lax.cond(all_finite(x), *forms, x, kernel)
+    return where_finite(x, *forms, x, kernel)
 
 
 def _plainly(x: Array, kernel: Array, *, sliding: Sliding) -> Array:

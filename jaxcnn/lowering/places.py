@@ -16,7 +16,7 @@ from jax import Array, lax
 from jaxcnn import sizes
 from jaxcnn.geometry import Precision
 from jaxcnn.lowering.precision import accumulator, widen
-from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.lowering.sharding import spread, vary_together
 
 # Fewer channels than this leave a vector register partly empty.
 REGISTER = 16
@@ -111,16 +111,25 @@ def sum_over_parts(
     return lax.fori_loop(0, count, add, zero)
 
 
+def where_finite(
+    x: Array, form: Callable[..., Any], plainly: Callable[..., Any], *args: Any
+) -> Any:
+    """form(*args) if x is finite, else plainly(*args); that always where x may be spread.
+
+    The condition would be a sum over the devices, beside the gradients'. Of two such sums XLA's CPU
+    backend begins one here and the other there, and waits for ever if that takes all its threads.
+    """
+    return plainly(*args) if spread(x) else lax.cond(all_finite(x), form, plainly, *args)
+
+
 @jax.custom_batching.custom_vmap
 def all_finite(x: Array) -> Array:
     """Whether there is neither ∞ nor NaN in x; where its sum overflows it counts as none too.
 
     XLA's CPU backend reads a map ten times faster for its sum than for anything else. Mapped over,
-    all maps are asked at once: a condition for each would have both branches computed. Where the
-    batch is spread over devices by the compiler, it is one number that they sum.
+    all maps are asked at once: a condition for each would have both branches computed.
     """
-    with jax.named_scope("all_finite"):
-        return jnp.isfinite(x.sum(dtype=accumulator(x.dtype)))
+    return jnp.isfinite(x.sum(dtype=accumulator(x.dtype)))
 
 
 @all_finite.def_vmap

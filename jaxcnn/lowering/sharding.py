@@ -29,6 +29,12 @@ def entries(x: Any) -> Entries | None:
     return tuple(sharding.spec) + (None,) * (x.ndim - len(sharding.spec))
 
 
+def spread(x: Array) -> bool:
+    """Whether the compiler may have x on several devices, where a condition is one more sum."""
+    mesh = jax.typeof(x).sharding.mesh
+    return any(mesh.shape[axis] > 1 for axis in (*mesh.auto_axes, *mesh.explicit_axes))
+
+
 def declared(f: Callable[..., Any], result: Callable[..., Sequence[Any]], *args: Array) -> Any:
     """f(*args); under Explicit axes its result is sharded as `result(*entries of args)` says."""
     found = [entries(a) for a in args]

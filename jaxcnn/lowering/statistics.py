@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.custom_batching import custom_vmap
 
-from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.lowering.sharding import spread, vary_together
 
 AxisName = str | tuple[str, ...]
 
@@ -86,7 +86,7 @@ def _moments(
     def straight(x: Array, average: Array, variance: Array) -> Moments:
         return Moments(jnp.ones_like(average), average, jnp.zeros_like(average), variance)
 
-    def exact(x: Array, average: Array, variance: Array) -> Moments:
+    def exact(x: Array, *_: Array) -> Moments:
         low, high = (_largest(a, axes, axis_name) for a in (-x, x))
         inverse = inverse_unit(jnp.maximum(jnp.maximum(low, high), epsilon**0.5))
         # From the middle of their range, which of numbers that are all the same is that number.
@@ -97,6 +97,8 @@ def _moments(
         variance = jnp.maximum(mean(centred * centred) - left * left, 0)
         return Moments(inverse, near / inverse, left / inverse, variance)
 
+    if _apart(x, axes):
+        return exact(x)
     average, square = mean(x), mean(x * x)
     variance = jnp.maximum(square - average * average, 0)
     serves = _in_range(square, epsilon) & (square <= MOST * variance)
@@ -111,13 +113,20 @@ def _mean_square(
     def straight(x: Array, square: Array) -> tuple[Array, Array]:
         return jnp.ones_like(square), square
 
-    def exact(x: Array, square: Array) -> tuple[Array, Array]:
+    def exact(x: Array, *_: Array) -> tuple[Array, Array]:
         inverse = inverse_unit(jnp.maximum(_largest(jnp.abs(x), axes, axis_name), epsilon**0.5))
         z = x * inverse
         return inverse, mean(z * z)
 
+    if _apart(x, axes):
+        return exact(x)
     square = mean(x * x)
     return lax.cond(_in_range(square, epsilon).all(), straight, exact, x, square)
+
+
+def _apart(x: Array, axes: tuple[int, ...]) -> bool:
+    """Whether devices have statistics of their own, and would share the condition alone."""
+    return 0 not in axes and spread(x)
 
 
 def _in_range(square: Array, epsilon: float) -> Array:

@@ -7,13 +7,13 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_geometry
-from jaxcnn.lowering.places import all_finite
+from jaxcnn.lowering.places import where_finite
 from jaxcnn.lowering.sharding import declared, vary_together
 from jaxcnn.ops.conv import conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.rules import Function, adjoints, custom_rule, product
@@ -38,7 +38,7 @@ def table_conv_map(
         each: Array = conv_map(_selected(x, sources), weights[..., None, :], None, by_one)
         return _sum_per_map(each, targets, len(table))
 
-    y: Array = lax.cond(all_finite(x), whole, apart, x, weights)
+    y: Array = where_finite(x, whole, apart, x, weights)
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
 
@@ -135,7 +135,7 @@ def table_conv_input_grad_map(
         each = _selected(delta, targets), weights[..., None, :], _by_connection(geometry, table)
         return _sum_per_map(conv_input_grad_map(*each), sources, channels)
 
-    return lax.cond(all_finite(delta), whole, apart, delta, weights)
+    return where_finite(delta, whole, apart, delta, weights)
 
 
 def _table_conv_input_grad_bwd(geometry, table, channels, residuals, zeta):
