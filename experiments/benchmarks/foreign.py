@@ -1,16 +1,16 @@
 """Functions that others wrote and found slow, as their issues have them, in plain `lax`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
 
 
-def _convolved(x: Array, kernel: Array, layout: Sequence[str], **settings: Any) -> Array:
+def _convolved(x: Array, kernel: Array, layout: tuple[str, str, str], **settings: Any) -> Array:
     axes = kernel.ndim - 2
     settings = {"window_strides": (1,) * axes, "padding": "SAME", **settings}
-    return lax.conv_general_dilated(x, kernel, dimension_numbers=tuple(layout), **settings)
+    return lax.conv_general_dilated(x, kernel, dimension_numbers=layout, **settings)
 
 
 def grouped_stack(x: Array, *kernels: Array) -> Array:
