@@ -100,11 +100,15 @@ class Case:
             for name, shape in self.shapes.items()
         ]
 
+    def given(self, seed: int = 1) -> dict[str, Any]:
+        """The arrays that are not to be differentiated by: labels, switches, keys."""
+        generator = np.random.default_rng(seed)
+        return {name: draw(generator) for name, draw in self.fixed.items()}
+
     def function(self, *, twin: bool = False, seed: int = 1) -> Callable[..., Array]:
         """The operation, or its twin, as a function of the arrays alone."""
         op = jc.autodiff_twin(self.op) if twin else self.op
-        generator = np.random.default_rng(seed)
-        fixed = {name: draw(generator) for name, draw in self.fixed.items()}
+        fixed = self.given(seed)
 
         def of_arrays(*arrays: Array) -> Array:
             named = dict(zip(self.shapes, arrays, strict=True))
