@@ -79,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, default=Path("runs", "vectors"), help="the folder to write to")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs", "vectors"), help="the folder to write to"
+    )
     parser.add_argument("--ops", help="names with commas between; by default all operations")
     options = parser.parse_args(arguments)
     names = {case.op.__name__ for case in CASES}
