@@ -1,9 +1,6 @@
 """Transposed convolution: the adjoint of a convolution, forward, as a layer of its own."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -11,11 +8,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check, entry
-from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_transposed_geometry
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import check_groups, conv_input_grad_map, conv_kernel_grad_map, conv_map
 from jaxcnn.rules import Function, custom_rule, product
-from jaxcnn.sizes import surely
 
 
 @partial(custom_rule, nondiff_argnums=(3,))
@@ -82,53 +78,9 @@ def conv_transpose(
     if bias is not None:
         bias = check.float_array(op, "bias", bias, like=("x", x))
         check.shape(op, "bias", bias, (c,))
-    geometry = _parse_geometry(
-        op, x.shape[1:-1], kernel.shape[:-2], stride, padding, output_padding, dilation, groups
-    )
-    geometry = replace(geometry, precision=check.precision(op, precision))
+    geometry = parse_transposed_geometry(
+        op, x.shape[1:-1], kernel.shape[:-2], stride=stride, padding=padding,
+        output_padding=output_padding, dilation=dilation, groups=groups,
+        precision=check.precision(op, precision),
+    )  # fmt: skip
     return rule(*vary_together(x, kernel, bias), geometry)
-
-
-_LARGE = 2**31
-
-
-def _parse_geometry(
-    op: str, size: Sequence[int], window: Sequence[int],
-    stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int,
-) -> Geometry:  # fmt: skip
-    """The geometry of the convolution whose output has the given size."""
-    axes = len(window)
-    stride = check.per_axis(op, "stride", stride, axes)
-    dilation = check.per_axis(op, "dilation", dilation, axes)
-    extra = check.per_axis(op, "output_padding", output_padding, axes, minimum=0)
-    for o, s in zip(extra, stride, strict=True):
-        if o >= s:
-            raise ValueError(f"{op}: output_padding must be below the stride, got {o} for {s}")
-    extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
-    if isinstance(padding, str) and padding.upper().startswith("SAME"):
-        if any(extra):
-            raise ValueError(
-                f"{op}: output_padding must be 0 with padding {check.shown(padding)}, "
-                f"which leaves no larger "
-                f"size than p·stride, got {output_padding}"
-            )
-        large = [p * s for p, s in zip(size, stride, strict=True)]
-    else:
-        # A map so large that no padding crops it away, only to have the amounts parsed.
-        probe = [e + _LARGE for e in extent]
-        pads = parse_geometry(
-            op, probe, window, stride=1, padding=padding, dilation=dilation, groups=groups
-        ).padding
-        large = [
-            (p - 1) * s + e - low - high
-            for p, s, e, (low, high) in zip(size, stride, extent, pads, strict=True)
-        ]
-    large = [h + o for h, o in zip(large, extra, strict=True)]
-    if any(surely(lambda size=size: size < 1) for size in large):
-        raise ValueError(
-            f"{op}: padding must leave something of the result, got {check.shown(padding)} "
-            f"for a size of {tuple(large)}"
-        )
-    return parse_geometry(
-        op, large, window, stride=stride, padding=padding, dilation=dilation, groups=groups
-    )

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check, entry
-from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled
 from jaxcnn.lowering import windows as lowering
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
@@ -68,10 +68,8 @@ def lp_pool(
         p: the exponent, a finite number of at least 1.
     """
     op = "lp_pool"
-    x = check.maps(op, "x", x)
-    p = check.number(op, "p", p, minimum=1)
-    geometry = parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
-    return rule(x, geometry, p)
+    x, geometry = pooled(op, x, window, stride, padding, dilation, ceil_mode)
+    return rule(x, geometry, check.number(op, "p", p, minimum=1))
 
 
 def _shares(geometry: Geometry, p: float, x: Array, y: Array) -> tuple[Array, Callable]:

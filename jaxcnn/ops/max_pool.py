@@ -12,8 +12,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, UInt
 
-from jaxcnn import check, entry
-from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
+from jaxcnn import entry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled
 from jaxcnn.lowering import pool as lowering
 from jaxcnn.ops.switches import gather_at_switches_map, scatter_at_switches_map
 from jaxcnn.rules import Function, custom_rule
@@ -61,11 +61,7 @@ def max_pool(
         ceil_mode: whether the number of windows is rounded up: the last one may overhang the end if
             it starts on the map or in its low padding, as in PyTorch.
     """
-    x = check.maps("max_pool", "x", x)
-    geometry = parse_pool_geometry(
-        "max_pool", x.shape[1:-1], window, stride, padding, dilation, ceil_mode
-    )
-    return rule(x, geometry)
+    return rule(*pooled("max_pool", x, window, stride, padding, dilation, ceil_mode))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
@@ -105,7 +101,4 @@ def max_pool_with_switches(
         window, stride, padding, dilation, ceil_mode: as in `max_pool`.
     """
     op = "max_pool_with_switches"
-    x = check.maps(op, "x", x)
-    return rule(
-        x, parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
-    )
+    return rule(*pooled(op, x, window, stride, padding, dilation, ceil_mode))

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxcnn import check, entry
-from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled, unpooled
 from jaxcnn.lowering import sums as lowering
 from jaxcnn.lowering.precision import widen
 from jaxcnn.rules import Function, adjoints, custom_rule, linear
@@ -42,11 +42,7 @@ def sum_pool(
     Args:
         window, stride, padding, dilation, ceil_mode: as in `max_pool`; the padding counts as zero.
     """
-    op = "sum_pool"
-    x = check.maps(op, "x", x)
-    return rule(
-        x, parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
-    )
+    return rule(*pooled("sum_pool", x, window, stride, padding, dilation, ceil_mode))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
@@ -75,12 +71,8 @@ def sum_pool_input_grad(
         window, stride, padding, dilation, ceil_mode: as in `sum_pool`.
         input_size: the spatial size of the result, which the strides leave open.
     """
-    op = "sum_pool_input_grad"
-    delta = check.maps(op, "delta", delta)
-    input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
-    geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
-    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
-    return rule(delta, geometry)
+    settings = input_size, window, stride, padding, dilation, ceil_mode
+    return rule(*unpooled("sum_pool_input_grad", "delta", delta, *settings))
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2))
@@ -117,11 +109,9 @@ def avg_pool(
         count_include_pad: whether size counts the padding in the window (the default, as in
             PyTorch) or only the elements on the map. What overhangs the padding never counts.
     """
-    x = check.maps("avg_pool", "x", x)
-    geometry = parse_pool_geometry(
-        "avg_pool", x.shape[1:-1], window, stride, padding, dilation, ceil_mode
-    )
-    return rule(x, geometry, check.boolean("avg_pool", "count_include_pad", count_include_pad))
+    op = "avg_pool"
+    x, geometry = pooled(op, x, window, stride, padding, dilation, ceil_mode)
+    return rule(x, geometry, check.boolean(op, "count_include_pad", count_include_pad))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))

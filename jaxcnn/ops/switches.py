@@ -7,15 +7,14 @@ unpooling.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Float, Integer, UInt
 
 from jaxcnn import check
-from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_pool_geometry
+from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled, smallest_pooled, unpooled
 from jaxcnn.lowering import pool as lowering
 from jaxcnn.rules import Function, adjoints, custom_rule
 
@@ -47,11 +46,9 @@ def gather_at_switches(
             One that is only traced cannot be looked at: it makes y NaN, and ∂x where it sends δ.
     """
     op = "gather_at_switches"
-    x = check.maps(op, "x", x)
-    switches = check.integer_array(op, "switches", switches)
-    geometry = parse_pool_geometry(op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode)
-    check.shape(op, "switches", switches, (x.shape[0], *geometry.output, x.shape[-1]))
-    switches, known = _places(op, switches, geometry, x)
+    x, geometry = pooled(op, x, window, stride, padding, dilation, ceil_mode)
+    shape = (x.shape[0], *geometry.output, x.shape[-1])
+    switches, known = _places(op, switches, shape, geometry, x.dtype)
     return rule(x, switches, geometry) * known
 
 
@@ -86,13 +83,9 @@ def scatter_at_switches(
             One that is only traced cannot be looked at: it makes z NaN where it sends δ, and ∂δ.
     """
     op = "scatter_at_switches"
-    delta = check.maps(op, "delta", delta)
-    switches = check.integer_array(op, "switches", switches)
-    input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
-    geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
-    check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
-    check.shape(op, "switches", switches, delta.shape)
-    switches, known = _places(op, switches, geometry, delta)
+    settings = input_size, window, stride, padding, dilation, ceil_mode
+    delta, geometry = unpooled(op, "delta", delta, *settings)
+    switches, known = _places(op, switches, delta.shape, geometry, delta.dtype)
     return rule(delta * known, switches, geometry)
 
 
@@ -119,53 +112,25 @@ def max_unpool(
         ValueError: the sizes do not fit together, input_size is needed and missing, or a concrete
             switch is no place in a window; for one that is only traced see `scatter_at_switches`.
     """
-    op = "max_unpool"
-    x = check.maps(op, "x", x)
-    switches = check.integer_array(op, "switches", switches)
-    check.shape(op, "switches", switches, x.shape)
+    op, settings = "max_unpool", (window, stride, padding, dilation, ceil_mode)
     if input_size is None:
-        input_size = _smallest_input(
-            op, x.shape[1:-1], window, stride, padding, dilation, ceil_mode
-        )
-    input_size = check.per_axis(op, "input_size", input_size, x.ndim - 2)
-    geometry = parse_pool_geometry(op, input_size, window, stride, padding, dilation, ceil_mode)
-    check.shape(op, "x", x, (x.shape[0], *geometry.output, x.shape[-1]))
-    switches, known = _places(op, switches, geometry, x)
+        input_size = smallest_pooled(op, check.maps(op, "x", x).shape[1:-1], *settings)
+    x, geometry = unpooled(op, "x", x, input_size, *settings)
+    switches, known = _places(op, switches, x.shape, geometry, x.dtype)
     return rule(x * known, switches, geometry)
 
 
-def _smallest_input(
-    op: str, output: Sequence[int], window: Any, stride: Any, padding: Any, dilation: Any,
-    ceil_mode: bool,
-) -> Sequence[int]:  # fmt: skip
-    """The smallest map that so many windows fit into."""
-    axes = len(output)
-    if ceil_mode or (isinstance(padding, str) and padding.upper().startswith("SAME")):
-        raise ValueError(
-            f"{op}: input_size must be given with ceil_mode or padding that depends on it, "
-            f"got None with ceil_mode={ceil_mode} and padding={check.shown(padding)}"
-        )
-    # The geometry of one window on a map of its own size has the padding and the extent.
-    taps = check.per_axis(op, "window", window, axes)
-    steps = check.per_axis(op, "stride", window if stride is None else stride, axes)
-    apart = check.per_axis(op, "dilation", dilation, axes)
-    extent = [(k - 1) * d + 1 for k, d in zip(taps, apart, strict=True)]
-    pads = parse_pool_geometry(op, extent, taps, steps, padding, apart).padding
-    return [
-        (p - 1) * s + e - low - high
-        for p, s, e, (low, high) in zip(output, steps, extent, pads, strict=True)
-    ]
-
-
 def _places(
-    op: str, switches: Array, geometry: Geometry, like: Array
-) -> tuple[Array, Array | float]:
+    op: str, switches: ArrayLike, shape: Sequence[int], geometry: Geometry, dtype: DTypeLike
+) -> tuple[Array, Array]:
     """The switches as the rules take them, and a factor for each window: 1, or NaN if it has none.
 
     As a factor it is its own adjoint, so that gather and scatter stay each other's.
     """
-    check.concrete_range(op, "switches", switches, 0, geometry.taps - 1)
-    named = check.counting(switches)
+    array = check.integer_array(op, "switches", switches)
+    check.shape(op, "switches", array, shape)
+    check.concrete_range(op, "switches", array, 0, geometry.taps - 1)
+    named = check.counting(array)
     inside = (named >= 0) & (named < geometry.taps)
     places = jnp.where(inside, named, 0).astype(lowering.switch_dtype(geometry))
-    return places, jnp.where(inside, jnp.ones_like(inside, like.dtype), jnp.nan)
+    return places, jnp.where(inside, jnp.ones_like(inside, dtype), jnp.nan)

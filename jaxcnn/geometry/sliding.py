@@ -1,0 +1,173 @@
+"""A window that slides over a map: its sizes, and how they are read off what a user gives."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jax import lax
+
+from jaxcnn import check
+from jaxcnn.geometry.padding import pads_of
+from jaxcnn.sizes import surely
+
+PerAxis = int | Sequence[int]  # one number for all axes of space, or one for each
+Method = Literal["direct", "fft"]
+Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes per spatial axis. Output: p = (dilated input + low + high − extent) // stride + 1.
+
+    The extent of a window of k taps is (k − 1)·dilation + 1. `groups`, `precision`, that of the
+    products, and `method` concern convolutions only; all gradients keep them. `overhang` concerns
+    poolings: how much of the high padding a rounding up has added, () for none.
+    """
+
+    input: tuple[int, ...]
+    window: tuple[int, ...]
+    output: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    input_dilation: tuple[int, ...]
+    groups: int = 1
+    overhang: tuple[int, ...] = ()
+    precision: Any = None
+    method: Method = "direct"
+
+    @classmethod
+    def tiles(cls, size: tuple[int, ...], window: tuple[int, ...]) -> "Geometry":
+        """Windows side by side, without padding; a remainder at the end stays outside."""
+        return cls(
+            input=size,
+            window=window,
+            output=tuple(h // k for h, k in zip(size, window, strict=True)),
+            stride=window,
+            padding=((0, 0),) * len(size),
+            dilation=(1,) * len(size),
+            input_dilation=(1,) * len(size),
+        )
+
+    @property
+    def axes(self) -> int:
+        """How many spatial axes there are."""
+        return len(self.input)
+
+    @property
+    def dilated_input(self) -> tuple[int, ...]:
+        """The input's size with the zeros of the input dilation in it."""
+        return tuple((h - 1) * a + 1 for h, a in zip(self.input, self.input_dilation, strict=True))
+
+    @property
+    def dilated_output(self) -> tuple[int, ...]:
+        """The output's size with stride − 1 zeros between its elements."""
+        return tuple((p - 1) * s + 1 for p, s in zip(self.output, self.stride, strict=True))
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """The window's size with its dilation."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.window, self.dilation, strict=True))
+
+    @property
+    def taps(self) -> int:
+        """How many elements a window has."""
+        return math.prod(self.window)
+
+    @property
+    def counted_padding(self) -> tuple[tuple[int, int], ...]:
+        """The padding that was asked for, without the overhang."""
+        overhang = self.overhang or (0,) * self.axes
+        return tuple(
+            (low, high - over) for (low, high), over in zip(self.padding, overhang, strict=True)
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is one window, and it is the map."""
+        return self.tiling and self.window == self.input
+
+    @property
+    def tiling(self) -> bool:
+        """Whether the windows neither overlap nor leave gaps nor reach into padding."""
+        return (
+            self.window == self.stride
+            and not any(low or high for low, high in self.padding)
+            and set(self.dilation) | set(self.input_dilation) == {1}
+        )
+
+
+def parse_geometry(
+    op: str,
+    input_size: Sequence[int],
+    window: Sequence[int],
+    *,
+    stride: Any,
+    padding: Any,
+    dilation: Any = 1,
+    input_dilation: Any = 1,
+    groups: int = 1,
+    precision: Any = None,
+    method: Method = "direct",
+    ceil_mode: bool = False,
+    window_name: str = "kernel",
+) -> Geometry:
+    """Parse and check everything that says how a window slides over a map of the given size."""
+    axes = len(window)
+    check_method(op, "method", method)
+    stride = check.per_axis(op, "stride", stride, axes)
+    dilation = check.per_axis(op, "dilation", dilation, axes)
+    input_dilation = check.per_axis(op, "input_dilation", input_dilation, axes)
+    dilated = [(h - 1) * a + 1 for h, a in zip(input_size, input_dilation, strict=True)]
+    extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    pads = pads_of(op, padding, dilated, extent, stride)
+    if ceil_mode or method == "fft":
+        what = "ceil_mode" if ceil_mode else "method 'fft'"
+        check.known_sizes(op, what, (*input_size, *window))
+    output, overhang = [], []
+    for axis, (h, (low, high), e, s) in enumerate(zip(dilated, pads, extent, stride, strict=True)):
+        room = h + low + high - e
+        p = room // s + 1
+        # PyTorch's rule: a last window that overhangs must start on the map or in its low padding.
+        if ceil_mode and room % s and p * s < h + low:
+            p += 1
+        if surely(lambda p=p: p < 1):
+            raise ValueError(
+                f"{op}: {window_name} must not be larger than the padded map, got an extent of {e} "
+                f"on a map of {h} + {low} + {high} in spatial axis {axis}"
+            )
+        output.append(p)
+        overhang.append(max((p - 1) * s - room, 0) if ceil_mode else 0)
+    return Geometry(
+        input=tuple(input_size),
+        window=tuple(window),
+        output=tuple(output),
+        stride=stride,
+        padding=tuple((low, high + o) for (low, high), o in zip(pads, overhang, strict=True)),
+        dilation=dilation,
+        input_dilation=input_dilation,
+        groups=groups,
+        overhang=tuple(overhang) if any(overhang) else (),
+        precision=precision,
+        method=method,
+    )
+
+
+def check_method(op: str, name: str, value: Any) -> None:
+    """Raise unless this is a way to convolve."""
+    if not isinstance(value, str) or value not in ("direct", "fft"):
+        raise ValueError(f'{op}: {name} must be "direct" or "fft", got {check.shown(value)}')
+
+
+def smallest_input(output: Sequence[int], geometry: Geometry) -> list[int]:
+    """(p − 1)·stride + extent − low − high: the smallest map with so many of these windows.
+
+    The geometry's own sizes do not matter.
+    """
+    return [
+        (p - 1) * s + e - low - high
+        for p, s, e, (low, high) in zip(
+            output, geometry.stride, geometry.extent, geometry.padding, strict=True
+        )
+    ]
