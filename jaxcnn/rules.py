@@ -16,7 +16,7 @@ sees one primitive: its derivative is that primitive again with the tangent in i
 transposes the tangent is the backward pass. What the two call has rules too, or is arithmetic; so
 every order, in any mixture of the modes, is by hand.
 
-Most rules need not be written out. They are of a kind: `adjoints`, `unary`, `product`.
+Most rules need not be written out. They are of a kind: `adjoints`, `unary`, `product`, `selection`.
 """
 
 from collections.abc import Callable, Sequence
@@ -216,6 +216,26 @@ def product(f: custom_rule, bwd: Function | None = None, *, bias: bool = False) 
         f.defvjp(lambda *args: (f(*args), tuple(f.without_settings(args))), bwd)
     f.defjvps(of(0), of(1), *([lambda *args: args[-1]] if bias else []))
     f.linear = (0, 1)
+
+
+def selection(
+    f: custom_rule, scatter: Function, gather: Function, value: custom_rule | None = None
+) -> None:
+    """Let y, s = f(x, *settings) choose elements of x and say which; `value` gives y alone.
+
+    Once the choice is fixed it is linear: backward ∂x = scatter(δ, s, *settings), forward
+    ẏ = gather(ẋ, s, *settings). The choice has no derivative.
+    """
+
+    def fwd(*args):
+        y_and_choice = f(*args)
+        return y_and_choice, y_and_choice[1]
+
+    f.defvjp(fwd, lambda *args: (scatter(args[-1][0], args[-2], *args[:-2]),))
+    f.defjvp(lambda *args: (gather(args[-1][0], args[-2], *args[:-2]), None))
+    if value is not None:
+        value.defvjp(f, lambda *args: (scatter(args[-1], args[-2], *args[:-2]),))
+        value.defjvp(lambda *args: gather(args[-1][0], args[-2], *args[:-2]))
 
 
 def constant(f: custom_rule) -> None:

@@ -4,10 +4,12 @@ They run on shapes and dtypes, which are known while tracing too, so a mistake i
 is made and not from inside the compiler.
 """
 
+from jaxcnn.check.arrays import at_least as at_least
 from jaxcnn.check.arrays import axis as axis
 from jaxcnn.check.arrays import channels as channels
 from jaxcnn.check.arrays import concrete_range as concrete_range
 from jaxcnn.check.arrays import counting as counting
+from jaxcnn.check.arrays import divisor as divisor
 from jaxcnn.check.arrays import float_array as float_array
 from jaxcnn.check.arrays import float_dtype as float_dtype
 from jaxcnn.check.arrays import holds_numbers as holds_numbers
@@ -15,6 +17,7 @@ from jaxcnn.check.arrays import integer_array as integer_array
 from jaxcnn.check.arrays import key as key
 from jaxcnn.check.arrays import last_axes as last_axes
 from jaxcnn.check.arrays import maps as maps
+from jaxcnn.check.arrays import parameter as parameter
 from jaxcnn.check.arrays import parse_dtype as parse_dtype
 from jaxcnn.check.arrays import rank as rank
 from jaxcnn.check.arrays import shape as shape

@@ -51,6 +51,17 @@ def float_array(op: str, name: str, value: Any, *, like: tuple[str, Array] | Non
     return array
 
 
+def parameter(
+    op: str, name: str, value: Any, like: tuple[str, Array], expected: Sequence[int]
+) -> Array | None:
+    """An array of that shape, and of the dtype of `like` = (name, array); None as it is."""
+    if value is None:
+        return None
+    array = float_array(op, name, value, like=like)
+    shape(op, name, array, expected)
+    return array
+
+
 def maps(op: str, name: str, value: Any) -> Array:
     """The value as a float array of maps: batch, 1 to 3 axes of space, channels."""
     array = float_array(op, name, value)
@@ -82,6 +93,25 @@ def rank(op: str, name: str, array: Array, expected: int, axes: str) -> None:
             f"{op}: {name} must have {expected} axes ({axes}), "
             f"got {array.ndim} with shape {array.shape}"
         )
+
+
+def at_least(op: str, name: str, array: Array, count: int, axes: str) -> None:
+    """Raise unless the array has so many axes or more; `axes` spells them out."""
+    if array.ndim < count:
+        raise ValueError(
+            f"{op}: {name} must have at least {count} axes ({axes}), "
+            f"got {array.ndim} with shape {array.shape}"
+        )
+
+
+def divisor(op: str, name: str, value: Any, array: Array) -> int:
+    """Into how many equal parts the channels of x fall."""
+    number = integer(op, name, value, minimum=1)
+    if channels(op, "x", array) % number:
+        raise ValueError(
+            f"{op}: {name} must divide the channels of x, got {number} for shape {array.shape}"
+        )
+    return number
 
 
 def shape(op: str, name: str, array: Array, expected: Sequence[int]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from jaxcnn import check
 from jaxcnn.geometry import Method, Padding, Precision, check_method, check_padding
-from jaxcnn.ops.across import AxisName
+from jaxcnn.lowering.statistics import AxisName
 from jaxcnn.ops.pad import MODES
 
 Check = Callable[[str, str, Any], Any]

@@ -149,15 +149,16 @@ def vary_together(*arrays: Any) -> tuple[Any, ...]:
 
     The transpose of the cast is the sum over the devices that a replicated parameter's gradient is.
     """
-    axes = frozenset().union(*(_varying(a) for a in arrays if a is not None))
+    axes = frozenset().union(*(varying(a) for a in arrays if a is not None))
     if not axes:
         return arrays
     return tuple(
-        a if a is None or axes <= _varying(a) else _cast(a, axes - _varying(a)) for a in arrays
+        a if a is None or axes <= varying(a) else _cast(a, axes - varying(a)) for a in arrays
     )
 
 
-def _varying(x: Array) -> frozenset[Any]:
+def varying(x: Array) -> frozenset[Any]:
+    """The manual axes over which x varies, inside `jax.shard_map`; elsewhere none."""
     kind = getattr(jax.typeof(x), "manual_axis_type", None)
     return frozenset(getattr(kind, "varying", ()))
 

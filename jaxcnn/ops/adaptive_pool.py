@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from jaxcnn import check, entry
 from jaxcnn.geometry import AdaptiveGeometry, PerAxis
 from jaxcnn.lowering import adaptive as lowering
-from jaxcnn.rules import Function, adjoints, custom_rule
+from jaxcnn.rules import Function, adjoints, custom_rule, selection
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
@@ -58,74 +58,6 @@ def adaptive_avg_pool_input_grad_map(
 adjoints(adaptive_avg_pool_map, adaptive_avg_pool_input_grad_map)
 
 
-@partial(custom_rule, nondiff_argnums=(1,))
-def adaptive_max_pool_map(
-    x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
-) -> Float[Array, "n *pq c"]:
-    """y = max over the window."""
-    return lowering.max_with_positions(x, geometry)[0]
-
-
-def _adaptive_max_pool_fwd(x, geometry):
-    return adaptive_max_pool_with_positions_map(x, geometry)
-
-
-def _adaptive_max_pool_bwd(geometry, positions, delta):
-    return (scatter_at_positions_map(delta, positions, geometry),)
-
-
-def _adaptive_max_pool_tangent(geometry, positions, dots):
-    return gather_at_positions_map(dots[0], positions, geometry)
-
-
-adaptive_max_pool_map.defvjp(_adaptive_max_pool_fwd, _adaptive_max_pool_bwd)
-adaptive_max_pool_map.defjvp(_adaptive_max_pool_tangent)
-
-
-@entry.operation
-def adaptive_max_pool(
-    x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_max_pool_map
-) -> Float[Array, "n *pq c"]:
-    """y = the maximum over the window, with windows chosen to give an output of the given size.
-
-    Backward, with δ = ∂L/∂y: ∂x = Σ δ over the windows whose first maximum, in row-major order, x
-    is; a NaN is the maximum.
-    Source: Huang, "Max pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
-    appendix A (the windows).
-
-    Args:
-        output_size: as in `adaptive_avg_pool`.
-    """
-    return rule(*_parse("adaptive_max_pool", x, output_size))
-
-
-@partial(custom_rule, nondiff_argnums=(1,))
-def adaptive_max_pool_with_positions_map(
-    x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
-) -> tuple[Float[Array, "n *pq c"], Int[Array, "n *pq c"]]:
-    """y, s = max over the window and where it lies.  With δ = ∂L/∂y:  ∂x = scatter(δ); s has none.
-
-    Quan, 7.3 (keeping track of the location of the max).
-    """
-    return lowering.max_with_positions(x, geometry)
-
-
-def _adaptive_max_pool_with_positions_fwd(x, geometry):
-    y_and_positions: tuple[Array, Array] = adaptive_max_pool_with_positions_map(x, geometry)
-    return y_and_positions, y_and_positions[1]
-
-
-def _adaptive_max_pool_with_positions_bwd(geometry, positions, deltas):
-    delta, _ = deltas
-    return (scatter_at_positions_map(delta, positions, geometry),)
-
-
-adaptive_max_pool_with_positions_map.defvjp(
-    _adaptive_max_pool_with_positions_fwd, _adaptive_max_pool_with_positions_bwd
-)
-adaptive_max_pool_with_positions_map.defjvp(lambda *args: (_adaptive_max_pool_tangent(*args), None))
-
-
 @partial(custom_rule, nondiff_argnums=(2,))
 def gather_at_positions_map(
     x: Float[Array, "n *hw c"], positions: Int[Array, "n *pq c"], geometry: AdaptiveGeometry
@@ -149,6 +81,49 @@ def scatter_at_positions_map(
 
 
 adjoints(gather_at_positions_map, scatter_at_positions_map)
+
+
+@partial(custom_rule, nondiff_argnums=(1,))
+def adaptive_max_pool_with_positions_map(
+    x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
+) -> tuple[Float[Array, "n *pq c"], Int[Array, "n *pq c"]]:
+    """y, s = max over the window and where it lies.  With δ = ∂L/∂y:  ∂x = scatter(δ); s has none.
+
+    Quan, 7.3 (keeping track of the location of the max).
+    """
+    return lowering.max_with_positions(x, geometry)
+
+
+@partial(custom_rule, nondiff_argnums=(1,))
+def adaptive_max_pool_map(
+    x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
+) -> Float[Array, "n *pq c"]:
+    """y = max over the window."""
+    return lowering.max_with_positions(x, geometry)[0]
+
+
+selection(
+    adaptive_max_pool_with_positions_map,
+    scatter_at_positions_map,
+    gather_at_positions_map,
+    adaptive_max_pool_map,
+)
+
+
+def adaptive_max_pool(
+    x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_max_pool_map
+) -> Float[Array, "n *pq c"]:
+    """y = the maximum over the window, with windows chosen to give an output of the given size.
+
+    Backward, with δ = ∂L/∂y: ∂x = Σ δ over the windows whose first maximum, in row-major order, x
+    is; a NaN is the maximum.
+    Source: Huang, "Max pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
+    appendix A (the windows).
+
+    Args:
+        output_size: as in `adaptive_avg_pool`.
+    """
+    return rule(*_parse("adaptive_max_pool", x, output_size))
 
 
 def _parse(op: str, x: ArrayLike, output_size: Any) -> tuple[Array, AdaptiveGeometry]:

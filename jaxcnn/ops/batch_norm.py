@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.lowering.precision import accumulator, widen
-from jaxcnn.ops.across import AxisName, vary_like, varying_axes
+from jaxcnn.lowering.sharding import vary_together, varying
+from jaxcnn.lowering.statistics import AxisName
 from jaxcnn.ops.elementary import power, reciprocal
 from jaxcnn.ops.norm import normalise_map
 from jaxcnn.ops.sharing import Sharing, check_parameters
@@ -82,14 +83,16 @@ def batch_norm_inference(
         epsilon: ε, added to the variance.
     """
     op = "batch_norm_inference"
-    x = _check_examples(op, x)
-    scale, bias = check_parameters(op, scale, bias, x, x.shape[-1:])
+    x = check.float_array(op, "x", x)
+    check.at_least(op, "x", x, 2, "batch, channels")
+    x, scale, bias = check_parameters(op, x, scale, bias, x.shape[-1:])
     constants = []
     for name, value in (("mean", mean), ("variance", variance)):
         array = check.float_array(op, name, value)
         check.shape(op, name, array, x.shape[-1:])
-        constants.append(vary_like(array.astype(accumulator(x.dtype)), x))
-    return rule(x, scale, bias, *constants, check.positive(op, "epsilon", epsilon))
+        constants.append(array.astype(accumulator(x.dtype)))
+    arrays = vary_together(x, scale, bias, *constants)
+    return rule(*arrays, check.positive(op, "epsilon", epsilon))
 
 
 @entry.operation
@@ -115,8 +118,9 @@ def batch_norm(
             find the axis in a backward pass outside.
     """
     op = "batch_norm"
-    x = _check_examples(op, x)
-    scale, bias = check_parameters(op, scale, bias, x, x.shape[-1:])
+    x = check.float_array(op, "x", x)
+    check.at_least(op, "x", x, 2, "batch, channels")
+    x, scale, bias = check_parameters(op, x, scale, bias, x.shape[-1:])
     axis_name = _check_axis_name(op, axis_name)
     axes = tuple(range(x.ndim - 1))
     sharing = Sharing(axes, check.positive(op, "epsilon", epsilon), axis_name=axis_name)
@@ -142,17 +146,10 @@ def _without_unit(
     mean, variance, inverse = map(lax.stop_gradient, (mean, variance, inverse))
     unit: Array = reciprocal(inverse)
     mean, variance = mean * unit, variance * unit * unit
-    if axis_name is not None and varying_axes(mean):
+    if axis_name is not None and varying(mean):
         # The same numbers at every place already; only JAX's types do not know it.
         mean, variance = lax.pmean((mean, variance), axis_name)
     return mean, variance
-
-
-def _check_examples(op: str, x: ArrayLike) -> Array:
-    array = check.float_array(op, "x", x)
-    if array.ndim < 2:
-        raise ValueError(f"{op}: x must have a batch axis and channels, got shape {array.shape}")
-    return array
 
 
 def _check_axis_name(op: str, axis_name: Any) -> AxisName | None:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.lowering.precision import widen
-from jaxcnn.ops.sharing import check_parameter
+from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.rules import Function, adjoints, custom_rule, product
 
 
@@ -109,16 +109,13 @@ def scale_channels(
 
     Args:
         scale: γ, one per channel.
-
-    Raises:
-        ValueError: x has no axis, or a shape does not fit.
     """
     op = "scale_channels"
     x = _check_channels(op, x)
-    if scale is None:
-        raise TypeError(f"{op}: scale must be an array, got None")
-    factors = check_parameter(op, "scale", scale, x, x.shape[-1:])
-    return rule(x, factors, check_parameter(op, "bias", bias, x, x.shape[-1:]))
+    scale = check.float_array(op, "scale", scale, like=("x", x))
+    check.shape(op, "scale", scale, x.shape[-1:])
+    bias = check.parameter(op, "bias", bias, ("x", x), x.shape[-1:])
+    return rule(*vary_together(x, scale, bias))
 
 
 def _config(x: Array, before: int, after: int) -> list[tuple[int, int, int]]:

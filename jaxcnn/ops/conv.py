@@ -197,9 +197,7 @@ def checked_conv(
     kernel = check.float_array(op, "kernel", kernel, like=("x", x))
     check_ranks(op, "x", x, kernel.ndim)
     groups = check_groups(op, x.shape[-1], kernel.shape[-2], kernel.shape[-1], groups)
-    if bias is not None:
-        bias = check.float_array(op, "bias", bias, like=("x", x))
-        check.shape(op, "bias", bias, kernel.shape[-1:])
+    bias = check.parameter(op, "bias", bias, ("x", x), kernel.shape[-1:])
     geometry = parse_geometry(
         op, x.shape[1:-1], kernel.shape[:-2],
         groups=groups, precision=check.precision(op, precision), **settings,

@@ -75,9 +75,7 @@ def conv_transpose(
             f"{op}: x must have as many channels as the kernel has outputs, "
             f"got {x.shape[-1]} for a kernel of {kernel.shape}"
         )
-    if bias is not None:
-        bias = check.float_array(op, "bias", bias, like=("x", x))
-        check.shape(op, "bias", bias, (c,))
+    bias = check.parameter(op, "bias", bias, ("x", x), (c,))
     geometry = parse_transposed_geometry(
         op, x.shape[1:-1], kernel.shape[:-2], stride=stride, padding=padding,
         output_padding=output_padding, dilation=dilation, groups=groups,

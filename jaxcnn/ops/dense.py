@@ -39,22 +39,9 @@ def dense(
 
     Backward, with δ = ∂L/∂y: ∂x = δ Wᵀ, ∂W = xᵀ δ, ∂b = Σδ, summed over all leading axes.
     Source: Huang, "Classification layer (all-to-all)"; Gormley, Case 2.
-
-    Raises:
-        ValueError: the shapes do not fit together.
     """
-    op = "dense"
-    x = check.float_array(op, "x", x)
-    weight = check.float_array(op, "weight", weight, like=("x", x))
-    check.rank(op, "weight", weight, 2, "features in, features out")
-    if x.ndim < 1 or x.shape[-1] != weight.shape[0]:
-        raise ValueError(
-            f"{op}: x must have as many features as weight has rows, "
-            f"got shape {x.shape} for a weight of {weight.shape}"
-        )
-    if bias is not None:
-        bias = check.float_array(op, "bias", bias, like=("x", x))
-        check.shape(op, "bias", bias, weight.shape[-1:])
+    x, weight = _checked("dense", "x", x, weight, 0)
+    bias = check.parameter("dense", "bias", bias, ("x", x), weight.shape[-1:])
     return rule(*vary_together(x, weight, bias))
 
 
@@ -76,29 +63,15 @@ product(dense_input_grad_map, _dense_input_grad_bwd)
 
 @entry.operation
 def dense_input_grad(
-    delta: Float[ArrayLike, "*n d"],
-    weight: Float[ArrayLike, "c d"],
-    *,
-    rule: Function = dense_input_grad_map,
-) -> Float[Array, "*n c"]:
+    delta: Float[ArrayLike, "*n d"], weight: Float[ArrayLike, "c d"],
+    *, rule: Function = dense_input_grad_map,
+) -> Float[Array, "*n c"]:  # fmt: skip
     """∂x = δ Wᵀ: the adjoint of `dense` in its input.
 
     Backward, with ζ the incoming gradient: ∂δ = ζ W, ∂W = ζᵀ δ.
     Source: Huang, "Classification layer (all-to-all)".
-
-    Raises:
-        ValueError: the shapes do not fit together.
     """
-    op = "dense_input_grad"
-    delta = check.float_array(op, "delta", delta)
-    weight = check.float_array(op, "weight", weight, like=("delta", delta))
-    check.rank(op, "weight", weight, 2, "features in, features out")
-    if delta.ndim < 1 or delta.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"{op}: delta must have as many features as weight has columns, "
-            f"got shape {delta.shape} for a weight of {weight.shape}"
-        )
-    return rule(*vary_together(delta, weight))
+    return rule(*vary_together(*_checked("dense_input_grad", "delta", delta, weight, 1)))
 
 
 @custom_rule
@@ -119,24 +92,32 @@ product(dense_weight_grad_map, _dense_weight_grad_bwd)
 
 @entry.operation
 def dense_weight_grad(
-    x: Float[ArrayLike, "*n c"],
-    delta: Float[ArrayLike, "*n d"],
-    *,
-    rule: Function = dense_weight_grad_map,
-) -> Float[Array, "c d"]:
+    x: Float[ArrayLike, "*n c"], delta: Float[ArrayLike, "*n d"],
+    *, rule: Function = dense_weight_grad_map,
+) -> Float[Array, "c d"]:  # fmt: skip
     """∂W = xᵀ δ: the adjoint of `dense` in its weight, summed over all leading axes.
 
     Backward, with Ω the incoming gradient: ∂x = δ Ωᵀ, ∂δ = x Ω.
     Source: Huang, "Classification layer (all-to-all)".
-
-    Raises:
-        ValueError: the leading axes of x and delta differ.
     """
     op = "dense_weight_grad"
     x = check.float_array(op, "x", x)
     delta = check.float_array(op, "delta", delta, like=("x", x))
-    if x.ndim < 1 or delta.ndim < 1 or x.shape[:-1] != delta.shape[:-1]:
-        raise ValueError(
-            f"{op}: delta must have the leading axes of x, got {delta.shape} for x of {x.shape}"
-        )
+    check.channels(op, "x", x)
+    check.shape(op, "delta", delta, (*x.shape[:-1], check.channels(op, "delta", delta)))
     return rule(*vary_together(x, delta))
+
+
+def _checked(
+    op: str, name: str, maps: ArrayLike, weight: ArrayLike, axis: int
+) -> tuple[Array, Array]:
+    """Maps whose features are those of an axis of the weight; and the weight."""
+    array = check.float_array(op, name, maps)
+    matrix = check.float_array(op, "weight", weight, like=(name, array))
+    check.rank(op, "weight", matrix, 2, "features in, features out")
+    if array.shape[-1:] != matrix.shape[axis : axis + 1]:
+        raise ValueError(
+            f"{op}: {name} must have as many features as weight has {('rows', 'columns')[axis]}, "
+            f"got shape {array.shape} for a weight of {matrix.shape}"
+        )
+    return array, matrix

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,22 @@ from jaxcnn import check
 from jaxcnn.geometry import PerAxis
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import drawn_like
+from jaxcnn.ops.dropout import dropping
 from jaxcnn.ops.elementary import reciprocal
 from jaxcnn.ops.gate import gate_map
 from jaxcnn.rules import Function, constant, custom_rule
 from jaxcnn.sizes import surely
+
+
+def _drop(x: Array, mask: Array, *_: Any) -> Array:
+    wide = widen(gate_map(x, mask))
+    left = mask.astype(jnp.int32).sum().astype(wide.dtype)
+    left = jnp.where(left == 0, jnp.ones_like(left), left)  # nothing is left: 0, not 0 · ∞
+    return narrow(wide * (mask.size * reciprocal(left)), x.dtype)
+
+
+def _mask(x: Array, key: Array, rate: float, block: tuple[int, ...]) -> Array:
+    return drawn_like(x, lambda key, shape: drop_block_mask(key, rate, block, shape), key)
 
 
 @partial(custom_rule, nondiff_argnums=(2, 3))
@@ -24,21 +37,10 @@ def drop_block_map(
     x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float, block: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
     """y = x • M count(M) / Σ M."""
-    mask: Array = _mask_like(x, key, rate, block)
-    return _drop(x, mask)
+    return _drop(x, _mask(x, key, rate, block))
 
 
-def _drop_block_fwd(x, key, rate, block):
-    mask: Array = _mask_like(x, key, rate, block)
-    return _drop(x, mask), mask
-
-
-def _drop_block_bwd(rate, block, mask, delta):
-    return _drop(delta, mask), None
-
-
-drop_block_map.defvjp(_drop_block_fwd, _drop_block_bwd)
-drop_block_map.defjvp(lambda rate, block, mask, dots: _drop(dots[0], mask))
+dropping(drop_block_map, _mask, _drop)
 
 
 def drop_block(
@@ -92,14 +94,3 @@ def drop_block_mask(
 
 
 constant(drop_block_mask)
-
-
-def _drop(x: Array, mask: Array) -> Array:
-    wide = widen(gate_map(x, mask))
-    kept = mask.astype(jnp.int32).sum().astype(wide.dtype)
-    kept = jnp.where(kept == 0, jnp.ones_like(kept), kept)  # nothing is left: 0, not 0 · ∞
-    return narrow(wide * (mask.size * reciprocal(kept)), x.dtype)
-
-
-def _mask_like(x: Array, key: Array, rate: float, block: tuple[int, ...]) -> Array:
-    return drawn_like(x, lambda key, shape: drop_block_mask(key, rate, block, shape), key)

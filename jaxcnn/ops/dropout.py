@@ -15,24 +15,41 @@ from jaxcnn.ops.gate import gate_map
 from jaxcnn.rules import Function, constant, custom_rule
 
 
+def dropping(f: custom_rule, draw: Function, drop: Function) -> None:
+    """Let f drop what a mask closes to: y = drop(x, mask, …), mask = draw(x, key, …); it is linear.
+
+    Backward ∂x = drop(δ, mask, …), forward ẏ = drop(ẋ, mask, …), with the same mask.
+    """
+
+    def fwd(x, key, *settings):
+        mask = draw(x, key, *settings)
+        return drop(x, mask, *settings), mask
+
+    f.defvjp(fwd, lambda *args: (drop(args[-1], args[-2], *args[:-2]), None))
+    f.defjvp(lambda *args: drop(args[-1][0], args[-2], *args[:-2]))
+
+
+def _drop(x: Array, mask: Array, rate: float) -> Array:
+    scale = 1 / (1 - rate) if rate < 1 else 0.0  # which may be more than a half holds
+    wide = widen(gate_map(x, jnp.broadcast_to(mask, x.shape)))
+    return narrow(wide * scale, x.dtype)
+
+
+def _mask(x: Array, key: Array, rate: float, shape: tuple[int, ...] | None = None) -> Array:
+    return drawn_like(x, lambda key, shape: dropout_mask(key, rate, shape), key, shape)
+
+
+def _mask_of_maps(x: Array, key: Array, rate: float) -> Array:
+    return _mask(x, key, rate, (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1]))
+
+
 @partial(custom_rule, nondiff_argnums=(2,))
 def dropout_map(x: Float[Array, "*n"], key: Key[Array, ""], rate: float) -> Float[Array, "*n"]:
     """y = x • mask / (1 − p)."""
-    mask: Array = _mask_like(x, key, rate)
-    return _drop(x, mask, rate)
+    return _drop(x, _mask(x, key, rate), rate)
 
 
-def _dropout_fwd(x, key, rate):
-    mask: Array = _mask_like(x, key, rate)
-    return _drop(x, mask, rate), mask
-
-
-def _dropout_bwd(rate, mask, delta):
-    return _drop(delta, mask, rate), None
-
-
-dropout_map.defvjp(_dropout_fwd, _dropout_bwd)
-dropout_map.defjvp(lambda rate, mask, dots: _drop(dots[0], mask, rate))
+dropping(dropout_map, _mask, _drop)
 
 
 def dropout(
@@ -58,23 +75,10 @@ def spatial_dropout_map(
     x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float
 ) -> Float[Array, "n *hw c"]:
     """y = x • mask / (1 − p), one value of the mask per map."""
-    mask: Array = _mask_like(x, key, rate, _one_per_map(x))
-    return _drop(x, jnp.broadcast_to(mask, x.shape), rate)
+    return _drop(x, _mask_of_maps(x, key, rate), rate)
 
 
-def _spatial_dropout_fwd(x, key, rate):
-    mask: Array = _mask_like(x, key, rate, _one_per_map(x))
-    return _drop(x, jnp.broadcast_to(mask, x.shape), rate), mask
-
-
-def _spatial_dropout_bwd(rate, mask, delta):
-    return _drop(delta, jnp.broadcast_to(mask, delta.shape), rate), None
-
-
-spatial_dropout_map.defvjp(_spatial_dropout_fwd, _spatial_dropout_bwd)
-spatial_dropout_map.defjvp(
-    lambda rate, mask, dots: _drop(dots[0], jnp.broadcast_to(mask, dots[0].shape), rate)
-)
+dropping(spatial_dropout_map, _mask_of_maps, _drop)
 
 
 def spatial_dropout(
@@ -104,16 +108,3 @@ def dropout_mask(key: Key[Array, ""], rate: float, shape: tuple[int, ...]) -> Bo
 
 
 constant(dropout_mask)
-
-
-def _drop(x: Array, mask: Array, rate: float) -> Array:
-    scale = 1 / (1 - rate) if rate < 1 else 0.0  # which may be more than a half holds
-    return narrow(widen(gate_map(x, mask)) * scale, x.dtype)
-
-
-def _mask_like(x: Array, key: Array, rate: float, shape: tuple[int, ...] | None = None) -> Array:
-    return drawn_like(x, lambda key, shape: dropout_mask(key, rate, shape), key, shape)
-
-
-def _one_per_map(x: Array) -> tuple[int, ...]:
-    return (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])

@@ -40,17 +40,15 @@ def concatenate(
     if not check.is_sequence(parts) or not parts:
         got = "none" if check.is_sequence(parts) else check.shown(parts)
         raise ValueError(f"{op}: parts must be a sequence of at least one array, got {got}")
-    first = check.float_array(op, "parts[0]", parts[0])
-    check.channels(op, "parts[0]", first)
-    arrays = [first]
-    for position, part in enumerate(parts[1:], start=1):
-        name = f"parts[{position}]"
-        array = check.float_array(op, name, part, like=("parts[0]", first))
+    arrays: list[Array] = []
+    for position, part in enumerate(parts):
+        name, like = f"parts[{position}]", ("parts[0]", arrays[0]) if arrays else None
+        array = check.float_array(op, name, part, like=like)
         check.channels(op, name, array)
-        if array.shape[:-1] != first.shape[:-1]:
+        if arrays and array.shape[:-1] != arrays[0].shape[:-1]:
             raise ValueError(
                 f"{op}: {name} must have the shape of parts[0] but for the last axis, "
-                f"got {array.shape} for {first.shape}"
+                f"got {array.shape} for {arrays[0].shape}"
             )
         arrays.append(array)
     return rule(vary_together(*arrays), tuple(array.shape[-1] for array in arrays))

@@ -16,7 +16,7 @@ from jaxcnn import entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled
 from jaxcnn.lowering import pool as lowering
 from jaxcnn.ops.switches import gather_at_switches_map, scatter_at_switches_map
-from jaxcnn.rules import Function, custom_rule
+from jaxcnn.rules import Function, custom_rule, selection
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
@@ -72,18 +72,7 @@ def max_pool_with_switches_map(
     return lowering.max_with_switches(x, geometry)
 
 
-def _max_pool_with_switches_fwd(x, geometry):
-    y_and_switches: tuple[Array, Array] = max_pool_with_switches_map(x, geometry)
-    return y_and_switches, y_and_switches[1]
-
-
-def _max_pool_with_switches_bwd(geometry, switches, deltas):
-    delta, _ = deltas
-    return (scatter_at_switches_map(delta, switches, geometry),)
-
-
-max_pool_with_switches_map.defvjp(_max_pool_with_switches_fwd, _max_pool_with_switches_bwd)
-max_pool_with_switches_map.defjvp(lambda *args: (_max_pool_tangent(*args), None))
+selection(max_pool_with_switches_map, scatter_at_switches_map, gather_at_switches_map)
 
 
 @entry.operation

@@ -48,17 +48,9 @@ def maxout(
     Args:
         x: channels last; channel j · pieces + k is piece k of feature j.
         pieces: how many pieces a feature has; it divides the channels.
-
-    Raises:
-        ValueError: x has no axis, pieces is below 1 or does not divide the channels.
     """
     x = check.float_array("maxout", "x", x)
-    pieces = check.integer("maxout", "pieces", pieces, minimum=1)
-    if check.channels("maxout", "x", x) % pieces:
-        raise ValueError(
-            f"maxout: pieces must divide the channels of x, got {pieces} for shape {x.shape}"
-        )
-    return rule(x, pieces)
+    return rule(x, check.divisor("maxout", "pieces", pieces, x))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))

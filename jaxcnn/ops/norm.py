@@ -117,7 +117,7 @@ def layer_norm(
     op = "layer_norm"
     x = check.float_array(op, "x", x)
     axes = check.last_axes(op, x.shape, axes)
-    scale, bias = check_parameters(op, scale, bias, x, x.shape[axes[0] :])
+    x, scale, bias = check_parameters(op, x, scale, bias, x.shape[axes[0] :])
     sharing = Sharing(axes, check.positive(op, "epsilon", epsilon))
     return rule(x, scale, bias, sharing)[0]
 
@@ -139,18 +139,12 @@ def group_norm(
         groups: into how many groups of neighbours the channels fall; 1 is layer norm with a γ per
             channel, one group per channel is instance norm.
         epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
-
-    Raises:
-        ValueError: groups do not divide the channels.
     """
     op = "group_norm"
     x = check.float_array(op, "x", x)
-    if x.ndim < 2:
-        raise ValueError(f"{op}: x must have a batch axis and channels, got shape {x.shape}")
-    groups = check.integer(op, "groups", groups, minimum=1)
-    if x.shape[-1] % groups:
-        raise ValueError(f"{op}: groups must divide the channels, got {groups} for {x.shape[-1]}")
-    scale, bias = check_parameters(op, scale, bias, x, x.shape[-1:])
+    check.at_least(op, "x", x, 2, "batch, channels")
+    groups = check.divisor(op, "groups", groups, x)
+    x, scale, bias = check_parameters(op, x, scale, bias, x.shape[-1:])
     axes = (*range(1, x.ndim - 1), x.ndim)
     return rule(x, scale, bias, Sharing(axes, check.positive(op, "epsilon", epsilon), groups))[0]
 
@@ -173,6 +167,6 @@ def instance_norm(
     """
     op = "instance_norm"
     x = check.maps(op, "x", x)
-    scale, bias = check_parameters(op, scale, bias, x, x.shape[-1:])
+    x, scale, bias = check_parameters(op, x, scale, bias, x.shape[-1:])
     sharing = Sharing(tuple(range(1, x.ndim - 1)), check.positive(op, "epsilon", epsilon))
     return rule(x, scale, bias, sharing)[0]

@@ -5,6 +5,7 @@ gradient to the place that was shown: the middle stays, the edges are folded bac
 """
 
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -49,23 +50,11 @@ def pad(
     Args:
         padding: an integer, or one entry per spatial axis, each an integer or a (low, high) pair;
             in elements.
-        mode: "zeros"; "reflect" without repeating the edge; "replicate" the edge; "circular".
-
-    Raises:
-        ValueError: the mode is none of these, an amount is negative, or larger than the map allows.
+        mode: "zeros"; "reflect" without repeating the edge; "replicate" the edge; "circular". The
+            second shows at most h − 1 elements of an axis of h, the last one h.
     """
-    op = "pad"
-    x = check.maps(op, "x", x)
-    mode = check.choice(op, "mode", mode, MODES)
-    size = x.shape[1:-1]
-    pads = parse_padding(op, padding, len(size), minimum=0)
-    for axis, (pair, h) in enumerate(zip(pads, size, strict=True)):
-        if not _fit(pair, h, mode):
-            raise ValueError(
-                f"{op}: padding must be at least 0 and for mode {mode!r} at most {_most(h, mode)} "
-                f"on a map of {h}, got {pair} in spatial axis {axis}"
-            )
-    return rule(x, pads, mode, size)
+    x = check.maps("pad", "x", x)
+    return rule(x, *_parse("pad", padding, mode, x.shape[1:-1]))
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2, 3))
@@ -93,24 +82,10 @@ def fold_back(
 
     Args:
         delta: of the size of the padded maps.
-        padding: what `pad` was given.
-        mode: what `pad` was given.
-
-    Raises:
-        ValueError: the mode is none of pad's, or the padding does not fit the size.
+        padding, mode: what `pad` was given.
     """
-    op = "fold_back"
-    delta = check.maps(op, "delta", delta)
-    mode = check.choice(op, "mode", mode, MODES)
-    pads = parse_padding(op, padding, delta.ndim - 2, minimum=0)
-    size = tuple(p - low - high for p, (low, high) in zip(delta.shape[1:-1], pads, strict=True))
-    for axis, ((low, high), h) in enumerate(zip(pads, size, strict=True)):
-        if surely(lambda h=h: h < 1) or not _fit((low, high), h, mode):
-            raise ValueError(
-                f"{op}: padding must be at least 0 and fit into delta, "
-                f"got {(low, high)} for {h + low + high} in spatial axis {axis}"
-            )
-    return rule(delta, pads, mode, size)
+    delta = check.maps("fold_back", "delta", delta)
+    return rule(delta, *_parse("fold_back", padding, mode, delta.shape[1:-1], padded=True))
 
 
 @by_batch
@@ -135,14 +110,27 @@ def _shown(size: int, pair: tuple[int, int], mode: str) -> np.ndarray | Array:
     return abs(size - 1 - abs(size - 1 - place))
 
 
-def _fit(pair: tuple[int, int], size: int, mode: str) -> bool:
-    """Whether the mode can show that much of an axis, whatever a symbol stands for."""
-    return surely(lambda: max(pair) <= _most(size, mode))
-
-
-def _most(size: int, mode: str) -> float:
-    """The largest amount that the mode can show of an axis of that size."""
-    return {"reflect": size - 1, "circular": size}.get(mode, float("inf"))
+def _parse(
+    op: str, padding: Any, mode: Any, size: tuple[int, ...], *, padded: bool = False
+) -> tuple[Pads, str, tuple[int, ...]]:
+    """The amounts, the mode, and the size of a map that may be the padded one."""
+    mode = check.choice(op, "mode", mode, MODES)
+    pads = parse_padding(op, padding, len(size), minimum=0)
+    if padded:
+        size = tuple(p - low - high for p, (low, high) in zip(size, pads, strict=True))
+    for axis, (pair, h) in enumerate(zip(pads, size, strict=True)):
+        if surely(lambda h=h: h < 1):
+            raise ValueError(
+                f"{op}: padding must leave something of the map, "
+                f"got {pair} for {h + sum(pair)} in spatial axis {axis}"
+            )
+        most = {"reflect": h - 1, "circular": h}.get(mode, float("inf"))
+        if not surely(lambda pair=pair, most=most: max(pair) <= most):  # nor is it for a symbol
+            raise ValueError(
+                f"{op}: padding must be at most {most} for mode {mode!r} on a map of {h}, "
+                f"got {pair} in spatial axis {axis}"
+            )
+    return pads, mode, size
 
 
 def _config(pads: Pads, sign: int = 1) -> list[tuple[int, int, int]]:

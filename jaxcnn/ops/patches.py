@@ -47,7 +47,8 @@ def patches(
         dilation: distance between the taps of the window, in elements.
     """
     x = check.maps("patches", "x", x)
-    return rule(x, _parse("patches", x.shape[1:-1], window, stride, padding, dilation))
+    settings = {"stride": stride, "padding": padding, "dilation": dilation}
+    return rule(x, _parse("patches", x.shape[1:-1], window, **settings))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))
@@ -81,7 +82,8 @@ def fold(
     op = "fold"
     delta = check.maps(op, "delta", delta)
     input_size = check.per_axis(op, "input_size", input_size, delta.ndim - 2)
-    geometry = _parse(op, input_size, window, stride, padding, dilation)
+    settings = {"stride": stride, "padding": padding, "dilation": dilation}
+    geometry = _parse(op, input_size, window, **settings)
     check.shape(op, "delta", delta, (delta.shape[0], *geometry.output, delta.shape[-1]))
     if delta.shape[-1] % geometry.taps:
         raise ValueError(
@@ -91,15 +93,6 @@ def fold(
     return rule(delta, geometry)
 
 
-def _parse(
-    op: str, size: Sequence[int], window: Any, stride: Any, padding: Any, dilation: Any
-) -> Geometry:
-    return parse_geometry(
-        op,
-        size,
-        check.per_axis(op, "window", window, len(size)),
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        window_name="window",
-    )
+def _parse(op: str, size: Sequence[int], window: Any, **settings: Any) -> Geometry:
+    window = check.per_axis(op, "window", window, len(size))
+    return parse_geometry(op, size, window, window_name="window", **settings)

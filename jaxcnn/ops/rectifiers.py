@@ -19,10 +19,7 @@ from jaxcnn.rules import Function, sloped, unary
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks", section 2: α and λ, with more digits.
 
-
 SELU_ALPHA = 1.6732632423543772
-
-
 SELU_SCALE = 1.0507009873554805
 
 

@@ -100,10 +100,7 @@ def check_pair(
 def check_outputs(op: str, name: str, outputs: ArrayLike) -> Array:
     """What a loss judges, with an axis for the examples and one for the outputs."""
     array = check.float_array(op, name, outputs)
-    if array.ndim < 2:
-        raise ValueError(
-            f"{op}: {name} must have a batch axis and one for the outputs, got shape {array.shape}"
-        )
+    check.at_least(op, name, array, 2, "batch, outputs")
     return array
 
 

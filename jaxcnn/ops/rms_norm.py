@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxcnn import check, entry
 from jaxcnn.geometry import PerAxis
 from jaxcnn.ops.elementary import power
-from jaxcnn.ops.sharing import Sharing, check_parameter
+from jaxcnn.ops.sharing import Sharing, check_parameters
 from jaxcnn.rules import Function, custom_rule
 
 
@@ -86,5 +86,5 @@ def rms_norm(
     op = "rms_norm"
     x = check.float_array(op, "x", x)
     axes = check.last_axes(op, x.shape, axes)
-    scale = check_parameter(op, "scale", scale, x, x.shape[axes[0] :])
+    x, scale, _ = check_parameters(op, x, scale, None, x.shape[axes[0] :])
     return rule(x, scale, Sharing(axes, check.positive(op, "epsilon", epsilon)))[0]

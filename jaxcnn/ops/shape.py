@@ -34,16 +34,9 @@ def rot180(
 
     Backward, with δ = ∂L/∂y: ∂k = rot180(δ). x ⋆ rot180(k) is the true convolution of x and k.
     Source: Huang, "Forward pass"; Gwardys; Ray, "Derivation of δI" (there flip).
-
-    Raises:
-        ValueError: kernel has no spatial axis.
     """
     kernel = check.float_array("rot180", "kernel", kernel)
-    if kernel.ndim < 3:
-        raise ValueError(
-            "rot180: kernel must have at least 3 axes (space, channels in, channels out), "
-            f"got {kernel.ndim} with shape {kernel.shape}"
-        )
+    check.at_least("rot180", "kernel", kernel, 3, "space, channels in, channels out")
     return rule(kernel)
 
 
@@ -118,15 +111,9 @@ def flatten(x: Float[ArrayLike, "n *hwc"], *, rule: Function = flatten_map) -> F
 
     Backward, with δ = ∂L/∂y: ∂x = δ in the shape of x.
     Source: Gormley, "Fully-Connected Layer (w/ tensor input)"; Quan, 7.1.
-
-    Raises:
-        ValueError: x has no axis but the batch, or none.
     """
     x = check.float_array("flatten", "x", x)
-    if x.ndim < 2:
-        raise ValueError(
-            f"flatten: x must have a batch axis and at least one more, got shape {x.shape}"
-        )
+    check.at_least("flatten", "x", x, 2, "batch, what is made one")
     return rule(x, x.shape[1:])
 
 

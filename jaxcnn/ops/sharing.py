@@ -10,8 +10,9 @@ from jax import Array
 
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.statistics import Moments, mean_square, moments, scaled_epsilon
-from jaxcnn.ops.across import AxisName, mean_across_map, vary_like
+from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.lowering.statistics import AxisName, Moments, mean_square, moments, scaled_epsilon
+from jaxcnn.ops.across import mean_across_map
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,10 @@ class Sharing:
 
 
 def check_parameters(
-    op: str, scale: Any, bias: Any, x: Array, shape: Sequence[int]
-) -> tuple[Array | None, Array | None]:
-    """γ and β as arrays of that shape and of x's dtype, or None as they are."""
-    scale = check_parameter(op, "scale", scale, x, shape)
-    return scale, check_parameter(op, "bias", bias, x, shape)
-
-
-def check_parameter(op: str, name: str, value: Any, x: Array, shape: Sequence[int]) -> Array | None:
-    """γ or β as an array of that shape and of x's dtype, or None as it is."""
-    if value is None:
-        return None
-    array = check.float_array(op, name, value, like=("x", x))
-    check.shape(op, name, array, shape)
-    return vary_like(array, x)
+    op: str, x: Array, scale: Any, bias: Any, shape: Sequence[int]
+) -> tuple[Array, Array | None, Array | None]:
+    """x; and γ and β as arrays of that shape and of x's dtype, or None as they are."""
+    scale = check.parameter(op, "scale", scale, ("x", x), shape)
+    bias = check.parameter(op, "bias", bias, ("x", x), shape)
+    x, scale, bias = vary_together(x, scale, bias)
+    return x, scale, bias

@@ -20,8 +20,6 @@ from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal, sigmoids
 from jaxcnn.rules import Function, sloped
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
-
-
 _GELU_CUBIC = 0.044715
 
 

@@ -95,9 +95,7 @@ def table_conv(
             f"{op}: weights must have one kernel per connection of the table, {count}, "
             f"got {weights.shape[-1]}"
         )
-    if bias is not None:
-        bias = check.float_array(op, "bias", bias, like=("x", x))
-        check.shape(op, "bias", bias, (len(connections),))
+    bias = check.parameter(op, "bias", bias, ("x", x), (len(connections),))
     geometry = parse_geometry(
         op, x.shape[1:-1], weights.shape[:-1], stride=stride, padding=padding, dilation=dilation,
         precision=check.precision(op, precision),
