@@ -193,6 +193,25 @@ def named(name: str) -> Iterator[None]:
         raise
 
 
+def per_axis(layer: Leaf, name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """A setting of the layer along every spatial axis of examples of that shape."""
+    return check.per_axis(type(layer).__name__, name, getattr(layer, name), len(shape) - 1)
+
+
+def extents(layer: Leaf, shape: Sequence[int]) -> tuple[int, ...]:
+    """How far along each axis its window reaches: `window_size` elements, `dilation` apart."""
+    sizes = (per_axis(layer, name, shape) for name in ("window_size", "dilation"))
+    return tuple((k - 1) * d + 1 for k, d in zip(*sizes, strict=True))
+
+
+def wanted(layer: Any, params: Tree) -> list[Any]:
+    """The layer's parameters in order; None for a scale or a bias that it does without."""
+    return [
+        take(params, name) if getattr(layer, f"use_{name}", True) else None
+        for name in layer.parameter_names
+    ]
+
+
 def take(tree: Tree, name: str, what: str = "params") -> Array:
     """The parameter of that name, or the entry of the state."""
     if name not in tree:

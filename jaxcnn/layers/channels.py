@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import jax.numpy as jnp
 from jax.nn import initializers
 
-from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, take
+from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, wanted
 from jaxcnn.layers.settings import Amount, Number
 from jaxcnn.ops.channels import (
     crop_channels,
@@ -60,8 +60,7 @@ class ScaleChannels(Leaf):
         return {"scale": Parameter(shape[-1:], self.scale_init), **bias}
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        bias = take(params, "bias") if self.use_bias else None
-        return scale_channels(x, take(params, "scale"), bias, rule=rule)
+        return scale_channels(x, *wanted(self, params), rule=rule)
 
 
 @dataclass(frozen=True)

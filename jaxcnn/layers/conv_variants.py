@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from jax.nn import initializers
 
-from jaxcnn.layers.base import Initializer, Parameter, Rule, Window
+from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, Window, extents, per_axis, wanted
 from jaxcnn.layers.combinators import Serial, serial
-from jaxcnn.layers.conv import Conv, Convolution, Padded, fractions
+from jaxcnn.layers.conv import Conv, check_padding_mode, fractions, own_padding, shown_padding
 from jaxcnn.layers.leaves import he_normal, zeros
 from jaxcnn.layers.settings import (
     Amounts,
@@ -20,6 +20,7 @@ from jaxcnn.layers.settings import (
 from jaxcnn.ops.conv import conv_map
 from jaxcnn.ops.conv_transpose import conv_transpose, conv_transpose_map
 from jaxcnn.ops.conv_variants import depthwise_conv
+from jaxcnn.ops.pad import pad_map
 from jaxcnn.ops.table_conv import check_table, table_conv, table_conv_map
 
 # The kernel is that of the convolution whose adjoint the layer is: its last axis comes in.
@@ -27,12 +28,18 @@ he_normal_transposed: Initializer = initializers.he_normal(in_axis=-1, out_axis=
 
 
 @dataclass(frozen=True)
-class DepthwiseConv(Padded):
+class DepthwiseConv(Leaf):
     """y = x ⋆ k + b, every map by itself, with `multiplier` filters each; see `depthwise_conv`.
 
     `padding_mode` as for `Conv`.
     """
 
+    parameter_names = ("kernel", "bias")
+
+    rule: Rule = field(default=conv_map, kw_only=True)
+    precision: Products = field(default=None, kw_only=True)
+    padding_mode: Mode = field(default="zeros", kw_only=True)
+    pad_rule: Rule = field(default=pad_map, kw_only=True)
     window_size: PerAxis
     multiplier: Count = 1
     stride: PerAxis = 1
@@ -41,19 +48,32 @@ class DepthwiseConv(Padded):
     use_bias: bool = True
     kernel_init: Initializer = he_normal
     bias_init: Initializer = zeros
-    rule: Rule = field(default=conv_map, kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_padding_mode(self)
 
     def parameters(self, shape):  # noqa: D102
         filters = shape[-1] * self.multiplier
-        kernel = (*self._per_axis("window_size", shape), 1, filters)
-        return {"kernel": Parameter(kernel, self.kernel_init), **self._biases(filters)}
+        kernel = (*per_axis(self, "window_size", shape), 1, filters)
+        bias = {"bias": Parameter((filters,), self.bias_init)} if self.use_bias else {}
+        return {"kernel": Parameter(kernel, self.kernel_init), **bias}
+
+    def first(self, x):  # noqa: D102
+        return shown_padding(self, x)
+
+    def window(self, shape):  # noqa: D102
+        return Window(extents(self, shape), per_axis(self, "stride", shape))
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return depthwise_conv(x, *self._taken(params), **self._settings, rule=rule)
+        return depthwise_conv(
+            x, *wanted(self, params), stride=self.stride, padding=own_padding(self),
+            dilation=self.dilation, precision=self.precision, rule=rule,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class TableConv(Padded):
+class TableConv(Leaf):
     """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d: output d reads the maps that table[d] names.
 
     `padding_mode` as for `Conv`; see `jaxcnn.table_conv`.
@@ -61,6 +81,10 @@ class TableConv(Padded):
 
     parameter_names = ("weights", "bias")
 
+    rule: Rule = field(default=table_conv_map, kw_only=True)
+    precision: Products = field(default=None, kw_only=True)
+    padding_mode: Mode = field(default="zeros", kw_only=True)
+    pad_rule: Rule = field(default=pad_map, kw_only=True)
     table: tuple[tuple[int, ...], ...]
     window_size: PerAxis
     stride: PerAxis = 1
@@ -69,33 +93,47 @@ class TableConv(Padded):
     kernel_init: Initializer = he_normal
     bias_init: Initializer = zeros
     dilation: PerAxis = field(default=1, kw_only=True)
-    rule: Rule = field(default=table_conv_map, kw_only=True)
 
     def __post_init__(self):
         super().__post_init__()
+        check_padding_mode(self)
         check_table("TableConv", self.table)
 
     def parameters(self, shape):  # noqa: D102
-        weights = (*self._per_axis("window_size", shape), sum(map(len, self.table)))
-        return {"weights": Parameter(weights, self._init), **self._biases(len(self.table))}
+        weights = (*per_axis(self, "window_size", shape), sum(map(len, self.table)))
+        bias = {"bias": Parameter((len(self.table),), self.bias_init)} if self.use_bias else {}
+        return {"weights": Parameter(weights, self._init), **bias}
 
     def _init(self, key, shape, dtype):
         # The initialiser reads fan_in off a whole kernel: as wide as a typical selection.
         inputs = max(1, round(shape[-1] / len(self.table)))
         return self.kernel_init(key, (*shape[:-1], inputs, shape[-1]), dtype)[..., 0, :]
 
+    def first(self, x):  # noqa: D102
+        return shown_padding(self, x)
+
+    def window(self, shape):  # noqa: D102
+        return Window(extents(self, shape), per_axis(self, "stride", shape))
+
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return table_conv(x, *self._taken(params), table=self.table, **self._settings, rule=rule)
+        return table_conv(
+            x, *wanted(self, params), table=self.table, stride=self.stride,
+            padding=own_padding(self), dilation=self.dilation, precision=self.precision, rule=rule,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class ConvTranspose(Convolution):
+class ConvTranspose(Leaf):
     """y = full(dilate(x), rot180(k)) + b, with `features` channels; see `jaxcnn.conv_transpose`.
 
     Its padding crops y, so that there is nothing for a `padding_mode` to show: as in PyTorch, whose
     transposed convolutions take "zeros" alone, there is none. Put a `Pad` before it instead.
     """
 
+    parameter_names = ("kernel", "bias")
+
+    rule: Rule = field(default=conv_transpose_map, kw_only=True)
+    precision: Products = field(default=None, kw_only=True)
     features: Count
     window_size: PerAxis
     stride: PerAxis = 1
@@ -106,7 +144,6 @@ class ConvTranspose(Convolution):
     use_bias: bool = True
     kernel_init: Initializer = he_normal_transposed
     bias_init: Initializer = zeros
-    rule: Rule = field(default=conv_transpose_map, kw_only=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -116,28 +153,23 @@ class ConvTranspose(Convolution):
             )
 
     def parameters(self, shape):  # noqa: D102
-        features, groups = self.features, self.groups
-        kernel = (*self._per_axis("window_size", shape), features // groups, shape[-1])
-        return {"kernel": Parameter(kernel, self.kernel_init), **self._biases(features)}
+        window = per_axis(self, "window_size", shape)
+        kernel = (*window, self.features // self.groups, shape[-1])
+        bias = {"bias": Parameter((self.features,), self.bias_init)} if self.use_bias else {}
+        return {"kernel": Parameter(kernel, self.kernel_init), **bias}
 
     def window(self, shape):  # noqa: D102
         # Among neighbours of y, one in `stride` is at the place of an element of x.
-        stride = self._per_axis("stride", shape)
+        stride = per_axis(self, "stride", shape)
         ones = (1,) * len(stride)
-        return Window(fractions(self._extent(shape), stride), fractions(ones, stride))
+        return Window(fractions(extents(self, shape), stride), fractions(ones, stride))
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return conv_transpose(
-            x,
-            *self._taken(params),
-            stride=self.stride,
-            padding=self.padding,
-            output_padding=self.output_padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            precision=self.precision,
-            rule=rule,
-        )
+            x, *wanted(self, params), stride=self.stride, padding=self.padding,
+            output_padding=self.output_padding, dilation=self.dilation, groups=self.groups,
+            precision=self.precision, rule=rule,
+        )  # fmt: skip
 
 
 def separable_conv(

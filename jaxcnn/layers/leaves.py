@@ -9,7 +9,7 @@ from jax import Array
 from jax.nn import initializers
 
 from jaxcnn import check, ops
-from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, take
+from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, wanted
 from jaxcnn.layers.settings import Count, Share
 from jaxcnn.ops.activation import relu
 from jaxcnn.ops.dense import dense, dense_map
@@ -41,8 +41,7 @@ class Dense(Leaf):
         return None if len(shape) == 1 else SAME_PLACE
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        bias = take(params, "bias") if self.use_bias else None
-        return dense(x, take(params, "weight"), bias, rule=rule)
+        return dense(x, *wanted(self, params), rule=rule)
 
 
 @dataclass(frozen=True)

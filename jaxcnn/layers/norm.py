@@ -9,7 +9,7 @@ from jax import Array, lax
 from jax.nn import initializers
 
 from jaxcnn import check
-from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, Tree, take
+from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, take, wanted
 from jaxcnn.layers.settings import Axes, Count, Mapped, Positive, Share
 from jaxcnn.ops.batch_norm import batch_norm, batch_norm_inference, batch_norm_inference_map
 from jaxcnn.ops.local_response import local_response_norm, local_response_norm_map
@@ -20,37 +20,8 @@ ones: Initializer = initializers.ones
 zeros: Initializer = initializers.zeros
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Norm(Leaf):
-    """What the norms have in common: a scale γ and a bias β, each of them if wanted."""
-
-    parameter_names = ("scale", "bias")
-
-    epsilon: Positive = 1e-5
-    use_scale: bool = True
-    use_bias: bool = True
-    scale_init: Initializer = ones
-    bias_init: Initializer = zeros
-    rule: Rule = normalise_map
-
-    def parameters(self, shape):
-        size = self._parameter_shape(shape)
-        scale = {"scale": Parameter(size, self.scale_init)} if self.use_scale else {}
-        bias = {"bias": Parameter(size, self.bias_init)} if self.use_bias else {}
-        return scale | bias
-
-    def _parameter_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape[-1:]
-
-    def _affine(self, params: Tree) -> dict[str, Array | None]:
-        return {
-            "scale": take(params, "scale") if self.use_scale else None,
-            "bias": take(params, "bias") if self.use_bias else None,
-        }
-
-
 @dataclass(frozen=True)
-class BatchNorm(_Norm):
+class BatchNorm(Leaf):
     """y = γx̂ + β over batch and space; see `jaxcnn.batch_norm` and `batch_norm_inference`.
 
     In training x is normalised by the statistics of the batch, and the state goes on as
@@ -59,10 +30,21 @@ class BatchNorm(_Norm):
     with `unbiased` the one divided by n − 1, as PyTorch's does (whose momentum is 1 − ours).
     """
 
+    parameter_names = ("scale", "bias")
+
+    rule: Rule = field(default=normalise_map, kw_only=True)
+    epsilon: Positive = field(default=1e-5, kw_only=True)
+    use_scale: bool = field(default=True, kw_only=True)
+    use_bias: bool = field(default=True, kw_only=True)
+    scale_init: Initializer = field(default=ones, kw_only=True)
+    bias_init: Initializer = field(default=zeros, kw_only=True)
     momentum: Share = 0.9
     axis_name: Mapped = None
     unbiased: bool = False
     inference_rule: Rule = field(default=batch_norm_inference_map, kw_only=True)
+
+    def parameters(self, shape):  # noqa: D102
+        return scale_and_bias(self, shape[-1:])
 
     def states(self, shape):  # noqa: D102
         return {"mean": Parameter(shape[-1:], zeros), "variance": Parameter(shape[-1:], ones)}
@@ -71,15 +53,15 @@ class BatchNorm(_Norm):
         return self.rule if train else self.inference_rule
 
     def run(self, params, state, x, *, key, train, rule):  # noqa: D102
-        affine = self._affine(params)
+        scale, bias = wanted(self, params)
         mean, variance = take(state, "mean", "state"), take(state, "variance", "state")
         if not train:
             y = batch_norm_inference(
-                x, mean=mean, variance=variance, epsilon=self.epsilon, rule=rule, **affine
+                x, scale, bias, mean, variance, epsilon=self.epsilon, rule=rule
             )
             return y, state
         y, batch_mean, batch_variance = batch_norm(
-            x, epsilon=self.epsilon, axis_name=self.axis_name, rule=rule, **affine
+            x, scale, bias, epsilon=self.epsilon, axis_name=self.axis_name, rule=rule
         )
         return y, {
             "mean": self._blend(mean, batch_mean),
@@ -104,45 +86,76 @@ class BatchNorm(_Norm):
 
 
 @dataclass(frozen=True)
-class LayerNorm(_Norm):
+class LayerNorm(Leaf):
     """y = γx̂ + β over the last axes of each example; see `jaxcnn.layer_norm`."""
 
+    parameter_names = ("scale", "bias")
+
+    rule: Rule = field(default=normalise_map, kw_only=True)
+    epsilon: Positive = field(default=1e-5, kw_only=True)
+    use_scale: bool = field(default=True, kw_only=True)
+    use_bias: bool = field(default=True, kw_only=True)
+    scale_init: Initializer = field(default=ones, kw_only=True)
+    bias_init: Initializer = field(default=zeros, kw_only=True)
     axes: Axes = -1
 
-    def window(self, shape):  # noqa: D102
-        return SAME_PLACE if self._parameter_shape(shape) == shape[-1:] else None
+    def parameters(self, shape):  # noqa: D102
+        return scale_and_bias(self, _last_axes("LayerNorm", shape, self.axes))
 
-    def _parameter_shape(self, shape):
-        return _last_axes("LayerNorm", shape, self.axes)
+    def window(self, shape):  # noqa: D102
+        return SAME_PLACE if len(_last_axes("LayerNorm", shape, self.axes)) == 1 else None
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        affine = self._affine(params)
-        return layer_norm(x, axes=self.axes, epsilon=self.epsilon, rule=rule, **affine)
+        affine = wanted(self, params)
+        return layer_norm(x, *affine, axes=self.axes, epsilon=self.epsilon, rule=rule)
 
 
 @dataclass(frozen=True)
-class GroupNorm(_Norm):
+class GroupNorm(Leaf):
     """y = γx̂ + β over space and groups of channels; see `jaxcnn.group_norm`."""
 
+    parameter_names = ("scale", "bias")
+
+    rule: Rule = field(default=normalise_map, kw_only=True)
+    epsilon: Positive = field(default=1e-5, kw_only=True)
+    use_scale: bool = field(default=True, kw_only=True)
+    use_bias: bool = field(default=True, kw_only=True)
+    scale_init: Initializer = field(default=ones, kw_only=True)
+    bias_init: Initializer = field(default=zeros, kw_only=True)
     groups: Count
+
+    def parameters(self, shape):  # noqa: D102
+        return scale_and_bias(self, shape[-1:])
 
     def window(self, shape):  # noqa: D102
         return None if len(shape) > 1 else SAME_PLACE
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        affine = self._affine(params)
-        return group_norm(x, groups=self.groups, epsilon=self.epsilon, rule=rule, **affine)
+        affine = wanted(self, params)
+        return group_norm(x, *affine, groups=self.groups, epsilon=self.epsilon, rule=rule)
 
 
 @dataclass(frozen=True)
-class InstanceNorm(_Norm):
+class InstanceNorm(Leaf):
     """y = γx̂ + β over the space of each map; see `jaxcnn.instance_norm`."""
+
+    parameter_names = ("scale", "bias")
+
+    rule: Rule = field(default=normalise_map, kw_only=True)
+    epsilon: Positive = field(default=1e-5, kw_only=True)
+    use_scale: bool = field(default=True, kw_only=True)
+    use_bias: bool = field(default=True, kw_only=True)
+    scale_init: Initializer = field(default=ones, kw_only=True)
+    bias_init: Initializer = field(default=zeros, kw_only=True)
+
+    def parameters(self, shape):  # noqa: D102
+        return scale_and_bias(self, shape[-1:])
 
     def window(self, shape):  # noqa: D102
         return None
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return instance_norm(x, epsilon=self.epsilon, rule=rule, **self._affine(params))
+        return instance_norm(x, *wanted(self, params), epsilon=self.epsilon, rule=rule)
 
 
 @dataclass(frozen=True)
@@ -165,8 +178,7 @@ class RMSNorm(Leaf):
         return SAME_PLACE if len(_last_axes("RMSNorm", shape, self.axes)) == 1 else None
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        scale = take(params, "scale") if self.use_scale else None
-        return rms_norm(x, scale, axes=self.axes, epsilon=self.epsilon, rule=rule)
+        return rms_norm(x, *wanted(self, params), axes=self.axes, epsilon=self.epsilon, rule=rule)
 
 
 @dataclass(frozen=True)
@@ -190,6 +202,14 @@ class LocalResponseNorm(Leaf):
             average=self.average,
             rule=rule,
         )
+
+
+def scale_and_bias(
+    layer: BatchNorm | LayerNorm | GroupNorm | InstanceNorm, size: tuple[int, ...]
+) -> dict[str, Parameter]:
+    """γ and β, each if wanted."""
+    scale = {"scale": Parameter(size, layer.scale_init)} if layer.use_scale else {}
+    return scale | ({"bias": Parameter(size, layer.bias_init)} if layer.use_bias else {})
 
 
 def _last_axes(op: str, shape: tuple[int, ...], axes: int | Sequence[int]) -> tuple[int, ...]:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from jaxcnn import check
-from jaxcnn.layers.base import Leaf, Rule, Window
+from jaxcnn.layers.base import Leaf, Rule, Window, extents, per_axis
 from jaxcnn.layers.settings import Exponent, PerAxis, PoolPadding, Step
 from jaxcnn.ops.adaptive_pool import (
     adaptive_avg_pool,
@@ -27,74 +26,89 @@ from jaxcnn.ops.sum_pool import (
 
 
 @dataclass(frozen=True)
-class _Pool(Leaf):
-    """What every pooling with a window of its own has in common."""
+class MaxPool(Leaf):
+    """y = the maximum over every window; see `jaxcnn.max_pool`."""
 
+    rule: Rule = field(default=max_pool_map, kw_only=True)
     window_size: PerAxis
     stride: Step = None
     padding: PoolPadding = "VALID"
     dilation: PerAxis = 1
     ceil_mode: bool = False
 
-    def window(self, shape):
-        axes = len(shape) - 1
-        taps = check.per_axis(type(self).__name__, "window_size", self.window_size, axes)
-        dilation = check.per_axis(type(self).__name__, "dilation", self.dilation, axes)
-        extent = [(k - 1) * d + 1 for k, d in zip(taps, dilation, strict=True)]
-        return Window(extent, taps if self.stride is None else self.stride)
-
-    @property
-    def settings(self):
-        """The arguments that every pooling takes."""
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "ceil_mode": self.ceil_mode,
-        }
-
-
-@dataclass(frozen=True)
-class MaxPool(_Pool):
-    """y = the maximum over every window; see `jaxcnn.max_pool`."""
-
-    rule: Rule = field(default=max_pool_map, kw_only=True)
+    def window(self, shape):  # noqa: D102
+        return _window(self, shape)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return max_pool(x, self.window_size, **self.settings, rule=rule)
+        return max_pool(
+            x, self.window_size, stride=self.stride, padding=self.padding, dilation=self.dilation,
+            ceil_mode=self.ceil_mode, rule=rule,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class AvgPool(_Pool):
+class AvgPool(Leaf):
     """y = the average over every window; see `jaxcnn.avg_pool`."""
 
-    count_include_pad: bool = True
     rule: Rule = field(default=avg_pool_map, kw_only=True)
+    window_size: PerAxis
+    stride: Step = None
+    padding: PoolPadding = "VALID"
+    dilation: PerAxis = 1
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    def window(self, shape):  # noqa: D102
+        return _window(self, shape)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        counted = self.count_include_pad
-        return avg_pool(x, self.window_size, **self.settings, count_include_pad=counted, rule=rule)
+        return avg_pool(
+            x, self.window_size, stride=self.stride, padding=self.padding, dilation=self.dilation,
+            ceil_mode=self.ceil_mode, count_include_pad=self.count_include_pad, rule=rule,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class SumPool(_Pool):
+class SumPool(Leaf):
     """y = the sum over every window; see `jaxcnn.sum_pool`."""
 
     rule: Rule = field(default=sum_pool_map, kw_only=True)
+    window_size: PerAxis
+    stride: Step = None
+    padding: PoolPadding = "VALID"
+    dilation: PerAxis = 1
+    ceil_mode: bool = False
+
+    def window(self, shape):  # noqa: D102
+        return _window(self, shape)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return sum_pool(x, self.window_size, **self.settings, rule=rule)
+        return sum_pool(
+            x, self.window_size, stride=self.stride, padding=self.padding, dilation=self.dilation,
+            ceil_mode=self.ceil_mode, rule=rule,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class LpPool(_Pool):
+class LpPool(Leaf):
     """y = the p-norm of every window; see `jaxcnn.lp_pool`."""
 
-    p: Exponent = field(default=2, kw_only=True)
     rule: Rule = field(default=lp_pool_map, kw_only=True)
+    window_size: PerAxis
+    stride: Step = None
+    padding: PoolPadding = "VALID"
+    dilation: PerAxis = 1
+    ceil_mode: bool = False
+    p: Exponent = field(default=2, kw_only=True)
+
+    def window(self, shape):  # noqa: D102
+        return _window(self, shape)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return lp_pool(x, self.window_size, self.p, **self.settings, rule=rule)
+        return lp_pool(
+            x, self.window_size, self.p, stride=self.stride, padding=self.padding,
+            dilation=self.dilation, ceil_mode=self.ceil_mode, rule=rule,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,33 +140,28 @@ class GlobalAvgPool(Leaf):
 
 
 @dataclass(frozen=True)
-class _AdaptivePool(Leaf):
-    """What both adaptive poolings have in common."""
-
-    output_size: PerAxis
-
-    def window(self, shape):
-        output = check.per_axis(
-            type(self).__name__, "output_size", self.output_size, len(shape) - 1
-        )
-        return _fractional([Fraction(h, p) for h, p in zip(shape, output, strict=False)])
-
-
-@dataclass(frozen=True)
-class AdaptiveMaxPool(_AdaptivePool):
+class AdaptiveMaxPool(Leaf):
     """y = the maximum over windows of fitting sizes; see `jaxcnn.adaptive_max_pool`."""
 
     rule: Rule = field(default=adaptive_max_pool_map, kw_only=True)
+    output_size: PerAxis
+
+    def window(self, shape):  # noqa: D102
+        return _fitted_window(self, shape)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return adaptive_max_pool(x, self.output_size, rule=rule)
 
 
 @dataclass(frozen=True)
-class AdaptiveAvgPool(_AdaptivePool):
+class AdaptiveAvgPool(Leaf):
     """y = the average over windows of fitting sizes; see `jaxcnn.adaptive_avg_pool`."""
 
     rule: Rule = field(default=adaptive_avg_pool_map, kw_only=True)
+    output_size: PerAxis
+
+    def window(self, shape):  # noqa: D102
+        return _fitted_window(self, shape)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return adaptive_avg_pool(x, self.output_size, rule=rule)
@@ -166,11 +175,20 @@ class Upsample(Leaf):
     rule: Rule = field(default=upsample_map, kw_only=True)
 
     def window(self, shape):  # noqa: D102
-        size = check.per_axis("Upsample", "size", self.size, len(shape) - 1)
-        return _fractional([Fraction(1, k) for k in size])
+        return _fractional([Fraction(1, k) for k in per_axis(self, "size", shape)])
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return upsample(x, self.size, rule=rule)
+
+
+def _window(layer: MaxPool | AvgPool | SumPool | LpPool, shape: Sequence[int]) -> Window:
+    step = "window_size" if layer.stride is None else "stride"
+    return Window(extents(layer, shape), per_axis(layer, step, shape))
+
+
+def _fitted_window(layer: AdaptiveMaxPool | AdaptiveAvgPool, shape: Sequence[int]) -> Window:
+    output = per_axis(layer, "output_size", shape)
+    return _fractional([Fraction(h, p) for h, p in zip(shape, output, strict=False)])
 
 
 def _fractional(steps: Sequence[Fraction]) -> Window:

@@ -1,11 +1,9 @@
 """Layers that move elements and compute nothing: padding, zeros between, patches, shapes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from jaxcnn import check
-from jaxcnn.layers.base import Leaf, Rule, Window
+from jaxcnn.layers.base import Leaf, Rule, Window, extents, per_axis
 from jaxcnn.layers.settings import AnyPadding, MapSize, Mode, PadAmount, PerAxis, Size
 from jaxcnn.ops.pad import pad, pad_map
 from jaxcnn.ops.patches import fold, fold_map, patches, patches_map
@@ -46,8 +44,7 @@ class Dilate(Leaf):
     rule: Rule = field(default=dilate_map, kw_only=True)
 
     def window(self, shape):  # noqa: D102
-        rate = check.per_axis("Dilate", "rate", self.rate, len(shape) - 1)
-        parts = [Fraction(1, s) for s in rate]
+        parts = [Fraction(1, s) for s in per_axis(self, "rate", shape)]
         return Window(parts, parts)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
@@ -55,31 +52,17 @@ class Dilate(Leaf):
 
 
 @dataclass(frozen=True)
-class _Windows(Leaf):
-    """What patches and their folding have in common."""
+class Patches(Leaf):
+    """y = one row of elements per window, in the place of channels; see `jaxcnn.patches`."""
 
+    rule: Rule = field(default=patches_map, kw_only=True)
     window_size: PerAxis
     stride: PerAxis = 1
     padding: AnyPadding = "VALID"
     dilation: PerAxis = field(default=1, kw_only=True)
 
-    def _sizes(self, shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The extent of the window and its stride, along every axis."""
-        taps, stride, dilation = (
-            check.per_axis(type(self).__name__, name, getattr(self, name), len(shape) - 1)
-            for name in ("window_size", "stride", "dilation")
-        )
-        return tuple((k - 1) * d + 1 for k, d in zip(taps, dilation, strict=True)), stride
-
-
-@dataclass(frozen=True)
-class Patches(_Windows):
-    """y = one row of elements per window, in the place of channels; see `jaxcnn.patches`."""
-
-    rule: Rule = field(default=patches_map, kw_only=True)
-
     def window(self, shape):  # noqa: D102
-        return Window(*self._sizes(shape))
+        return Window(extents(self, shape), per_axis(self, "stride", shape))
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return patches(
@@ -89,17 +72,21 @@ class Patches(_Windows):
 
 
 @dataclass(frozen=True)
-class Fold(_Windows):
+class Fold(Leaf):
     """y = the rows of windows put back on a map of `input_size`, added up; see `jaxcnn.fold`."""
 
-    input_size: MapSize = field(kw_only=True)
     rule: Rule = field(default=fold_map, kw_only=True)
+    window_size: PerAxis
+    stride: PerAxis = 1
+    padding: AnyPadding = "VALID"
+    dilation: PerAxis = field(default=1, kw_only=True)
+    input_size: MapSize = field(kw_only=True)
 
     def window(self, shape):  # noqa: D102
         # An element lies in the windows that begin at it or less than an extent before.
-        extent, stride = self._sizes(shape)
-        parts = [Fraction(1, s) for s in stride]
-        return Window([e * part for e, part in zip(extent, parts, strict=True)], parts)
+        parts = [Fraction(1, s) for s in per_axis(self, "stride", shape)]
+        reach = zip(extents(self, shape), parts, strict=True)
+        return Window([e * part for e, part in reach], parts)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return fold(
