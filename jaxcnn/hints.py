@@ -46,7 +46,7 @@ def given(hints: Hints) -> Iterator[None]:
 def fast(axes: int) -> bool:
     """Whether convolutions over so many axes of space are fast.
 
-    By default XLA leaves to a library those over two axes, with which it is slow, and only those;
-    those over three are taken apart into slices of two.
+    By default XLA hands those over two axes, and no others, to a library that is slow; those over
+    three are taken apart into slices of two.
     """
     return fast_convolutions.value or axes == 1

@@ -26,7 +26,7 @@ MANY_FILTERS = 64
 
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
     """Whether channels are so few that more products, side by side, take less time."""
-    if not sliding.fast_convolutions:  # the library is fast from one channel or two to many
+    if not sliding.fast_convolutions:  # the library is fast from one or two channels to many
         few = c * d <= 64 and c <= REGISTER and (d <= REGISTER or c > 2)
     else:  # such a convolution copies windows first, four channels or more at once
         few = c * d <= 128 or max(c, d) < REGISTER or (c <= 4 and d <= MANY_FILTERS)
@@ -34,7 +34,7 @@ def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
 
 
 def neighbours(c: int, d: int, stride: int) -> int:
-    """How many outputs are taken together. A stride by itself has brought inputs together."""
+    """How many outputs become channels. A stride has made channels of inputs already."""
     if stride > 1:
         return 2 if c * d <= 96 else 1
     return 4 if min(c, d) <= 2 else 2

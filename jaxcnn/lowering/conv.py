@@ -7,7 +7,7 @@ a CPU it depends on the shapes, and there are other forms beside it:
   depthwise   few channels per group: products of shifted maps, summed
   grouped     more channels per group: each group by itself
   banded      few channels: neighbours in a row become channels
-  extended    where XLA's default is slow: some zeros more, what they add is cut off again
+  extended    where XLA's default is slow: a few more zeros, whose outputs are cut off again
   phases      zeros between the elements (strides, transposed): without multiplying by them
   slices      three axes of space: two, with the depth of the window as channels
   patches     kernel gradients where convolutions are slow: patches of some rows, times δ
@@ -16,10 +16,10 @@ a CPU it depends on the shapes, and there are other forms beside it:
 
 Fourier transforms (`fft`) take their place, everywhere, if `method` says so.
 
-What is not finite is lost where it is read and nowhere else, as in the sum over taps written as a
-loop; 0 or NaN where a tap that is not finite meets padding. Banded kernels, and those of phases
-together, have zeros between their taps, and 0 · ∞ is NaN: they are for finite maps, and `plain` is
-for the others. Only Fourier transforms spread everything over a whole map.
+A NaN or ∞ spoils the outputs that read it and no others, as in a sum over taps written as a loop;
+where a tap that is not finite meets padding, there may be 0 or NaN. Banded kernels, and those of
+joined phases, have zeros between their taps, and 0 · ∞ is NaN: they are for finite maps, `plain`
+for all others. Only Fourier transforms spread everything over the whole map.
 
 All are written with the canonical dimension numbers (batch, space, channels) and explicit
 transposes. JAX's own kernel gradient asks for the same convolution with other dimension numbers,

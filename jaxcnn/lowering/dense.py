@@ -11,7 +11,7 @@ from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import declared
 from jaxcnn.sizes import surely
 
-# A weight so many times larger than the maps beside it had better be read as it lies.
+# A weight this many times larger than the maps had better be read as it lies.
 TIMES_LARGER = 8
 
 

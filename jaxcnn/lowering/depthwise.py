@@ -28,8 +28,8 @@ SIDE_BY_SIDE = 8
 # The kernel gradient adds so many rows element by element, or all of twice as many; fewer where
 # there are more taps, or the program would be long.
 ROWS, PRODUCTS = 8, 200
-# Bytes of the sums over rows, and of maps copied for them, at a time: what is larger the system
-# hands out anew in every call.
+# Bytes of the sums over rows, and of maps copied for them, at a time: anything larger is allocated
+# anew in every call.
 SUM_BYTES = 4 * 2**20
 
 
@@ -42,7 +42,7 @@ def pays(taps: int, inputs: int, outputs: int, groups: int) -> bool:
 def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """y = Σ over taps of shifted x • k: n h w c, kh kw 1 c → n p q c.
 
-    Of several channels per group, all the first ones are taken together, all the second ones, ….
+    Where groups have several channels, the first of every group are taken at once, then the second.
     """
     *window, inputs, d = kernel.shape
     several, stride = d // sliding.groups, sliding.stride
@@ -66,7 +66,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
 def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     """w = Σ over examples and places of shifted x • δ: n h w c, n p q c → kh kw 1 c.
 
-    Of several channels per group, the first ones are taken together as well.
+    Several channels per group are taken as in `correlate`.
     """
     groups = geometry.groups
     inputs, several = x.shape[-1] // groups, delta.shape[-1] // groups
@@ -105,10 +105,7 @@ def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
 
 
 class _Rows(NamedTuple):
-    """Rows of δ that are added element by element: these, those so many rows further, ….
-
-    That is the sum of as many rows as `first` has, `count` times.
-    """
+    """Rows of δ, added element by element: `first`, then those `step` further, `count` times."""
 
     first: Sequence[int]
     step: int = 1

@@ -1,14 +1,14 @@
 """Convolutions of maps with some zeros more at the end, whose outputs are cut off again.
 
-By default XLA's CPU backend hands convolutions to YNNPACK. Alone, that spreads only large kernels
-over the processors, and takes up to six times as long for maps without any padding as for maps with
-some. A convolution with more outputs than inputs it is not given: XLA computes that on all
-processors. So zeros are added: for small kernels so many that there is an output more than inputs,
-else, where nothing is padded, one.
+By default XLA's CPU backend hands convolutions to YNNPACK, which spreads only large kernels over
+the processors, and takes up to six times as long for maps without any padding as for maps with
+some. It is not given convolutions with more outputs than inputs: those XLA computes itself, on all
+processors. So zeros are added: for small kernels enough for one more output than inputs, else,
+where nothing is padded, one.
 
-Merged with a pooling that follows, YNNPACK is faster than any of this. So this is for results that
-are kept for a backward pass, with which nothing is merged but what works element by element, as the
-cutting off is; and for gradients.
+Where XLA merges the convolution with a pooling behind it, YNNPACK is faster than any of this. So
+this form is for gradients, and for results that are stored for a backward pass: with those XLA
+merges nothing but what works element by element, as the cutting off does.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from jaxcnn.lowering.places import REGISTER
 from jaxcnn.lowering.plain import Sliding
 from jaxcnn.sizes import known
 
-# XLA's own code needs more channels in than this, and out those that fill a vector register.
+# XLA's own code needs more input channels than this, and outputs enough to fill a vector register.
 XLA_NEEDS = 2
-# YNNPACK is not given convolutions with no more channels in nor out than this.
+# Convolutions with no more channels than this, in and out, are not given to YNNPACK.
 KEPT_BY_XLA = 16
-# From so many channels in, times out, on YNNPACK uses all processors, or nearly all.
+# From this many channels in times channels out on, YNNPACK uses nearly all processors.
 ALL_PROCESSORS = 2**14
 # At most this share of the result may be computed and thrown away.
 WASTED = 1 / 3
@@ -40,14 +40,14 @@ class Extension(NamedTuple):
     """Zeros at the end of one axis of space."""
 
     share: float
-    """Of the outputs they add in those that are wanted."""
+    """Of the outputs that they add, measured by those that are wanted."""
     surplus: int
     axis: int
     zeros: int
 
 
 def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
-    """Whether a convolution would be YNNPACK's, alone, and one of those that it is slow with."""
+    """Whether a convolution would be YNNPACK's, merged with nothing, and slow there."""
     alone = sliding.backward_follows and not sliding.fast_convolutions and max(c, d) > KEPT_BY_XLA
     dense = sliding.groups == 1 and len(window) == 2 and set(sliding.input_dilation) == {1}
     slow = _bare(sliding) or (1 in sliding.stride and _on_one_thread(c, d))
@@ -107,5 +107,5 @@ def _bare(sliding: Sliding | Geometry) -> bool:
 
 
 def _on_one_thread(c: int, d: int) -> bool:
-    """Whether so few channels are YNNPACK's that it needs all processors but takes one."""
+    """Whether there are so few channels that YNNPACK takes one processor where it needs all."""
     return d >= REGISTER and c * d < ALL_PROCESSORS

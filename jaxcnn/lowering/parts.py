@@ -1,12 +1,11 @@
 """The kernel gradient as a sum over parts of the batch, each of some images.
 
 As a convolution it has the images as channels, so the map is transposed: numbers that were side by
-side come to lie far apart. Of a few images at a time that happens in the cache. And XLA's CPU
-backend does not compute a map again while it transposes it: what a loop reads has to be there. In a
-single transposition it computes again, number by number, whatever the map comes from: the
+side end up far apart. With a few images at a time that happens in the cache. Nor can XLA's CPU
+backend compute the map anew while it transposes it, since what a loop reads has to be there; of a
+single large transposition it makes, number by number, all that the map comes from once more: the
 normalisation, the activation and the sums of the residual blocks before it. With XLA's default
-options, moreover, every image of a convolution with many of them as channels takes more time than
-one of a few.
+options, moreover, a convolution takes longer for each image if many of them are its channels.
 """
 
 import math
@@ -21,13 +20,13 @@ from jaxcnn.lowering import extended
 from jaxcnn.lowering.places import REGISTER, sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
 
-# Of the map, transposed at a time: a second-level cache. What is no larger is taken as it is.
+# Bytes of the map to transpose at a time: a second-level cache. A smaller map is taken whole.
 MAP_BYTES = 2**20
-# Fewer images are too few channels of the convolution, and sums over fewer places too short.
+# With fewer images the convolution has too few channels, with fewer places too short sums.
 MIN_IMAGES, MIN_PLACES = 16, 2**12
 # For larger windows the products take so long that the transposition does not matter.
 MAX_TAPS = 25
-# By default an image takes longer among more than these; with few filters, than twice these.
+# By default an image takes longer among more than this many; with few filters, than twice as many.
 SLOW_IMAGES, FEW_FILTERS = 8, REGISTER
 
 
@@ -50,7 +49,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 
 
 def _images(n: int, c: int, d: int, geometry: Geometry) -> int:
-    """How many images are taken together, the same number of every device's; all if all fit."""
+    """How many images make a part, the same number from every device; all of them if all fit."""
     devices = math.gcd(n, jax.device_count())
     own = n // devices
     if fast(geometry.axes):

@@ -3,7 +3,7 @@
 With its default options XLA's CPU backend takes a kernel gradient, a convolution with a kernel as
 large as the map, two to five times slower than this if images and channels are many. All patches at
 once would be kh·kw copies of the map; those of a few rows of a few images stay in the cache. The
-images taken together are not neighbours but as far apart as possible, so that a batch spread over
+images of one product are not neighbours but as far apart as possible, so that a batch spread over
 devices stays where it is.
 """
 
@@ -22,10 +22,10 @@ from jaxcnn.lowering.sharding import vary_together
 
 # Bytes of patches at a time: a second-level cache and a bit.
 PATCH_BYTES = 3 * 2**19
-# Of the patches of a row of the kernel: a product of fewer would leave processors idle.
+# For one row of the kernel: a product with fewer columns of patches leaves processors idle.
 MIN_COLUMNS = 16
-# With no more filters than fill a vector register, or no more channels than this, a convolution of
-# some images at a time is as fast as writing the patches, or faster.
+# With no more filters than fill a vector register, or no more input channels than this, a
+# convolution of some images at a time is as fast as writing the patches, or faster.
 FEW_INPUTS = 32
 # Smaller patches than this are not worth their writing either.
 MIN_PATCH = 16
@@ -105,7 +105,7 @@ def _patches(x: Array, rows: int, geometry: Geometry) -> list[Array]:
 
 
 def _block(n: int, c: int, geometry: Geometry, itemsize: int) -> tuple[int, int]:
-    """How many images, a divisor of n, and how many rows of the output are taken together.
+    """How many images, a divisor of n, and how many rows of the output make a block.
 
     Whole images, as few as fill the cache: a row of the map serves several rows of the output.
     """

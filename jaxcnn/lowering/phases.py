@@ -29,8 +29,8 @@ from jaxcnn.lowering.plain import Sliding
 # A convolution for each phase pays if it has channels enough to fill the vector registers, and for
 # few phases: the results of many, interleaved, are copied number by number.
 FEW = 8
-# Where convolutions are slow, XLA multiplies by zeros the faster if there are so many channels; if
-# there are more phases than this, hardly anything but zeros is left.
+# Where convolutions are slow, XLA's products with zeros are the faster way from this many channels
+# on, unless there are more phases than this: then hardly anything but zeros is left.
 MANY_CHANNELS, ZEROS = 32, 16
 
 
@@ -111,7 +111,7 @@ def correlate_joined(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
 
 
 def _span(kernel: Array, sliding: Sliding) -> list[tuple[int, int]]:
-    """Of every axis, from which element of x to before which the phases of place 0 read."""
+    """For every axis the elements of x that the phases of place 0 read: the first, the last + 1."""
     return [
         (-(low // s), (s - 1 - low + (k - 1) * e) // s + 1)
         for k, s, e, (low, _) in zip(
@@ -143,7 +143,7 @@ def _joined(kernel: Array, reach: Sequence[tuple[int, int]], sliding: Sliding) -
 
 
 def _phases(kernel: Array, sliding: Sliding) -> list[list[Phase]]:
-    """Of every axis, that of each residue r."""
+    """For every axis, the phase of each residue r."""
     found = []
     for k, s, e, (low, _) in zip(
         kernel.shape[:-2], sliding.input_dilation, sliding.dilation, sliding.padding, strict=True
@@ -168,7 +168,7 @@ def _own_taps(kernel: Array, phase: Sequence[Phase]) -> Array:
 
 
 def _sizes(x: Array, kernel: Array, sliding: Sliding) -> list[int]:
-    """Of the result, along each axis of space."""
+    """The size of the result along each axis of space."""
     return [
         (h - 1) * s + 1 + low + high - (k - 1) * e
         for h, k, s, e, (low, high) in zip(

@@ -1,7 +1,7 @@
 """What the forms of convolutions and poolings are made of.
 
-Zeros around maps, every s-th place, sums over places and over parts of the batch, images
-taken together, and the choice between two forms.
+Zeros around maps, every s-th place, sums over places and over parts of the batch, how many images
+to take at once, and the choice between two forms.
 """
 
 import math
@@ -80,14 +80,14 @@ def long_sum(a: Array, b: Array) -> Array:
 
 
 def largest_divisor(n: int, most: int) -> int:
-    """Of n, and not above `most`, but at least 1: how many images may be taken together."""
+    """The largest divisor of n that is not above `most`, and at least 1."""
     return max((m for m in range(1, min(n, most) + 1) if n % m == 0), default=1)
 
 
 def at_once(n: int, most: int) -> int:
-    """How many of n images are taken together: a divisor, at most so many on each device.
+    """How many of n images to take at once: a divisor of n, at most `most` for each device.
 
-    They are some of each device's if the batch is spread over all there are: it stays where it is.
+    Of a batch that is spread over all devices each gives the same number, so it stays where it is.
     """
     devices = math.gcd(n, jax.device_count())
     return devices * largest_divisor(n // devices, most)
@@ -124,10 +124,11 @@ def where_finite(
 
 @jax.custom_batching.custom_vmap
 def all_finite(x: Array) -> Array:
-    """Whether there is neither ∞ nor NaN in x; where its sum overflows it counts as none too.
+    """Whether there is neither ∞ nor NaN in x; false as well where the sum of x overflows.
 
-    XLA's CPU backend reads a map ten times faster for its sum than for anything else. Mapped over,
-    all maps are asked at once: a condition for each would have both branches computed.
+    XLA's CPU backend reads a map ten times faster for its sum than for anything else. Under
+    `jax.vmap` it is one answer for all maps: with one for each, both branches of a condition would
+    be computed.
     """
     return jnp.isfinite(x.sum(dtype=accumulator(x.dtype)))
 

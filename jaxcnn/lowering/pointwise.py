@@ -30,7 +30,7 @@ def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
     """y = x k at every stride-th place: n h w c, 1 1 c d → n p q d."""
     axes = kernel.ndim - 2
     strided = max(sliding.stride) > 1
-    if strided:  # fewer places first; else more places last: the product of a zero is zero
+    if strided:  # the places first, of which fewer are left; else the zeros last: they stay zeros
         x = _every_stride(pad(x, sliding.padding), sliding.stride)
     y = lax.dot_general(
         x,

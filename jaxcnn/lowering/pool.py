@@ -168,11 +168,11 @@ def scatter_at_switches(delta: Array, switches: Array, geometry: Geometry) -> Ar
 
 
 def _computed_once(switches: Array, geometry: Geometry) -> Array:
-    """The switches, with a remainder of division that changes nothing.
+    """The switches, with a remainder of a division that changes nothing.
 
-    XLA's CPU backend would otherwise compute them anew for each place of a window, as part of the
-    loop that spreads δ; a division of integers it holds to be too dear for that. With few channels,
-    where its loops are no vector loops, a pooling and its gradient take half the time.
+    XLA's CPU backend would otherwise compute them anew for each place of a window, in the loop that
+    spreads δ; an integer division it thinks too expensive for that. With few channels, where its
+    loops are no vector loops, a pooling and its gradient take half the time.
     """
     if switches.shape[-1] >= VECTOR_LOOP or not known(geometry.taps):
         return switches

@@ -3,8 +3,8 @@
 Σx and Σx², straight from x, are one pass over a map. They serve where squares neither overflow nor
 vanish and the mean is no more than 8σ away from 0: E[x²] − μ² loses as many digits as E[x²] is
 larger than σ². Elsewhere, and for what is not finite, numbers are first divided by a power of two
-u near the largest of them, and the squares are those of differences from the mean. Which it is, all
-that share statistics decide together, whatever device they are on.
+u near the largest of them, and the squares are those of differences from the mean. All numbers that
+share statistics go the same way, whichever device they are on.
 """
 
 from collections.abc import Callable
@@ -130,9 +130,9 @@ def _apart(x: Array, axes: tuple[int, ...]) -> bool:
 
 
 def _in_range(square: Array, epsilon: float) -> Array:
-    """Whether the squares have that mean, and r⁷, of third derivatives, is a number; of no NaN.
+    """Whether this mean of squares neither overflowed nor vanished; not so for a NaN.
 
-    Nothing is lost of squares that vanish beside ε.
+    Third derivatives contain r⁷, which must be a number too. Squares that vanish beside ε may.
     """
     least = float(jnp.finfo(square.dtype).tiny) ** 0.25
     return (square + epsilon >= least) & (square <= 1 / least)

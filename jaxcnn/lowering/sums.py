@@ -20,7 +20,7 @@ from jaxcnn.lowering.sharding import by_batch
 from jaxcnn.lowering.windows import combined, fill_remainder, sliced, tap
 from jaxcnn.sizes import larger
 
-# Of a window along an axis: so many slices in a program, which XLA sums in one pass.
+# Up to so many taps along an axis are slices of the map, which XLA sums in one pass.
 FEW_TAPS = 8
 
 _summed = partial(combined, lax.add, 0.0)

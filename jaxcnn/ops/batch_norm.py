@@ -142,7 +142,7 @@ def _normalised(x: Array, mean: Array, r: Array) -> Array:
 def _without_unit(
     mean: Array, variance: Array, inverse: Array, axis_name: AxisName | None
 ) -> tuple[Array, Array]:
-    """μ and σ² as they are, out of those in a unit; constants."""
+    """μ and σ² themselves, from those measured in a unit; as constants."""
     mean, variance, inverse = map(lax.stop_gradient, (mean, variance, inverse))
     unit: Array = reciprocal(inverse)
     mean, variance = mean * unit, variance * unit * unit

@@ -54,8 +54,8 @@ def drop_block(
 
     Args:
         key: a key of jax.random; the same key gives the same squares.
-        rate: about which part of the elements is dropped, in [0, 1]; less where squares overlap,
-            so that not even 1 drops all. The rest is scaled by its true part of the whole batch.
+        rate: about what share of the elements is dropped, in [0, 1]; less where squares overlap,
+            so that even 1 does not drop all. The rest is scaled by its true share of the batch.
         block: size of the square, in elements; one for all spatial axes or one per axis.
 
     Raises:

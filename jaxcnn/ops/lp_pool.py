@@ -90,8 +90,8 @@ def _shares(geometry: Geometry, p: float, x: Array, y: Array) -> tuple[Array, Ca
 def _norms(x: Array, geometry: Geometry, p: float) -> Array:
     size = jnp.abs(lowering.windows(widen(x), geometry))
     taps = range(2, 2 * geometry.axes + 1, 2)
-    # In units of the window's maximum: no power overflows, and not all of them vanish. A power of
-    # two goes before, since XLA may divide by way of a reciprocal, which 1e38 has none of.
+    # In units of the window's maximum: no power overflows, and not all of them vanish. First in
+    # units of a power of two: XLA may divide by way of a reciprocal, and 1e38 has none.
     inverse = inverse_unit(size.max(taps, keepdims=True))
     size = size * inverse
     most = size.max(taps, keepdims=True)

@@ -68,7 +68,7 @@ def _normalise_bwd(sharing, residuals, deltas):
     else:
         of_bias, of_scale = delta, delta * normalised
         of_mean, of_projection = sharing.sum(g), sharing.sum(g * normalised)
-    # What elements that share their statistics have in common is put together first.
+    # First come terms that are the same for all elements that share their statistics.
     shift = sharing.share(delta_mean, g) - r * sharing.share(of_mean, g)
     # In the unit, x − μ is x̂/r.
     projection = r * sharing.share(of_projection, g)

@@ -95,7 +95,7 @@ def absolute_error(
 
 
 def _held(limit: float, error: Array) -> float:
-    """The limit, or the largest number of the dtype, which no error exceeds either."""
+    """The limit; at most the largest number of the dtype, which no error exceeds either."""
     return min(limit, float(jnp.finfo(error.dtype).max))
 
 
@@ -141,7 +141,7 @@ def huber(
 
 
 def _limit_and_root(beta: float, error: Array) -> tuple[float, float]:
-    """β and 1/√β; for a β of which the dtype makes 0, those of its smallest number."""
+    """β and 1/√β; for a β that the dtype rounds to 0, those of its smallest number."""
     beta = max(beta, float(jnp.finfo(error.dtype).tiny))
     return _held(beta, error), beta**-0.5
 

@@ -19,8 +19,8 @@ from jaxcnn.ops.across import mean_across_map
 class Sharing:
     """Which elements of x share a mean and a variance.
 
-    Those along `axes`, which count after the channels have been split into groups, if they are; and
-    those at all places of the mapped axis `axis_name`. γ and β run along the last axes of x.
+    Those along `axes`, counted after the channels have been split into `groups`, if there are any;
+    and those at all places of the mapped axis `axis_name`. γ and β run along the last axes of x.
     """
 
     axes: tuple[int, ...]

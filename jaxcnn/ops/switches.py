@@ -123,9 +123,9 @@ def max_unpool(
 def _places(
     op: str, switches: ArrayLike, shape: Sequence[int], geometry: Geometry, dtype: DTypeLike
 ) -> tuple[Array, Array]:
-    """The switches as the rules take them, and a factor for each window: 1, or NaN if it has none.
+    """The switches as the rules take them; a factor for each window, NaN if its switch is no place.
 
-    As a factor it is its own adjoint, so that gather and scatter stay each other's.
+    A factor is its own adjoint, so that gather and scatter stay each other's.
     """
     array = check.integer_array(op, "switches", switches)
     check.shape(op, "switches", array, shape)
