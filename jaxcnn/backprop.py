@@ -3,9 +3,9 @@
 Huang, "BP Algorithm summary"; Gwardys, steps 1 to 5; Gormley, Algorithm 1; Ray, "Putting it all
 together". Forward, every layer's rule returns its output and what its backward pass needs; then,
 for l = L, L − 1, …, 0, the same rule's backward pass turns δ at the layer's output into the
-gradients of its parameters and δ at its input. `jax.grad` calls the very same rules. Where it
-starts, δ at the network's output, is the rule of a loss of ours, or given; of any other loss
-`jax.grad` takes it, there and nowhere else.
+gradients of its parameters and δ at its input. `jax.grad` calls the very same rules. The first δ,
+that at the network's output, is given, or comes from the rule of a loss of ours; of any other loss
+`jax.grad` computes it, and nothing else.
 """
 
 from collections.abc import Callable, Mapping

@@ -126,10 +126,10 @@ def jit(
     compiler_options: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Jitted:
-    """`jax.jit` with the compiler options that jaxcnn recommends, of which the rules then know.
+    """`jax.jit` with the compiler options that jaxcnn recommends, and rules that know of them.
 
-    For the outermost function only, as `compiler_options` are: called with traced arguments, it is
-    `jax.jit` without options, whose trace knows what the outermost one was told.
+    For the outermost function only, as XLA's options are: called with traced arguments, it is
+    `jax.jit` without any, and the rules know of those that the outermost function has.
 
     Args:
         f: the function.

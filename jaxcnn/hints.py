@@ -44,7 +44,7 @@ def given(hints: Hints) -> Iterator[None]:
 
 
 def fast(axes: int) -> bool:
-    """Whether convolutions over so many axes of space are fast.
+    """Whether convolutions over this number of axes of space are fast.
 
     By default XLA hands those over two axes, and no others, to a library that is slow; those over
     three are taken apart into slices of two.

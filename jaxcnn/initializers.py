@@ -19,7 +19,7 @@ from jaxcnn import check
 
 Initializer = Callable[..., Array]
 
-# So many numbers of patches are held at once: 64 MiB of them.
+# How many numbers of patches are held at once: 64 MiB of them.
 _CHUNK = 2**23
 
 

@@ -96,7 +96,7 @@ def rank(op: str, name: str, array: Array, expected: int, axes: str) -> None:
 
 
 def at_least(op: str, name: str, array: Array, count: int, axes: str) -> None:
-    """Raise unless the array has so many axes or more; `axes` spells them out."""
+    """Raise unless the array has that many axes or more; `axes` spells them out."""
     if array.ndim < count:
         raise ValueError(
             f"{op}: {name} must have at least {count} axes ({axes}), "

@@ -58,7 +58,7 @@ def is_sequence(value: Any) -> bool:
 def integers(
     op: str, name: str, value: Any, *, count: int | None = None, minimum: int | None = 1
 ) -> tuple[int, ...]:
-    """A sequence of integers: so many of them, or any number."""
+    """A sequence of integers, `count` of them or any number."""
     if not is_sequence(value):
         raise TypeError(f"{op}: {name} must be a sequence of integers, got {shown(value)}")
     if count is not None and len(value) != count:

@@ -1,4 +1,4 @@
-"""The checks of a function's derivatives, put together."""
+"""All checks of a function's derivatives."""
 
 from functools import partial
 from typing import Any

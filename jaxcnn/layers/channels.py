@@ -22,7 +22,7 @@ zeros: Initializer = initializers.zeros
 
 @dataclass(frozen=True)
 class PadChannels(Leaf):
-    """y = [0, x, 0]: so many channels of zeros before and after; see `jaxcnn.pad_channels`."""
+    """y = [0, x, 0]: channels of zeros before and after; see `jaxcnn.pad_channels`."""
 
     before: Amount = 0
     after: Amount = 0
@@ -34,7 +34,7 @@ class PadChannels(Leaf):
 
 @dataclass(frozen=True)
 class CropChannels(Leaf):
-    """y = x without so many channels before and after; see `jaxcnn.crop_channels`."""
+    """y = x without some channels before and after; see `jaxcnn.crop_channels`."""
 
     before: Amount = 0
     after: Amount = 0

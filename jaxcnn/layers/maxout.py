@@ -9,7 +9,7 @@ from jaxcnn.ops.maxout import maxout, maxout_map
 
 @dataclass(frozen=True)
 class Maxout(Leaf):
-    """y = the largest of so many neighbouring channels; see `jaxcnn.maxout`."""
+    """y = the largest of every `pieces` neighbouring channels; see `jaxcnn.maxout`."""
 
     pieces: Count = 2
     rule: Rule = field(default=maxout_map, kw_only=True)

@@ -212,7 +212,7 @@ def _kernel_gradient(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 
 
 def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
-    """How a CPU computes a kernel gradient of n images between so many channels."""
+    """How a CPU computes a kernel gradient of n images, of c channels in and d out."""
     groups = geometry.groups
     if not geometry.window or not known(*geometry.input, *geometry.output, *geometry.window):
         return plain.kernel_grad

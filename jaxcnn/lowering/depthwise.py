@@ -21,12 +21,12 @@ from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.sizes import known
 
-# Beyond so many products per element the program would be long, and a convolution loses less.
+# With more products per element the program would be long, and a convolution loses less.
 MAX_PRODUCTS = 128
 # With several filters per channel, fewer groups than this leave the vector registers half empty.
 SIDE_BY_SIDE = 8
-# The kernel gradient adds so many rows element by element, or all of twice as many; fewer where
-# there are more taps, or the program would be long.
+# How many rows the kernel gradient adds element by element, or all if there are no more than twice
+# as many; fewer rows where there are many taps, or the program would be long.
 ROWS, PRODUCTS = 8, 200
 # Bytes of the sums over rows, and of maps copied for them, at a time: anything larger is allocated
 # anew in every call.
@@ -34,7 +34,7 @@ SUM_BYTES = 4 * 2**20
 
 
 def pays(taps: int, inputs: int, outputs: int, groups: int) -> bool:
-    """Whether groups of so many channels in and out are few products per element, side by side."""
+    """Whether such groups take few products per element, in loops that fill vector registers."""
     short = taps * inputs * outputs <= MAX_PRODUCTS
     return short and groups > 1 and (groups >= SIDE_BY_SIDE or inputs * outputs == 1)
 
@@ -113,7 +113,7 @@ class _Rows(NamedTuple):
 
 
 def _row_blocks(geometry: Geometry) -> list[_Rows]:
-    """All rows of δ: at once if they are few, or else so many at a time.
+    """All rows of δ: at once if they are few, or else some at a time.
 
     Rows for which some tap lies beyond the map, and those left over, are taken one by one.
     """

@@ -125,7 +125,7 @@ def _pad_space(x: Array, edges: Sequence[tuple[int, int, int]]) -> Array:
 
 
 def _first(x: Array, size: Sequence[int], step: Sequence[int]) -> Array:
-    """The first so many elements along every spatial axis, in such steps."""
+    """Elements from the first on along every spatial axis: how many, and in which steps."""
     limits = [(p - 1) * s + 1 for p, s in zip(size, step, strict=True)]
     return lax.slice(x, (0,) * x.ndim, (x.shape[0], *limits, x.shape[-1]), (1, *step, 1))
 

@@ -14,7 +14,7 @@ from jax import Array
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.plain import Correlation, KernelGrad, Sliding
 
-# Beyond so many groups it is one convolution again: the program would be long.
+# With more groups it is one convolution again: the program would be long.
 MAX_GROUPS = 64
 
 

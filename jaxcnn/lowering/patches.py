@@ -86,7 +86,7 @@ def _columns(c: int, geometry: Geometry) -> int:
 
 
 def _patches(x: Array, rows: int, geometry: Geometry) -> list[Array]:
-    """The patches of so many rows of outputs, m p q (k c): of each row of the kernel by itself.
+    """The patches of some rows of outputs, m p q (k c): of each row of the kernel by itself.
 
     The map beside itself, shifted along the row, holds them all: row by row they are copied once.
     Where they would have few channels the patches of all rows are one.

@@ -54,7 +54,7 @@ def applies(sliding: Sliding) -> bool:
 
 
 def pay_apart(channels: int, sliding: Sliding) -> bool:
-    """Whether every phase had better be a convolution by itself, of so many output channels."""
+    """Whether a convolution for each phase, with these output channels, is the fastest."""
     return sliding.fast_convolutions and channels >= REGISTER and number(sliding) <= FEW
 
 

@@ -20,7 +20,7 @@ from jaxcnn.lowering.sharding import spread, vary_together
 
 # Fewer channels than this leave a vector register partly empty.
 REGISTER = 16
-# A sum over more places than this is long; it is cut into at most so many parts.
+# A sum over more places than this is long; and into how many parts it is cut at most.
 LONG, MOST_PARTS = 2**12, 2**10
 
 
@@ -36,7 +36,7 @@ def pad(
 
 
 def every(x: Array, start: Sequence[int], stride: Sequence[int], count: Sequence[int]) -> Array:
-    """So many elements from a start on along each axis of space, a stride apart."""
+    """`count` elements along each axis of space, from a start on, a stride apart."""
     stop = [b + (p - 1) * s + 1 for b, p, s in zip(start, count, stride, strict=True)]
     return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *stride, 1))
 
@@ -58,7 +58,7 @@ def outer_sum(a: Array, b: Array, *, beside: int = 0, precision: Precision = Non
 
 
 def in_one_lane(places: int, c: int, d: int) -> bool:
-    """Whether XLA's CPU backend adds so many products one after the other, element by element.
+    """Whether XLA's CPU backend would add these products one after the other, in one lane.
 
     It does for results of one row or column, and of few elements: the error grows with the number
     of places, in float32 to 2e-3 for 2²². All others are accurate to 1e-6.
@@ -96,9 +96,9 @@ def at_once(n: int, most: int) -> int:
 def sum_over_parts(
     form: Callable[[Array, Array], Array], zero: Array, x: Array, delta: Array, *, images: int
 ) -> Array:
-    """Σ form(some images of x, those of δ), so many at a time, each as far apart as possible.
+    """Σ form(images of x, images of δ) over parts of the batch, `images` in each.
 
-    So a batch that is spread over devices stays where it is.
+    Those are as far apart as possible: so a batch that is spread over devices stays where it is.
     """
     count = x.shape[0] // images
     x, delta = (a.reshape(images, count, *a.shape[1:]) for a in (x, delta))

@@ -15,7 +15,7 @@ from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
 
-# A sum is cut into so many parts if each has so many times more places than channels.
+# Into how many parts a sum is cut, if each has this many times more places than channels.
 FEW_PARTS, PLACES = 4, 16
 
 

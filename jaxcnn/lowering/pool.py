@@ -28,7 +28,7 @@ from jaxcnn.sizes import arange, known, larger
 # With fewer channels XLA's loops over them are no vector loops.
 VECTOR_LOOP = 8
 
-# Up to so many elements XLA's own reduction is taken where convolutions are slow.
+# Where convolutions are slow, windows of no more elements than this are left to XLA's reduction.
 SMALL_WINDOW = 9
 
 

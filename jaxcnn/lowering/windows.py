@@ -122,7 +122,7 @@ def sliced(x: Array, axis: int, start: int, stop: int, stride: int = 1) -> Array
 
 
 def _filled(x: Array, axis: int, low: int, high: int, fill: float) -> Array:
-    """With so many elements put before and after, or taken away, along one spatial axis."""
+    """x with elements put before and after it, or taken away, along one spatial axis."""
     if not (low or high):
         return x
     pads: list[tuple[int, int, int]] = [UNPADDED] * x.ndim

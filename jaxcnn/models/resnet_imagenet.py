@@ -22,7 +22,7 @@ from jaxcnn.ops.activation import relu
 
 # How many blocks each stage has.
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-# From so many layers on a block is a bottleneck, whose output is four times as wide.
+# From this many layers on a block is a bottleneck, whose output is four times as wide.
 _BOTTLENECKS = 50
 
 

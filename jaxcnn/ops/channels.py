@@ -52,7 +52,7 @@ def crop_channels(
     x: Float[ArrayLike, "*n d"], before: int = 0, after: int = 0,
     *, rule: Function = crop_channels_map,
 ) -> Float[Array, "*n c"]:  # fmt: skip
-    """y = x without so many of its first and of its last channels.
+    """y = x without some of its first and of its last channels.
 
     Backward, with δ = ∂L/∂y: ∂x = [0, δ, 0], which is `pad_channels`.
     Source: the transpose of `pad_channels`.

@@ -192,7 +192,7 @@ def checked_conv(
     op: str, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None,
     *, groups: int, precision: Precision, rule: Function, **settings: Any,
 ) -> Array:  # fmt: skip
-    """`conv` and the like of it, under the name that errors are to give."""
+    """`conv` and its relatives, under the name that errors are to give."""
     x = check.float_array(op, "x", x)
     kernel = check.float_array(op, "kernel", kernel, like=("x", x))
     check_ranks(op, "x", x, kernel.ndim)

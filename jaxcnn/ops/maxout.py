@@ -40,7 +40,7 @@ maxout_map.defjvp(_maxout_tangent)
 def maxout(
     x: Float[ArrayLike, "*n dk"], pieces: int, *, rule: Function = maxout_map
 ) -> Float[Array, "*n d"]:
-    """y_j = max_k x_jk: the channels fall into features of so many neighbouring pieces each.
+    """y_j = max_k x_jk: the channels fall into features, each of `pieces` neighbours.
 
     Backward, with δ = ∂L/∂y: ∂x_jk = δ_j for the first maximal piece k of feature j, else 0.
     Source: Goodfellow et al. 2013, "Maxout Networks", section 3.

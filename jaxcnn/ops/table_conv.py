@@ -193,7 +193,7 @@ def _selected(maps: Array, index: np.ndarray) -> Array:
 
 
 def _sum_per_map(each: Array, index: np.ndarray, count: int) -> Array:
-    """Σ of the connections that belong to each of so many maps."""
+    """Σ of the connections that belong to each of `count` maps."""
     none = jnp.zeros_like(each[..., 0])
     sums = [sum((each[..., m] for m in np.flatnonzero(index == i)), none) for i in range(count)]
     return jnp.stack(sums, -1)
