@@ -10,7 +10,7 @@ from jaxcnn.ops.conv import conv_kernel_grad as conv_kernel_grad
 from jaxcnn.ops.conv_variants import true_conv as true_conv
 from jaxcnn.ops.conv_variants import depthwise_conv as depthwise_conv
 from jaxcnn.ops.table_conv import table_conv as table_conv
-from jaxcnn.ops.conv_transpose import conv_transpose as conv_transpose
+from jaxcnn.ops.conv_variants import conv_transpose as conv_transpose
 from jaxcnn.ops.pad import pad as pad
 from jaxcnn.ops.pad import fold_back as fold_back
 from jaxcnn.ops.shape import rot180 as rot180
@@ -66,10 +66,10 @@ from jaxcnn.ops.batch_norm import batch_norm_inference as batch_norm_inference
 from jaxcnn.ops.norm import layer_norm as layer_norm
 from jaxcnn.ops.norm import group_norm as group_norm
 from jaxcnn.ops.norm import instance_norm as instance_norm
-from jaxcnn.ops.rms_norm import rms_norm as rms_norm
+from jaxcnn.ops.norm import rms_norm as rms_norm
 from jaxcnn.ops.local_response import local_response_norm as local_response_norm
 from jaxcnn.ops.cross_entropy import softmax_cross_entropy as softmax_cross_entropy
-from jaxcnn.ops.logistic import (
+from jaxcnn.ops.probabilities import (
     sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
 )
 from jaxcnn.ops.regression import sigmoid_squared_error as sigmoid_squared_error
@@ -77,7 +77,7 @@ from jaxcnn.ops.regression import squared_error as squared_error
 from jaxcnn.ops.regression import absolute_error as absolute_error
 from jaxcnn.ops.regression import huber as huber
 from jaxcnn.ops.regression import smooth_l1 as smooth_l1
-from jaxcnn.ops.divergence import kl_divergence as kl_divergence
+from jaxcnn.ops.probabilities import kl_divergence as kl_divergence
 from jaxcnn.ops.weight_decay import weight_decay as weight_decay
 from jaxcnn.ops.dropout import dropout as dropout
 from jaxcnn.ops.dropout import spatial_dropout as spatial_dropout

@@ -18,8 +18,7 @@ from jaxcnn.layers.settings import (
     check_arguments,
 )
 from jaxcnn.ops.conv import conv_map
-from jaxcnn.ops.conv_transpose import conv_transpose, conv_transpose_map
-from jaxcnn.ops.conv_variants import depthwise_conv
+from jaxcnn.ops.conv_variants import conv_transpose, conv_transpose_map, depthwise_conv
 from jaxcnn.ops.pad import pad_map
 from jaxcnn.ops.table_conv import check_table, table_conv, table_conv_map
 

@@ -13,8 +13,14 @@ from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, t
 from jaxcnn.layers.settings import Axes, Count, Mapped, Positive, Share
 from jaxcnn.ops.batch_norm import batch_norm, batch_norm_inference, batch_norm_inference_map
 from jaxcnn.ops.local_response import local_response_norm, local_response_norm_map
-from jaxcnn.ops.norm import group_norm, instance_norm, layer_norm, normalise_map
-from jaxcnn.ops.rms_norm import rms_norm, rms_norm_map
+from jaxcnn.ops.norm import (
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalise_map,
+    rms_norm,
+    rms_norm_map,
+)
 
 ones: Initializer = initializers.ones
 zeros: Initializer = initializers.zeros

@@ -126,9 +126,7 @@ def conv_input_grad(
         stride, padding, dilation, input_dilation, groups, precision: the convolution's; see `conv`.
     """
     op = "conv_input_grad"
-    delta = check.float_array(op, "delta", delta)
-    kernel = check.float_array(op, "kernel", kernel, like=("delta", delta))
-    check_ranks(op, "delta", delta, kernel.ndim)
+    delta, kernel = checked_maps(op, "delta", delta, kernel)
     groups = check.integer(op, "groups", groups, minimum=1)
     check_groups(op, kernel.shape[-2] * groups, kernel.shape[-2], kernel.shape[-1], groups)
     geometry = parse_geometry(
@@ -173,9 +171,8 @@ def conv_kernel_grad(
         stride, padding, dilation, input_dilation, groups, precision: the convolution's; see `conv`.
     """
     op = "conv_kernel_grad"
-    x = check.float_array(op, "x", x)
+    x = check.maps(op, "x", x)
     delta = check.float_array(op, "delta", delta, like=("x", x))
-    check_ranks(op, "x", x, x.ndim)
     check.rank(op, "delta", delta, x.ndim, "batch, space, channels")
     groups = check.integer(op, "groups", groups, minimum=1)
     check_groups(op, x.shape[-1], x.shape[-1] // groups, delta.shape[-1], groups)
@@ -193,9 +190,7 @@ def checked_conv(
     *, groups: int, precision: Precision, rule: Function, **settings: Any,
 ) -> Array:  # fmt: skip
     """`conv` and its relatives, under the name that errors are to give."""
-    x = check.float_array(op, "x", x)
-    kernel = check.float_array(op, "kernel", kernel, like=("x", x))
-    check_ranks(op, "x", x, kernel.ndim)
+    x, kernel = checked_maps(op, "x", x, kernel)
     groups = check_groups(op, x.shape[-1], kernel.shape[-2], kernel.shape[-1], groups)
     bias = check.parameter(op, "bias", bias, ("x", x), kernel.shape[-1:])
     geometry = parse_geometry(
@@ -205,14 +200,12 @@ def checked_conv(
     return rule(*vary_together(x, kernel, bias), geometry)
 
 
-def check_ranks(op: str, name: str, maps: Array, rank: int) -> None:
-    """Raise unless the kernel's rank is that of a convolution and the maps have the same."""
-    if rank not in (3, 4, 5):
-        raise ValueError(
-            f"{op}: kernel must have 3, 4 or 5 axes (1 to 3 of space, channels in, channels out), "
-            f"got {rank}"
-        )
-    check.rank(op, name, maps, rank, "batch, as many of space as the kernel has, channels")
+def checked_maps(op: str, name: str, x: ArrayLike, kernel: ArrayLike) -> tuple[Array, Array]:
+    """Maps, and a kernel with as many axes of space."""
+    maps = check.maps(op, name, x)
+    weights = check.float_array(op, "kernel", kernel, like=(name, maps))
+    check.rank(op, "kernel", weights, maps.ndim, f"space as {name} has it, channels in and out")
+    return maps, weights
 
 
 def check_groups(op: str, c: int, kernel_c: int, d: int, groups: int) -> int:

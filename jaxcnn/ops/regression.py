@@ -99,12 +99,6 @@ def _held(limit: float, error: Array) -> float:
     return min(limit, float(jnp.finfo(error.dtype).max))
 
 
-def _huber(error: Array, delta: float, reduction: str) -> Array:
-    size = jnp.abs(error)
-    inside = jnp.minimum(size, _held(delta, size))  # no d² of a large d, which might overflow
-    return reduced((inside * (size - 0.5 * inside)).sum(-1), reduction)
-
-
 def _huber_slopes(error, delta):
     """D, but at most Δ in size; by selections, which are arithmetic."""
     wide = widen(error)
@@ -119,7 +113,9 @@ def huber_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], delta: float, reduction: str
 ) -> Float[Array, "*n"]:
     """E = Σ ½ d² where |d| ≤ Δ, else Δ (|d| − ½ Δ), d = y − t."""
-    return _huber(widen(predictions - targets), delta, reduction).astype(predictions.dtype)
+    size = jnp.abs(widen(predictions - targets))
+    inside = jnp.minimum(size, _held(delta, size))  # no d² of a large d, which might overflow
+    return reduced((inside * (size - 0.5 * inside)).sum(-1), reduction).astype(predictions.dtype)
 
 
 @entry.operation

@@ -11,7 +11,7 @@ from jax import Array
 from jaxcnn import check
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
-from jaxcnn.lowering.statistics import AxisName, Moments, mean_square, moments, scaled_epsilon
+from jaxcnn.lowering.statistics import AxisName, scaled_epsilon
 from jaxcnn.ops.across import mean_across_map
 
 
@@ -42,14 +42,6 @@ class Sharing:
     def mean(self, x: Array) -> Array:
         """The mean over the elements that share it; the axes stay, with one element each."""
         return self.share(self.sum(x), x)
-
-    def moments(self, x: Array) -> Moments:
-        """The mean and the variance of those elements, in a unit that suits them."""
-        return moments(x, self.axes, self.epsilon, self.axis_name)
-
-    def mean_square(self, x: Array) -> tuple[Array, Array]:
-        """One over a unit that suits those elements, and the mean of their squares in it."""
-        return mean_square(x, self.axes, self.epsilon, self.axis_name)
 
     def with_epsilon(self, variance: Array, inverse: Array) -> Array:
         """σ² + ε, in that unit."""

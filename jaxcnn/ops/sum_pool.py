@@ -2,8 +2,7 @@
 
 All are linear: the sum over windows and the spread over windows are each other's adjoint, and
 `upsample` (replication) is the adjoint of the sum over windows that tile the map. Averages divide:
-∂x = upsample(δ)/size. Where windows overlap the shares of an element add up; what no window
-reached gets zero.
+∂x = upsample(δ)/size. What no window reached gets zero.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """Once the choice of a maximum is fixed, pooling is linear: two maps, each the other's adjoint.
 
-y = gather(x) at the switches, ∂x = M • upsample(δ) = scatter(δ) at the switches; M has exactly one
-1 per window. Where windows overlap, the shares of an element add up. The scatter, run forward, is
-unpooling.
+y = gather(x) at the switches, ∂x = scatter(δ), M • upsample(δ) in `jaxcnn.ops.max_pool`. The
+scatter, run forward, is unpooling.
 """
 
 from collections.abc import Sequence

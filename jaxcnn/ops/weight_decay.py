@@ -73,18 +73,8 @@ def weight_decay(
 
 def _decaying(op: str, mask: Any, params: Any) -> list[Array]:
     """The parameters that the mask lets through; all are checked."""
-    decaying = []
-    for kept, branch in _branches(op, mask, params):
-        for path, leaf in jax.tree.leaves_with_path(branch):
-            leaf = check.float_array(op, f"params{jax.tree_util.keystr(path)}", leaf)
-            if kept:
-                decaying.append(leaf)
-    return decaying
-
-
-def _branches(op: str, mask: Any, params: Any) -> list[tuple[bool, Any]]:
-    """Every entry of the mask with the branch of the parameters that it speaks of."""
     entries, tree = jax.tree.flatten(mask)
+    flags = [check.boolean(op, "mask", entry) for entry in entries]
     try:
         branches = tree.flatten_up_to(params)
     except (TypeError, ValueError):
@@ -92,5 +82,10 @@ def _branches(op: str, mask: Any, params: Any) -> list[tuple[bool, Any]]:
             f"{op}: mask must be a tree that params begin with, "
             f"got {tree} for {jax.tree.structure(params)}"
         ) from None
-    flags = [check.boolean(op, "mask", entry) for entry in entries]
-    return list(zip(flags, branches, strict=True))
+    decaying = []
+    for through, branch in zip(flags, branches, strict=True):
+        for path, leaf in jax.tree.leaves_with_path(branch):
+            leaf = check.float_array(op, f"params{jax.tree_util.keystr(path)}", leaf)
+            if through:
+                decaying.append(leaf)
+    return decaying

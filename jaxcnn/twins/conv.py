@@ -6,7 +6,7 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.plain import channels_last
-from jaxcnn.ops import conv, conv_transpose, conv_variants, table_conv
+from jaxcnn.ops import conv, conv_variants, table_conv
 
 
 def _conv(x: Array, kernel: Array, bias: Array | None, geometry: Geometry) -> Array:
@@ -82,7 +82,7 @@ def _table_conv_input_grad(
 
 
 TWINS = {
-    conv_transpose.conv_transpose_map: _conv_transpose,
+    conv_variants.conv_transpose_map: _conv_transpose,
     conv_variants.true_conv_map: _true_conv,
     table_conv.connect_map: _connect,
     table_conv.connected_map: _connected,

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.ops import cross_entropy, divergence, logistic, regression, weight_decay
+from jaxcnn.ops import cross_entropy, probabilities, regression, weight_decay
 from jaxcnn.ops.cross_entropy import Weighing
 
 
@@ -78,8 +78,8 @@ def _weight_decay(params: list[Array], strength: float) -> Array:
 
 TWINS = {
     cross_entropy.softmax_cross_entropy_map: _softmax_cross_entropy,
-    logistic.sigmoid_binary_cross_entropy_map: _sigmoid_binary_cross_entropy,
-    divergence.kl_divergence_map: _kl_divergence,
+    probabilities.sigmoid_binary_cross_entropy_map: _sigmoid_binary_cross_entropy,
+    probabilities.kl_divergence_map: _kl_divergence,
     regression.squared_error_map: _squared_error,
     regression.sigmoid_squared_error_map: _sigmoid_squared_error,
     regression.absolute_error_map: _absolute_error,

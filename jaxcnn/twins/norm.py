@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.lowering.precision import accumulator
-from jaxcnn.ops import across, batch_norm, local_response, norm, rms_norm
+from jaxcnn.ops import across, batch_norm, local_response, norm
 from jaxcnn.ops.sharing import Sharing
 
 
@@ -78,7 +78,7 @@ def _local_response_norm(x: Array, size: int, k: float, alpha: float, beta: floa
 
 TWINS = {
     norm.normalise_map: _normalise,
-    rms_norm.rms_norm_map: _rms_norm,
+    norm.rms_norm_map: _rms_norm,
     batch_norm.batch_norm_inference_map: _batch_norm_inference,
     local_response.local_response_norm_map: _local_response_norm,
     local_response.channel_sum_map: _channel_sum,
