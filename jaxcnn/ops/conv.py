@@ -204,7 +204,8 @@ def checked_maps(op: str, name: str, x: ArrayLike, kernel: ArrayLike) -> tuple[A
     """Maps, and a kernel with as many axes of space."""
     maps = check.maps(op, name, x)
     weights = check.float_array(op, "kernel", kernel, like=(name, maps))
-    check.rank(op, "kernel", weights, maps.ndim, f"space as {name} has it, channels in and out")
+    check.at_least(op, "kernel", weights, 3, "space, channels in, channels out")
+    check.rank(op, name, maps, weights.ndim, "batch, space as the kernel has it, channels")
     return maps, weights
 
 
