@@ -132,17 +132,13 @@ def probability(op: str, name: str, value: Any) -> float:
     return given
 
 
-def number(
-    op: str, name: str, value: Any, *, minimum: float | None = None, positive: bool = False
-) -> float:
-    """A finite number, at least `minimum` or above zero."""
+def number(op: str, name: str, value: Any, *, minimum: float | None = None) -> float:
+    """A finite number, at least `minimum`."""
     given = _plain_number(op, name, value)
     if not np.isfinite(given):
         raise ValueError(f"{op}: {name} must be finite, got {shown(value)}")
     if minimum is not None and given < minimum:
         raise ValueError(f"{op}: {name} must be at least {minimum:g}, got {shown(value)}")
-    if positive and given <= 0:
-        raise ValueError(f"{op}: {name} must be positive, got {shown(value)}")
     return given
 
 

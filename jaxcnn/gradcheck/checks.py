@@ -76,10 +76,10 @@ def check_gradients(
     leaves, structure = jax.tree.flatten(args)
     arrays = _arrays(op, leaves)
     orders = check.integer(op, "orders", orders, minimum=0)
-    floor = check.number(op, "floor", floor, positive=True)
+    floor = check.positive(op, "floor", floor)
     seed = check.integer(op, "seed", seed, minimum=0)
     if step is not None:
-        check.number(op, "step", step, positive=True)
+        check.positive(op, "step", step)
     if symmetry is not None:
         check.boolean(op, "symmetry", symmetry)
     check.choice(op, "modes", modes, ("reverse", "both"))

@@ -162,7 +162,7 @@ def finite_differences(
     """
     args = _arrays("finite_differences", f, args)
     if step is not None:
-        step = check.number("finite_differences", "step", step, positive=True)
+        step = check.positive("finite_differences", "step", step)
     columns = []
     for position, a in enumerate(args):
         h = default_step(a.dtype) if step is None else step

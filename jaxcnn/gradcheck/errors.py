@@ -43,7 +43,7 @@ def relative_error(value: Any, reference: Any, floor: float = FLOOR) -> tuple[fl
         TypeError: value or reference hold anything but arrays, or floor is no number.
         ValueError: floor is not above 0.
     """
-    floor = check.number("relative_error", "floor", floor, positive=True)
+    floor = check.positive("relative_error", "floor", floor)
     for side, tree in (("value", value), ("reference", reference)):
         for leaf in jax.tree.leaves(tree):
             if not check.holds_numbers(leaf):

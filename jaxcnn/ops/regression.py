@@ -133,7 +133,7 @@ def huber(
         delta: the error Δ from which on the loss is straight; positive.
     """
     *both, reduction = check_pair("huber", "predictions", predictions, targets, reduction)
-    return rule(*both, check.number("huber", "delta", delta, positive=True), reduction)
+    return rule(*both, check.positive("huber", "delta", delta), reduction)
 
 
 def _limit_and_root(beta: float, error: Array) -> tuple[float, float]:
@@ -179,4 +179,4 @@ def smooth_l1(
         beta: the error β from which on the loss is straight; positive.
     """
     *both, reduction = check_pair("smooth_l1", "predictions", predictions, targets, reduction)
-    return rule(*both, check.number("smooth_l1", "beta", beta, positive=True), reduction)
+    return rule(*both, check.positive("smooth_l1", "beta", beta), reduction)
