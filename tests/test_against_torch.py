@@ -72,8 +72,7 @@ def test_convolution(size, window, settings):
     )
 
 
-@pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize(
+WINDOWS = pytest.mark.parametrize(
     ("size", "window", "stride", "padding"),
     [
         ((2, 7, 6, 3), 2, 2, 0),
@@ -83,6 +82,10 @@ def test_convolution(size, window, settings):
         ((1, 5, 4, 6, 2), 2, (2, 1, 2), 1),
     ],
 )
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@WINDOWS
 def test_max_pooling(size, window, stride, padding, ties):
     x = normal(0, size)
     x = jnp.round(x) if ties else x
@@ -96,16 +99,7 @@ def test_max_pooling(size, window, stride, padding, ties):
 
 
 @pytest.mark.parametrize("count_include_pad", [True, False])
-@pytest.mark.parametrize(
-    ("size", "window", "stride", "padding"),
-    [
-        ((2, 7, 6, 3), 2, 2, 0),
-        ((1, 9, 8, 2), 3, 2, 1),
-        ((2, 8, 5, 1), (3, 2), (1, 3), (1, 0)),
-        ((2, 11, 2), 4, 3, 2),
-        ((1, 5, 4, 6, 2), 2, (2, 1, 2), 1),
-    ],
-)
+@WINDOWS
 def test_average_pooling(size, window, stride, padding, count_include_pad):
     theirs = getattr(torch.nn.functional, f"avg_pool{len(size) - 2}d")
     compare(

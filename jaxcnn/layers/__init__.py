@@ -31,7 +31,6 @@ from jaxcnn.layers.conv_variants import separable_conv as separable_conv
 from jaxcnn.layers.embedding import Embedding as Embedding
 from jaxcnn.layers.leaves import Activation as Activation
 from jaxcnn.layers.leaves import Dense as Dense
-from jaxcnn.layers.leaves import Dropout as Dropout
 from jaxcnn.layers.leaves import Flatten as Flatten
 from jaxcnn.layers.maxout import Maxout as Maxout
 from jaxcnn.layers.norm import BatchNorm as BatchNorm
@@ -50,6 +49,7 @@ from jaxcnn.layers.pool import MaxPool as MaxPool
 from jaxcnn.layers.pool import SumPool as SumPool
 from jaxcnn.layers.pool import Upsample as Upsample
 from jaxcnn.layers.regularisation import DropBlock as DropBlock
+from jaxcnn.layers.regularisation import Dropout as Dropout
 from jaxcnn.layers.regularisation import SpatialDropout as SpatialDropout
 from jaxcnn.layers.shape import Dilate as Dilate
 from jaxcnn.layers.shape import Fold as Fold

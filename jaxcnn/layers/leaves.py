@@ -10,10 +10,9 @@ from jax.nn import initializers
 
 from jaxcnn import check, ops
 from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, wanted
-from jaxcnn.layers.settings import Count, Share
+from jaxcnn.layers.settings import Count
 from jaxcnn.ops.activation import relu
 from jaxcnn.ops.dense import dense, dense_map
-from jaxcnn.ops.dropout import dropout, dropout_map
 from jaxcnn.ops.shape import flatten, flatten_map
 
 # He et al. 2015: the variance 2/fan_in keeps the scale of the activations through rectifiers.
@@ -99,20 +98,3 @@ class Activation(Leaf):
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return self.op(x, **dict(self.settings), rule=rule)
-
-
-@dataclass(frozen=True)
-class Dropout(Leaf):
-    """y = x • mask / (1 − p) in training, y = x otherwise; see `jaxcnn.dropout`."""
-
-    rate: Share = 0.5
-    rule: Rule = field(default=dropout_map, kw_only=True)
-
-    def call(self, params, x, *, key, train, rule):  # noqa: D102
-        if not train or self.rate == 0:
-            return x
-        if key is None:
-            raise ValueError(
-                "apply: key must be a key of jax.random in training with dropout, got None"
-            )
-        return dropout(x, key, self.rate, rule=rule)

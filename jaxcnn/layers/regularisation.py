@@ -1,11 +1,24 @@
-"""Layers that drop maps or squares in training, and do nothing otherwise."""
+"""Layers that drop elements, maps or squares in training, and do nothing otherwise."""
 
 from dataclasses import dataclass, field
 
 from jaxcnn.layers.base import Leaf, Rule
 from jaxcnn.layers.settings import PerAxis, Share
 from jaxcnn.ops.drop_block import drop_block, drop_block_map
-from jaxcnn.ops.dropout import spatial_dropout, spatial_dropout_map
+from jaxcnn.ops.dropout import dropout, dropout_map, spatial_dropout, spatial_dropout_map
+
+
+@dataclass(frozen=True)
+class Dropout(Leaf):
+    """y = x • mask / (1 − p) in training, y = x otherwise; see `jaxcnn.dropout`."""
+
+    rate: Share = 0.5
+    rule: Rule = field(default=dropout_map, kw_only=True)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        if not train or self.rate == 0:
+            return x
+        return dropout(x, _key(key), self.rate, rule=rule)
 
 
 @dataclass(frozen=True)

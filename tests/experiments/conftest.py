@@ -31,3 +31,12 @@ def run(tmp_path_factory):
 def opened(run):
     """The same, opened."""
     return open_run(run)
+
+
+@pytest.fixture(scope="module")
+def no_pictures():
+    """They would take half of the time, and are looked at elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.plots.save_curves", lambda *_: None)
+        patch.setattr("experiments.plots.save_looks", lambda *_: None)
+        yield

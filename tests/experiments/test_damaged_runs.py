@@ -16,33 +16,20 @@ from damages import (
     set_text,
 )
 from PIL import Image
+from small_runs import small_run
 
 from experiments import evaluate, inspect, predict, runs, saved, train
 
-SMALL = [
-    "--model", "logistic-regression", "--rotation", "0", "--zoom", "0", "--epochs", "2",
-    "--train-images", "72", "--validation", "20", "--batch-size", "24", "--checkpoint-seconds", "0",
-    "--no-progress",
-]  # fmt: skip
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 class Passed(BaseException):
     """What was read is as it should be; the work that would follow is tested elsewhere."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def only_reading():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.plots.save_curves", lambda *_: None)
-        patch.setattr("experiments.plots.save_looks", lambda *_: None)
-        yield
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    assert train.main([*SMALL, "--run-dir", str(folder)]) == 0
-    return folder
+def finished(no_pictures, tmp_path_factory):
+    return small_run(tmp_path_factory.mktemp("finished") / "run", "--epochs", "2")
 
 
 @pytest.fixture

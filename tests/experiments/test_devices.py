@@ -1,38 +1,14 @@
 """One batch on several devices, and in several processes: the same numbers as on one."""
 
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from small_runs import HERE, begin, end
 
 from experiments import train
 from experiments.options import Hardware, UserError
 from experiments.training import devices
-
-HERE = Path(__file__).parent
-
-
-def begin(*arguments, devices=1):
-    command = [sys.executable, *map(str, arguments)]
-    simulated = f"--xla_force_host_platform_device_count={devices}"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(HERE.parent.parent),
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {simulated}",
-    }
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-
-
-def end(process):
-    output, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return output
 
 
 def free_port():

@@ -6,48 +6,32 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from PIL import Image
 from safetensors.numpy import load, load_file
+from small_runs import SMALL, begin, small_run
 
 from experiments import data, evaluate, inspect, predict, runs, train
 from experiments.lock import alone
 from experiments.runs import LOCK
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-SMALL = [
-    "--model", "logistic-regression", "--rotation", "0", "--zoom", "0", "--epochs", "1",
-    "--train-images", "72", "--validation", "20", "--batch-size", "24", "--no-progress",
-]  # fmt: skip
+ONE_EPOCH = [*SMALL, "--epochs", "1"]
 TAKEN = "is taken: another process is training in this folder.\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.plots.save_curves", lambda *_: None)
-        patch.setattr("experiments.plots.save_looks", lambda *_: None)
-        yield
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    assert train.main([*SMALL, "--run-dir", str(folder)]) == 0
-    return folder
+def trained(no_pictures, tmp_path_factory):
+    return small_run(tmp_path_factory.mktemp("trained") / "run", "--epochs", "1")
 
 
-def process(code, *arguments) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
-    )  # fmt: skip
+def process(code, *arguments, **settings):
+    return begin("-c", code, *arguments, text=False, **settings)
 
 
 # Alone in a folder
@@ -69,7 +53,7 @@ with alone(Path(sys.argv[1])):
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         before = sorted(path.stat().st_mtime_ns for path in folder.rglob("*"))
-        for arguments in (["--resume", str(folder)], [*SMALL, "--run-dir", str(folder)]):
+        for arguments in (["--resume", str(folder)], [*ONE_EPOCH, "--run-dir", str(folder)]):
             assert train.main(arguments) == 2
             assert capsys.readouterr().err == f"The run folder {folder} {TAKEN}"
         assert sorted(path.stat().st_mtime_ns for path in folder.rglob("*")) == before
@@ -85,14 +69,14 @@ def test_of_two_new_runs_at_once_one_begins(tmp_path, capsys):
     folder = tmp_path / "run"
     folder.mkdir()
     with alone(folder):
-        assert train.main([*SMALL, "--run-dir", str(folder)]) == 2
+        assert train.main([*ONE_EPOCH, "--run-dir", str(folder)]) == 2
     assert capsys.readouterr().err.endswith(TAKEN)
-    assert train.main([*SMALL, "--run-dir", str(folder)]) == 0
+    assert train.main([*ONE_EPOCH, "--run-dir", str(folder)]) == 0
 
 
 def test_a_folder_of_other_things_is_left_as_it_was(tmp_path, capsys):
     (tmp_path / "thesis.tex").touch()
-    assert train.main([*SMALL, "--run-dir", str(tmp_path)]) == 2
+    assert train.main([*ONE_EPOCH, "--run-dir", str(tmp_path)]) == 2
     assert "is not empty: choose another" in capsys.readouterr().err
     assert not (tmp_path / LOCK).exists()
 
@@ -102,7 +86,7 @@ def test_where_files_cannot_be_locked_a_run_is_warned_and_goes_on(tmp_path, caps
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", none)
-    assert train.main([*SMALL, "--run-dir", str(tmp_path / "run")]) == 0
+    assert train.main([*ONE_EPOCH, "--run-dir", str(tmp_path / "run")]) == 0
     warning = capsys.readouterr().err
     assert warning.startswith(f"Warning: {tmp_path / 'run'} is where files cannot be locked")
     assert "No locks available" in warning
@@ -125,12 +109,10 @@ def test_a_program_whose_output_nobody_reads_ends_as_others_do():
 
 def test_output_that_cannot_be_written_is_told():
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", PRINTING.format("'x'")],
-            stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == b"The output cannot be written: No space left on device.\n"
+        printer = process(PRINTING.format("'x'"), stdout=full)
+        _, errors = printer.communicate()
+    assert printer.returncode == 1
+    assert errors == b"The output cannot be written: No space left on device.\n"
 
 
 def test_names_are_printed_as_the_bytes_that_they_are():
@@ -141,7 +123,7 @@ def test_names_are_printed_as_the_bytes_that_they_are():
 def test_a_run_folder_has_a_name_in_text(tmp_path, capfd):
     folder = f"{tmp_path}/\udcff"
     for arguments in (["--run-dir", folder], ["--resume", folder]):
-        assert train.main([*SMALL, *arguments]) == 2
+        assert train.main([*ONE_EPOCH, *arguments]) == 2
         sentence = f"The run folder must have a name in UTF-8, got {tmp_path}/"
         assert capfd.readouterr().err.startswith(sentence)
 
@@ -152,7 +134,7 @@ def test_training_ends_where_its_output_is_no_longer_read(tmp_path, monkeypatch)
 
     monkeypatch.setattr(train, "describe", broken)
     with pytest.raises(BrokenPipeError):  # which `command` makes a SIGPIPE of
-        train.main([*SMALL, "--run-dir", str(tmp_path / "run")])
+        train.main([*ONE_EPOCH, "--run-dir", str(tmp_path / "run")])
 
 
 def test_a_report_can_name_what_is_no_text(run, tmp_path, monkeypatch):

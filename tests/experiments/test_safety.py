@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from small_runs import HERE, SMALL, begin, end, small_run
 
 from experiments import evaluate, predict, runs, train
 from experiments.checkpoints import Checkpoints
@@ -26,17 +25,7 @@ from experiments.training import Scanned, TrainState, diagnosis
 from experiments.training.gradients import differentiate
 from jaxcnn import layers
 
-HERE = Path(__file__).parent
-SMALL = [
-    "--model", "logistic-regression", "--rotation", "0", "--zoom", "0",
-    "--epochs", "3", "--train-images", "72", "--validation", "20",
-    "--batch-size", "24", "--checkpoint-seconds", "0", "--no-progress",
-]  # fmt: skip
-
-
-def small_run(folder, *more):
-    assert train.main([*SMALL, *more, "--run-dir", str(folder)]) == 0
-    return folder
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def assert_same(one, other):
@@ -49,17 +38,8 @@ def assert_same(one, other):
     assert lines(one) == lines(other)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures():
-    """They would take half of the time, and are looked at elsewhere."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.plots.save_curves", lambda *_: None)
-        patch.setattr("experiments.plots.save_looks", lambda *_: None)
-        yield
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(no_pictures, tmp_path_factory):
     """A run of three epochs with its checkpoints: after every epoch, the last two, the best."""
     return small_run(tmp_path_factory.mktemp("finished") / "run")
 
@@ -124,11 +104,8 @@ def test_without_validation_no_checkpoint_is_the_best(tmp_path, capsys):
     ("kills", "recipe"), [(2, "plain"), (20, "plain"), (5, "muon"), (5, "float16")]
 )
 def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(kills, recipe, tmp_path):
-    command = [sys.executable, str(HERE / "killed.py"), str(tmp_path), str(kills), "1", recipe]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    output = end(begin(HERE / "killed.py", tmp_path, kills, "1", recipe))
+    found = json.loads(output.splitlines()[-1])
     assert found["kills"] == kills
     last = max(steps_in(tmp_path / "whole"))
     midway = [step for steps in found["resumed"] for step in steps if 0 < step < last]
@@ -141,16 +118,8 @@ def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(kills, recipe
 @pytest.mark.full
 def test_a_run_on_eight_devices_survives_a_kill(tmp_path):
     """It ends as one on a single device does, to rounding."""
-    command = [sys.executable, str(HERE / "killed_once.py"), str(tmp_path / "run"), *SMALL]
-    command += ["--epochs", "6"]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(HERE.parent.parent),
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8",
-    }
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    going_on = re.search(r"Going on after step (\d+)\.", done.stdout)
+    arguments = [HERE / "killed_once.py", tmp_path / "run", *SMALL, "--epochs", "6"]
+    going_on = re.search(r"Going on after step (\d+)\.", end(begin(*arguments, devices=8)))
     assert going_on is not None
     assert 3 <= int(going_on[1]) < 18
     alone = small_run(tmp_path / "alone", "--epochs", "6")
