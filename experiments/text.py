@@ -9,8 +9,8 @@ Hardware: 2 cores of an AMD EPYC (AVX-512), float32, jax 0.10.2
 
 Huang, "CNN for Text Processing"; Kim 2014: embedding → convolutions over 3, 4 and 5 words → maximum
 over time → dropout → dense. The default text needs no download: paragraphs of the docstrings of six
-installed packages, which package it is being the class; names are masked in every spelling, one
-counts of near-duplicates, and each seed has a split of its own. Signs are read as words are. The
+installed packages, the class being the package; names are masked in every spelling, of
+near-duplicates one is kept, and each seed has a split of its own. Signs are read as words. The
 embedding begins with vectors computed from the training documents. The bag of words is a logistic
 regression, trained with the same rules on the same documents: its input is the frequency of every
 word, weighted by how few documents hold it (tf-idf).

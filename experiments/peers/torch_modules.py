@@ -31,7 +31,7 @@ class Concatenate(nn.Module):
 
 
 class Subsample(nn.Module):
-    """Every so manieth element of every axis of space."""
+    """Every element at a multiple of the rate, along every axis of space."""
 
     def __init__(self, rate: tuple[int, ...]):
         super().__init__()

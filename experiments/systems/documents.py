@@ -3,9 +3,9 @@
 Docstrings of installed packages are read from the source files, which are parsed and not run; each
 of their paragraphs is a document. They are split by file: what a test document stands beside in its
 file is not among the training documents. Of documents that say nearly the same, in one package or
-in two, one counts, so that none is both learned from and asked for. Tests, and code that a package
+in two, one is kept, so that none is both trained on and tested on. Tests, and code that a package
 carries but others wrote, are left out. Names that would give the package away are masked. Signs
-and numbers count as words do, and are meant wherever words are spoken of.
+and numbers count as words; "words" means them too.
 """
 
 from __future__ import annotations

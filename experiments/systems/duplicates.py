@@ -1,4 +1,4 @@
-"""Texts that say nearly the same: of them one counts."""
+"""Texts that say nearly the same: one of them is kept."""
 
 from __future__ import annotations
 
