@@ -110,6 +110,7 @@ selection(
 )
 
 
+@entry.operation
 def adaptive_max_pool(
     x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_max_pool_map
 ) -> Float[Array, "n *pq c"]:

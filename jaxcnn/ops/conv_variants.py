@@ -113,6 +113,7 @@ def _conv_transpose_bwd(geometry, residuals, delta):
 product(conv_transpose_map, _conv_transpose_bwd, bias=True)
 
 
+@entry.operation
 def conv_transpose(
     x: Float[ArrayLike, "n *pq d"], kernel: Float[ArrayLike, "*k c/g d"],
     bias: Float[ArrayLike, " c"] | None = None,

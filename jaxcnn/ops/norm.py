@@ -225,6 +225,7 @@ rms_norm_map.defvjp(_rms_norm_fwd, _rms_norm_bwd)
 rms_norm_map.defjvp(_rms_norm_tangent)
 
 
+@entry.operation
 def rms_norm(
     x: Float[ArrayLike, "*n"], scale: Float[ArrayLike, "*c"] | None = None,
     *, axes: PerAxis = -1, epsilon: float = 1e-6, rule: Function = rms_norm_map,
