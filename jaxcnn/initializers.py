@@ -1,7 +1,7 @@
-"""Initial kernels that are no plain random numbers.
+"""Initial kernels that are more than random numbers.
 
 Every layer takes any initialiser of `jax.nn.initializers`, a function (key, shape, dtype) → array:
-He's is the default, Glorot's, LeCun's, orthogonal ones and others are there. The two below are not.
+He's is the default, Glorot's, LeCun's, orthogonal ones and others are there; these two are not.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,9 +6,9 @@ One line per operation, with the largest relative errors at its first case: of i
 derivatives in reverse, in forward and in every mixture of the modes of order 2 against its plain
 twin's, and of both modes against central differences. The exit code is 1 if one is off.
 
-In float64 on CPUs and GPUs, where small mistakes show. Elsewhere it is slow or missing: in float32,
-with products at the highest precision, 2e-2 for differences, 1e-3 for the rest: second derivatives
-of a twin that JAX differentiates lose digits, those of gelu's 3e-4 far from 0.
+In float64 on CPUs and GPUs, where small mistakes show. Elsewhere float64 is slow or missing: there
+in float32, with products at the highest precision, and bounds of 2e-2 for differences and 1e-3 for
+the rest. (JAX's second derivatives of a twin lose digits: of gelu's, far from 0, to 3e-4.)
 """
 
 import argparse

@@ -195,7 +195,7 @@ def _of_leaves(f: Function | None, structure: Any) -> Any:
 def _mixtures(
     f: Function, twin: Function, orders: int, arrays: list[Array], seed: int
 ) -> dict[str, tuple[Any, Any]]:
-    """Those derivatives of both that are not all reverse, in one program: it compiles faster."""
+    """Derivatives of both in every mixture but pure reverse, by one program: faster to compile."""
     words = [word for order in range(1, orders + 1) for word in mixtures(order)[:-1]]
     arguments = {word: derivative_arguments(f, word, arrays, seed) for word in words}
 
@@ -263,7 +263,7 @@ def _one_result(f: Function) -> Function:
 
 
 def assert_gradients(f: Function, *args: Any, **options: Any) -> None:
-    """Raise AssertionError, naming the worst element, unless `check_gradients` is content."""
+    """Raise AssertionError, naming the worst element, if a finding of `check_gradients` is off."""
     findings = check_gradients(f, *args, **options)
     failed = [str(finding) for finding in findings if not finding.passed]
     if failed:

@@ -1,6 +1,6 @@
 """ResNets: He, Zhang, Ren and Sun 2015, "Deep Residual Learning for Image Recognition": those of
-section 4.2, for CIFAR. Quan, "ResNet": conv – bn –
-relu – conv – bn, plus the shortcut, and a relu after the addition.
+section 4.2, for CIFAR. Quan, "ResNet": conv – bn – relu – conv – bn, plus the shortcut, and a relu
+after the addition.
 """
 
 from jaxcnn import check
