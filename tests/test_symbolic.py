@@ -139,10 +139,10 @@ OF_NUMBERS = {
     "max_pool: ceil_mode needs sizes that are numbers, got h, w": (
         lambda x: jc.max_pool(x, 2, ceil_mode=True)
     ),
-    "pad: padding must be at least 0 and for mode 'reflect' at most h - 1 on a map of h, "
+    "pad: padding must be at most h - 1 for mode 'reflect' on a map of h, "
     "got (4, 4) in spatial axis 0": lambda x: jc.pad(x, 4, "reflect"),
-    "fold_back: padding must be at least 0 and fit into delta, "
-    "got (2, 2) for h in spatial axis 0": lambda x: jc.fold_back(x, 2, "reflect"),
+    "fold_back: padding must be at most h - 5 for mode 'reflect' on a map of h - 4, "
+    "got (2, 2) in spatial axis 0": lambda x: jc.fold_back(x, 2, "reflect"),
 }
 
 
