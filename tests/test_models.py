@@ -53,6 +53,11 @@ COUNTS = [
     # torchvision's documentation of its resnet18 and resnet50 (num_params).
     ("resnet 18", models.resnet_imagenet(18), (224, 224, 3), 11_689_512, (1000,)),
     ("resnet 50", models.resnet_imagenet(50), (224, 224, 3), 25_557_032, (1000,)),
+    # As torchvision's documentation has them: of its vgg11, vgg16 and vgg16_bn, densenet121.
+    ("vgg 11", models.vgg(11), (224, 224, 3), 132_863_336, (1000,)),
+    ("vgg 16", models.vgg(), (224, 224, 3), 138_357_544, (1000,)),
+    ("vgg 16 normed", models.vgg(batch_norm=True), (224, 224, 3), 138_365_992, (1000,)),
+    ("densenet 121", models.densenet_imagenet(), (224, 224, 3), 7_978_856, (1000,)),
     # 0.8 M in Huang et al. 2017, table 2; the exact number is that of later implementations.
     ("densenet 100", models.densenet(), (32, 32, 3), 769_162, (10,)),
     # 4.2 M in Howard et al. 2017, table 8; the exact number is that of later implementations.
@@ -88,7 +93,7 @@ def described(net, shape):
 
 def deep(row):
     """The row of a table; the deepest networks take seconds to trace: with --full only."""
-    long = row[0] in {"resnet 50", "resnet 56", "resnet 110", "densenet 100"}
+    long = row[0] in {"resnet 50", "resnet 56", "resnet 110", "densenet 100", "densenet 121"}
     return pytest.param(*row, marks=FULL) if long else row
 
 
@@ -145,6 +150,12 @@ ZOO = {
     "resnet 18": (partial(models.resnet_imagenet, 18, 5, width=4, stages=(1, 2)), (17, 16, 3)),
     "resnet 50": (partial(models.resnet_imagenet, 50, 5, width=2, stages=(1, 2)), (17, 16, 3)),
     "densenet": (partial(models.densenet, 10, growth=4), (8, 9, 3)),
+    "densenet 121": (
+        partial(models.densenet_imagenet, classes=5, growth=4, stages=(1, 2)),
+        (33, 32, 3),
+    ),
+    "vgg 11": (partial(models.vgg, 11, 5, width=2, hidden=4), (32, 32, 3)),
+    "vgg normed": (partial(models.vgg, 11, 5, batch_norm=True, width=2, hidden=4), (32, 33, 3)),
     "mobilenet": (partial(models.mobilenet, width=0.1, blocks=((64, 2),)), (8, 8, 3)),
     "airbench94": (partial(models.airbench94, widths=(8, 10, 12)), (31, 31, 3)),
     "airbench96": (partial(models.airbench96, widths=(4, 5, 6)), (31, 31, 3)),
@@ -187,7 +198,8 @@ def drawn(net, shape, dtype=jnp.float64):
 # Long programs of what shorter ones consist of as well: every day only their shapes are followed.
 LONG = {
     "lenet5", "lenet5 1998", "lenet5 paper", "accurate_mnist", "vgg6", "alexnet", "resnet B",
-    "resnet 18", "resnet 50", "densenet", "airbench94", "airbench96", "small_alexnet", "map",
+    "resnet 18", "resnet 50", "densenet", "densenet 121", "vgg 11", "vgg normed", "airbench94",
+    "airbench96", "small_alexnet", "map",
     "logistic regression",
 }  # fmt: skip
 LABELS = jnp.array([3, 1, 0])

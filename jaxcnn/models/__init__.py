@@ -6,6 +6,7 @@ from jaxcnn.models.airbench import airbench96 as airbench96
 from jaxcnn.models.alexnet import alexnet as alexnet
 from jaxcnn.models.alexnet import small_alexnet as small_alexnet
 from jaxcnn.models.densenet import densenet as densenet
+from jaxcnn.models.densenet import densenet_imagenet as densenet_imagenet
 from jaxcnn.models.fast_mnist import fast_mnist as fast_mnist
 from jaxcnn.models.lectures import conv_dense as conv_dense
 from jaxcnn.models.lectures import conv_pool_dense as conv_pool_dense
@@ -17,4 +18,5 @@ from jaxcnn.models.lenet import lenet5 as lenet5
 from jaxcnn.models.mobilenet import mobilenet as mobilenet
 from jaxcnn.models.resnet import resnet as resnet
 from jaxcnn.models.resnet_imagenet import resnet_imagenet as resnet_imagenet
+from jaxcnn.models.vgg import vgg as vgg
 from jaxcnn.models.vgg import vgg6 as vgg6

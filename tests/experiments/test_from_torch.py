@@ -18,6 +18,8 @@ NETWORKS = {
     "lenet5": (models.lenet5(), (32, 32, 1)),  # flattens maps: the dense layer's rows move
     "resnet": (models.resnet_imagenet(18, 5, width=4, stages=(1, 2)), (32, 32, 3)),
     "bottlenecks": (models.resnet_imagenet(50, 5, width=4, stages=(1, 2)), (32, 32, 3)),
+    "vgg": (models.vgg(11, 5, batch_norm=True, width=2, hidden=4), (32, 32, 3)),
+    "densenet 121": (models.densenet_imagenet(121, 5, growth=4, stages=(1, 2)), (32, 32, 3)),
     "densenet": (models.densenet(10, 5, growth=4), (16, 16, 3)),
 }
 
