@@ -126,6 +126,23 @@ def test_maps_of_any_size(f, jit):
     agree(with_gradients(f), jax.ShapeDtypeStruct((b, h, w, 2), jnp.float64), several, jit)
 
 
+@jits
+def test_channels_of_any_number(jit):
+    c, d = export.symbolic_shape("c, d", constraints=("d >= 3",))
+
+    def f(args):
+        x, kernel = args
+        y = jc.max_pool(jc.conv(x, kernel, padding="SAME"), 3, stride=2)
+        return jc.crop_channels(jc.batch_norm(y)[0], 1, 1)
+
+    def arrays(c, d):
+        return [random_like(jnp.zeros(shape), 1) for shape in ((2, 7, 8, c), (3, 2, c, d))]
+
+    shapes = (2, 7, 8, c), (3, 2, c, d)
+    symbolic = [jax.ShapeDtypeStruct(shape, jnp.float64) for shape in shapes]
+    agree(with_gradients(f), symbolic, [arrays(1, 3), arrays(9, 10)], jit)
+
+
 OF_NUMBERS = {
     "adaptive_avg_pool: output_size needs sizes that are numbers, got h, w": (
         lambda x: jc.adaptive_avg_pool(x, 2)
@@ -138,6 +155,9 @@ OF_NUMBERS = {
     ),
     "max_pool: ceil_mode needs sizes that are numbers, got h, w": (
         lambda x: jc.max_pool(x, 2, ceil_mode=True)
+    ),
+    "crop_channels: before and after must leave a channel of x, got 1 and 1 for b": (
+        lambda x: jc.crop_channels(jnp.swapaxes(x, 0, 3), 1, 1)
     ),
     "pad: padding must be at most h - 1 for mode 'reflect' on a map of h, "
     "got (4, 4) in spatial axis 0": lambda x: jc.pad(x, 4, "reflect"),

@@ -124,7 +124,8 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
 
 
 def _correlation(x: Array, kernel: Array, sliding: Sliding) -> Array:
-    form = correlation_form(kernel.shape, sliding) if known(*x.shape[1:-1]) else plain.correlate
+    sizes = *x.shape[1:], *kernel.shape
+    form = correlation_form(kernel.shape, sliding) if known(*sizes) else plain.correlate
     if form is plain.correlate:
         return form(x, kernel, sliding=sliding)
     form = _of_finite_maps if adds_zeros(kernel.shape, sliding) else form
@@ -214,7 +215,8 @@ def _kernel_gradient(x: Array, delta: Array, *, geometry: Geometry) -> Array:
 def kernel_grad_form(n: int, c: int, d: int, geometry: Geometry) -> Form:
     """How a CPU computes a kernel gradient of n images, of c channels in and d out."""
     groups = geometry.groups
-    if not geometry.window or not known(*geometry.input, *geometry.output, *geometry.window):
+    sizes = *geometry.input, *geometry.output, *geometry.window, c, d
+    if not geometry.window or not known(*sizes):
         return plain.kernel_grad
     if max(geometry.input_dilation) > 1 == max(geometry.stride):
         return _kernel_grad_of_dilated

@@ -174,7 +174,8 @@ def _computed_once(switches: Array, geometry: Geometry) -> Array:
     spreads δ; an integer division it thinks too expensive for that. With few channels, where its
     loops are no vector loops, a pooling and its gradient take half the time.
     """
-    if switches.shape[-1] >= VECTOR_LOOP or not known(geometry.taps):
+    channels = switches.shape[-1]
+    if not known(channels, geometry.taps) or channels >= VECTOR_LOOP:
         return switches
     if geometry.taps >= jnp.iinfo(switches.dtype).max:
         return switches

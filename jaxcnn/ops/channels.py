@@ -11,6 +11,7 @@ from jaxcnn import check, entry
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.rules import Function, adjoints, custom_rule, product
+from jaxcnn.sizes import surely
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2))
@@ -67,7 +68,7 @@ def crop_channels(
     x = _check_channels("crop_channels", x)
     before = check.integer("crop_channels", "before", before, minimum=0)
     after = check.integer("crop_channels", "after", after, minimum=0)
-    if before + after >= x.shape[-1]:
+    if not surely(lambda: before + after < x.shape[-1]):
         raise ValueError(
             f"crop_channels: before and after must leave a channel of x, "
             f"got {before} and {after} for {x.shape[-1]}"
