@@ -155,21 +155,24 @@ def unary(*, keep: Function, back: Function, nondiff_argnums: Sequence[int] = ()
     """Make a rule of a function that acts element by element, y = f(x, *settings).
 
     Backward ∂x = back(δ, kept, *settings), forward ẏ = back(ẋ, kept, *settings): one slope for each
-    element is its own transpose. kept = keep(x, y) is what back needs, and no more.
+    element is its own transpose, as are those of a softmax. kept = keep(x, y) is what back needs,
+    and no more. Further arguments, such as labels, have no derivative.
     """
 
     def decorate(fun: Function) -> custom_rule:
         f = custom_rule(fun, nondiff_argnums=nondiff_argnums)
 
-        def fwd(x, *settings):
-            y = f(x, *settings)
+        others = len(signature(fun).parameters) - len(nondiff_argnums) - 1
+
+        def fwd(x, *given):
+            y = f(x, *given)
             return y, keep(x, y)
 
         def slope(*args):
             *settings, kept, moved = args
             return back(moved, kept, *settings)
 
-        f.defvjp(fwd, lambda *args: (slope(*args),))
+        f.defvjp(fwd, lambda *args: (slope(*args), *[None] * others))
         f.defjvps(slope)
         return f
 
@@ -197,8 +200,10 @@ def linear(f: custom_rule, bwd: Function) -> None:
     _transposed(f, lambda others, settings, delta: bwd(*settings, delta, *others), 0)
 
 
-def product(f: custom_rule, bwd: Function | None = None, *, bias: bool = False) -> None:
-    """Let f(a, b) be linear in a and in b; f(a, b, bias) may add a bias.
+def product(
+    f: custom_rule, bwd: Function | None = None, *, factors: int = 2, bias: bool = False
+) -> None:
+    """Let f(a, b), or of more factors, be linear in each; f(a, b, bias) may add a bias.
 
     Forward ẏ = f(ȧ, b) + f(a, ḃ) and the bias's. Backward bwd(*settings, residuals, δ), and the
     residuals are the arguments; where f has both already, `bwd` is left out.
@@ -207,15 +212,15 @@ def product(f: custom_rule, bwd: Function | None = None, *, bias: bool = False) 
     def of(position):
         def tangent(*args):
             *settings, arguments, dot = args
-            moved = [dot if i == position else a for i, a in enumerate(arguments[:2])]
+            moved = [dot if i == position else a for i, a in enumerate(arguments[:factors])]
             return f(*f.arguments(settings, [*moved, None] if bias else moved))
 
         return tangent
 
     if bwd is not None:
         f.defvjp(lambda *args: (f(*args), tuple(f.without_settings(args))), bwd)
-    f.defjvps(of(0), of(1), *([lambda *args: args[-1]] if bias else []))
-    f.linear = (0, 1)
+    f.defjvps(*map(of, range(factors)), *([lambda *args: args[-1]] if bias else []))
+    f.linear = tuple(range(factors))
 
 
 def selection(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -138,6 +139,42 @@ def test_tiny_numbers_with_a_tiny_epsilon(name, scale):
     small = x * jnp.float32(scale)
     found, expected = f(small, 1e-70), f(small / jnp.float32(scale), 1e-70 / scale**2)
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("k", "alpha", "beta"),
+    [
+        (2.0, 1e-4, 0.75),
+        (1.0, 1.0, 2.0),
+        (1e-30, 1e-4, 0.5),
+        (1e-10, 1e30, 0.25),
+        (1e20, 1e10, 1.0),
+    ],
+)
+def test_local_responses_are_right_wherever_float32_holds_them(k, alpha, beta):
+    """Values and slopes, of windows of one scale and of every scale together."""
+    rng = np.random.default_rng(0)
+    exponents = np.arange(-38, 38)[:, None, None] * np.ones((76, 2, 7))
+    exponents = np.concatenate([exponents, rng.uniform(-37, 38, (40, 2, 7))])
+    signs = rng.choice([-1, 1], exponents.shape)
+    x = (signs * rng.uniform(1.2, 3.3, exponents.shape) * 10.0**exponents).astype(np.float32)
+    delta = rng.uniform(0.5, 2, x.shape).astype(np.float32)
+
+    @jax.jit
+    def found(x, delta):
+        f = partial(jc.local_response_norm, k=k, alpha=alpha, beta=beta)
+        y, moved = jax.jvp(f, (x,), (delta,))
+        return y, moved, value_and_gradient(f, x, delta)[1]
+
+    wide = [jnp.asarray(a, jnp.float64) for a in (x, delta)]
+    values, *slopes = zip(found(x, delta), found(*wide), strict=True)
+    # A slope is a sum over the window: what is left of it is as good as its largest term.
+    largest = jnp.abs(values[1] / wide[0] * wide[1]).max(-1, keepdims=True)
+    for (y, right), term in [(values, 0), *((pair, largest) for pair in slopes)]:
+        holds = (jnp.abs(right) > 1e-35) & (jnp.abs(right) < 3e38)
+        error = jnp.abs(jnp.where(holds, y.astype(jnp.float64) - right, 0))
+        assert holds.sum() > 100
+        assert (error <= 1e-5 * jnp.maximum(jnp.abs(right), term)).all()
 
 
 def test_a_variance_that_float32_cannot_hold_is_infinite():

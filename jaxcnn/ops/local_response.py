@@ -1,6 +1,7 @@
 """Local response normalisation: each channel is damped by the squares of its neighbours."""
 
-from functools import partial
+import math
+from functools import partial, reduce
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -9,18 +10,22 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.lowering.precision import widen
-from jaxcnn.ops.elementary import power
-from jaxcnn.rules import Function, custom_rule, linear
+from jaxcnn.lowering.statistics import inverse_unit
+from jaxcnn.ops.elementary import power, reciprocal
+from jaxcnn.rules import Function, custom_rule, product
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2, 3, 4))
 def local_response_norm_map(
     x: Float[Array, "*n c"], size: int, k: float, alpha: float, beta: float
 ) -> Float[Array, "*n c"]:
-    """y_i = x_i s_i^−β with s_i = k + α Σ_{j ∈ N(i)} x_j²."""
+    """y_i = x_i s_i^−β with s_i = k + α Σ_{j ∈ N(i)} x_j².
+
+    As x q⁴, q = s^(−β/4), and slopes by x_i/m_j, m = √(s/α): nothing overflows before they do.
+    """
     wide = widen(x)
-    root: Array = power(_bracket(wide, size, k, alpha), -beta)
-    return (wide * root).astype(x.dtype)
+    q, _, _ = _damping(wide, size, k, alpha, beta)
+    return (wide * q * q * q * q).astype(x.dtype)
 
 
 def _local_response_norm_fwd(x, size, k, alpha, beta):
@@ -28,23 +33,17 @@ def _local_response_norm_fwd(x, size, k, alpha, beta):
 
 
 def _local_response_norm_bwd(size, k, alpha, beta, x, delta):
-    below, above = _neighbours(size)
-    x, delta, dtype = widen(x), widen(delta), x.dtype
-    s = _bracket(x, size, k, alpha)
-    root: Array = power(s, -beta)
-    steeper: Array = power(s, -beta - 1)
-    shared: Array = channel_sum_map(delta * x * steeper, above, below)
-    return ((delta * root - (2 * alpha * beta) * x * shared).astype(dtype),)
+    q, z, r = _damping(widen(x), size, k, alpha, beta)
+    damped = widen(delta) * q * q * q * q
+    shared: Array = channel_products_map(z, r, damped * (z * r), *_neighbours(size)[::-1])
+    return ((damped - 2 * beta * shared).astype(x.dtype),)
 
 
 def _local_response_norm_tangent(size, k, alpha, beta, x, dots):
-    below, above = _neighbours(size)
-    x, dot, dtype = widen(x), widen(dots[0]), x.dtype
-    s = _bracket(x, size, k, alpha)
-    root: Array = power(s, -beta)
-    steeper: Array = power(s, -beta - 1)
-    shared: Array = channel_sum_map(x * dot, below, above)
-    return (dot * root - (2 * alpha * beta) * x * steeper * shared).astype(dtype)
+    q, z, r = _damping(widen(x), size, k, alpha, beta)
+    dot = widen(dots[0])
+    shared: Array = channel_products_map(r, z, dot, *_neighbours(size))
+    return ((dot - 2 * beta * (z * r) * shared) * q * q * q * q).astype(x.dtype)
 
 
 local_response_norm_map.defvjp(_local_response_norm_fwd, _local_response_norm_bwd)
@@ -89,23 +88,78 @@ def _neighbours(size: int) -> tuple[int, int]:
     return size // 2, (size - 1) // 2
 
 
-def _bracket(x: Array, size: int, k: float, alpha: float) -> Array:
-    """The bracket s = k + α Σ x² over N(i)."""
-    total: Array = channel_sum_map(x * x, *_neighbours(size))
-    return k + alpha * total
+def _damping(
+    x: Array, size: int, k: float, alpha: float, beta: float
+) -> tuple[Array, Array, Array]:
+    """q = s^(−β/4), and x and 1/m in a unit: a power of two in which every 1/m is a number."""
+    unit = 4.0 * 2.0 ** math.ceil(math.log2(size) / 2)
+    z = x * (1 / unit)
+    m: Array = channel_norm_map(z, *_neighbours(size), math.sqrt(k / alpha) / unit)
+    # √s may be too large for the dtype, its root is not.
+    root: Array = power(m, 0.5)
+    return power(root * (alpha**0.25 * unit**0.5), -beta), z, reciprocal(m)
 
 
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def channel_sum_map(x: Float[Array, "*n c"], below: int, above: int) -> Float[Array, "*n c"]:
-    """y_i = Σ x_j, i − below ≤ j ≤ i + above.  With δ = ∂L/∂y:  ∂x_i = Σ δ_j, the window mirrored.
+@partial(custom_rule, nondiff_argnums=(1, 2, 3))
+def channel_norm_map(
+    x: Float[Array, "*n c"], below: int, above: int, floor: float
+) -> Float[Array, "*n c"]:
+    """m_i = √(f² + Σ x_j²), i − below ≤ j ≤ i + above.  With δ = ∂L/∂m:  ∂x_i = Σ (x_i/m_j) δ_j."""
+    windows = _windows(x, below, above)
+    most = jnp.full_like(x, max(floor, float(jnp.finfo(x.dtype).tiny)))
+    inverse = inverse_unit(reduce(jnp.maximum, map(jnp.abs, windows), most))
+    squares = [jnp.square(z * inverse) for z in windows]
+    return jnp.sqrt(sum(squares, jnp.square(most * inverse))) / inverse
 
-    Channel i is in the window of j just when j is in the mirrored window of i.
+
+def _channel_norm_fwd(x, below, above, floor):
+    m = channel_norm_map(x, below, above, floor)
+    return m, (x, m)
+
+
+def _channel_norm_bwd(below, above, floor, residuals, delta):
+    x, m = residuals
+    return (channel_products_map(x, reciprocal(m), delta, above, below),)
+
+
+def _channel_norm_tangent(below, above, floor, residuals, dots):
+    x, m = residuals
+    return channel_products_map(reciprocal(m), x, dots[0], below, above)
+
+
+channel_norm_map.defvjp(_channel_norm_fwd, _channel_norm_bwd)
+channel_norm_map.defjvp(_channel_norm_tangent)
+
+
+@partial(custom_rule, nondiff_argnums=(3, 4))
+def channel_products_map(
+    a: Float[Array, "*n c"], b: Float[Array, "*n c"], c: Float[Array, "*n c"],
+    below: int, above: int,
+) -> Float[Array, "*n c"]:  # fmt: skip
+    """y_i = Σ (a_i b_j) c_j, i − below ≤ j ≤ i + above.
+
+    With δ = ∂L/∂y:  ∂a_i = Σ (δ_i b_j) c_j,  ∂b_j = Σ (c_j a_i) δ_i,  ∂c_j = Σ (b_j a_i) δ_i.
+    Channel j is in the window of i just when i is in the mirrored window of j.
     """
-    c = x.shape[-1]
+    windows = zip(_windows(b, below, above), _windows(c, below, above), strict=True)
+    return sum((a * u * v for u, v in windows), jnp.zeros_like(a))
+
+
+def _channel_products_bwd(below, above, residuals, delta):
+    a, b, c = residuals
+    return (
+        channel_products_map(delta, b, c, below, above),
+        channel_products_map(c, a, delta, above, below),
+        channel_products_map(b, a, delta, above, below),
+    )
+
+
+product(channel_products_map, _channel_products_bwd, factors=3)
+
+
+def _windows(x: Array, below: int, above: int) -> list[Array]:
+    """x_{i + t} for −below ≤ t ≤ above, 0 beyond the channels."""
     pads = [(0, 0, 0)] * (x.ndim - 1) + [(below, above, 0)]
     padded = lax.pad(x, jnp.zeros((), x.dtype), pads)
-    shifted = [lax.slice_in_dim(padded, t, t + c, axis=-1) for t in range(below + above + 1)]
-    return sum(shifted[1:], shifted[0])
-
-
-linear(channel_sum_map, lambda below, above, delta: channel_sum_map(delta, above, below))
+    taps = range(below + above + 1)
+    return [lax.slice_in_dim(padded, t, t + x.shape[-1], axis=-1) for t in taps]

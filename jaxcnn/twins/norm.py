@@ -57,22 +57,28 @@ def _batch_norm_inference(
     return _affine((z - mean) / jnp.sqrt(variance + epsilon), x, scale, bias)
 
 
+def _channel_norm(x: Array, below: int, above: int, floor: float) -> Array:
+    return jnp.sqrt(floor**2 + _channel_sum(x**2, below, above))
+
+
+def _channel_products(a: Array, b: Array, c: Array, below: int, above: int) -> Array:
+    return a * _channel_sum(b * c, below, above)
+
+
 def _channel_sum(x: Array, below: int, above: int) -> Array:
-    c = x.shape[-1]
-    padded = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(below, above)])
-    return jnp.stack([padded[..., i : i + below + above + 1].sum(-1) for i in range(c)], -1)
+    return lax.reduce_window(
+        x,
+        0.0,
+        lax.add,
+        window_dimensions=(1,) * (x.ndim - 1) + (below + above + 1,),
+        window_strides=(1,) * x.ndim,
+        padding=[(0, 0)] * (x.ndim - 1) + [(below, above)],
+    )
 
 
 def _local_response_norm(x: Array, size: int, k: float, alpha: float, beta: float) -> Array:
     z = x.astype(accumulator(x.dtype))
-    total = lax.reduce_window(
-        z**2,
-        0.0,
-        lax.add,
-        window_dimensions=(1,) * (x.ndim - 1) + (size,),
-        window_strides=(1,) * x.ndim,
-        padding=[(0, 0)] * (x.ndim - 1) + [(size // 2, (size - 1) // 2)],
-    )
+    total = _channel_sum(z**2, size // 2, (size - 1) // 2)
     return (z / (k + alpha * total) ** beta).astype(x.dtype)
 
 
@@ -81,6 +87,7 @@ TWINS = {
     norm.rms_norm_map: _rms_norm,
     batch_norm.batch_norm_inference_map: _batch_norm_inference,
     local_response.local_response_norm_map: _local_response_norm,
-    local_response.channel_sum_map: _channel_sum,
+    local_response.channel_norm_map: _channel_norm,
+    local_response.channel_products_map: _channel_products,
     across.mean_across_map: lax.pmean,
 }

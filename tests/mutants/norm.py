@@ -9,7 +9,7 @@ import jaxcnn as jc
 from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.gradcheck.cases.norm import affine, statistics
 from jaxcnn.ops.elementary import power
-from jaxcnn.ops.local_response import channel_sum_map
+from jaxcnn.ops.local_response import channel_products_map
 
 BATCH = Case(jc.batch_norm, affine((3, 2, 3, 4), (4,)), {"epsilon": 0.1}, output=0)
 LAYER = Case(jc.layer_norm, affine((3, 4, 5), (5,)))
@@ -70,10 +70,10 @@ def of_lrn(formula):
         below, above = size // 2, (size - 1) // 2
 
         def window(values):
-            return channel_sum_map(values, below, above)
+            return channel_products_map(jnp.ones_like(x), jnp.ones_like(x), values, below, above)
 
         def mirrored(values):
-            return channel_sum_map(values, above, below)
+            return channel_products_map(jnp.ones_like(x), jnp.ones_like(x), values, above, below)
 
         names = {"x": x, "d": delta, "s": k + alpha * window(x * x), "a": alpha, "b": beta}
         return called(formula, {**names, "window": window, "mirrored": mirrored})
