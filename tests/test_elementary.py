@@ -22,6 +22,7 @@ POSITIVE = jnp.linspace(0.2, 4, 12, dtype=jnp.float64).reshape(3, 4)
 
 FUNCTIONS = [
     (elementary.exp, (), ANY),
+    (elementary.expm1, (), ANY),
     (sigmoid_slope, (), ANY),
     (tanh_softplus, (), ANY),
     (elementary.log, (), POSITIVE),

@@ -15,6 +15,7 @@ from jaxcnn.check.arrays import float_dtype as float_dtype
 from jaxcnn.check.arrays import holds_numbers as holds_numbers
 from jaxcnn.check.arrays import integer_array as integer_array
 from jaxcnn.check.arrays import key as key
+from jaxcnn.check.arrays import labels as labels
 from jaxcnn.check.arrays import last_axes as last_axes
 from jaxcnn.check.arrays import maps as maps
 from jaxcnn.check.arrays import parameter as parameter

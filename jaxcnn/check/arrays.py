@@ -187,6 +187,25 @@ def float_dtype(op: str, name: str, value: Any) -> None:
         raise TypeError(f"{op}: {name} must be a dtype of floats, got {shown(value)}")
 
 
+def labels(
+    op: str, name: str, value: Any, outputs: Sequence[int], ignore_index: int | None
+) -> Array:
+    """Integers, one for each row of such outputs: a class of theirs or the one left out."""
+    array = integer_array(op, name, value)
+    shape(op, name, array, outputs[:-1])
+    judged = array
+    if ignore_index is not None:
+        limits = jnp.iinfo(array.dtype)
+        if not limits.min <= ignore_index <= limits.max:
+            raise ValueError(
+                f"{op}: ignore_index must be a number that {name} can hold, {array.dtype}, "
+                f"got {ignore_index}"
+            )
+        judged = jnp.where(array == ignore_index, jnp.zeros_like(array), array)
+    concrete_range(op, name, judged, 0, outputs[-1] - 1)
+    return array
+
+
 def concrete_range(op: str, name: str, array: Array, low: float, high: float) -> None:
     """Raise if a concrete array leaves [low, high]; what is only traced cannot be looked at."""
     if isinstance(array, Tracer) or not array.is_fully_addressable:

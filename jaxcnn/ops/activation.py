@@ -1,7 +1,7 @@
 """Activations: δ = ∂E/∂y • f′(u), with f′ in terms of the output where that loses nothing.
 
-1 − y does, where y → 1: a sigmoid and its relatives take both from `sigmoids`, and a softmax lets
-the one y above ½ be what the others leave.
+1 − y does, where y → 1: a sigmoid and its relatives take both from e^−|u|, a softmax measures
+from the one y above ½, and its logarithm has 1 − e^y = −expm1(y).
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.lowering.precision import narrow, widen
-from jaxcnn.ops.elementary import exp, sigmoids
+from jaxcnn.ops.elementary import exp, expm1
 from jaxcnn.ops.gate import gate_map
 from jaxcnn.rules import Function, custom_rule, sloped, unary
 
@@ -41,8 +41,8 @@ def _curvature(x: Array) -> Array:
 @sloped(_curvature)
 def sigmoid_slope(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """y = s (1 − s), s = sigmoid(x), 1 − s = sigmoid(−x).  With δ = ∂L/∂y:  ∂x = −δ y tanh(x/2)."""
-    s, r = sigmoids(x)
-    return s * r
+    small = jnp.exp(-jnp.abs(x))
+    return small / jnp.square(1 + small)
 
 
 @sloped(sigmoid_slope)
@@ -77,33 +77,21 @@ def tanh(x: Float[ArrayLike, "*n"], *, rule: Function = tanh_map) -> Float[Array
     return rule(check.float_array("tanh", "x", x))
 
 
-@partial(custom_rule, nondiff_argnums=(1,))
+def softmax_slope(moved: Array, y: Array, axis: int) -> Array:
+    """y_j (g_j − Σ_i g_i y_i), backward and forward: ∂y_j/∂x_i = y_j (δ_ij − y_i) is symmetric."""
+    dtype, y, moved = y.dtype, widen(y), widen(moved)
+    # A number taken off every g changes nothing. Take off that of the y above ½, if there is one:
+    # its difference from the mean is what the others make of it, and nothing cancels.
+    moved = moved - gate_map(moved, y > 0.5).sum(axis, keepdims=True)
+    return narrow(y * (moved - (moved * y).sum(axis, keepdims=True)), dtype)
+
+
+@unary(keep=lambda x, y: y, back=softmax_slope, nondiff_argnums=(1,))
 def softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
     """y = eˣ / Σeˣ."""
     wide = widen(x)  # less its maximum, so that nothing overflows
     shifted = jnp.exp(wide - wide.max(axis, keepdims=True))
     return narrow(shifted / shifted.sum(axis, keepdims=True), x.dtype)
-
-
-def _softmax_fwd(x, axis):
-    y = softmax_map(x, axis)
-    return y, y
-
-
-def _softmax_bwd(axis, y, delta):
-    dtype, y, delta = y.dtype, widen(y), widen(delta)
-    # A number taken off every g changes nothing. Take off that of the y above ½, if there is one:
-    # its difference from the mean is what the others make of it, and nothing cancels.
-    delta = delta - gate_map(delta, y > 0.5).sum(axis, keepdims=True)
-    return (narrow(y * (delta - (delta * y).sum(axis, keepdims=True)), dtype),)
-
-
-def _softmax_tangent(axis, y, dots):
-    return _softmax_bwd(axis, y, *dots)[0]  # ∂y_j/∂x_i = y_j (δ_ij − y_i) is symmetric
-
-
-softmax_map.defvjp(_softmax_fwd, _softmax_bwd)
-softmax_map.defjvp(_softmax_tangent)
 
 
 @entry.operation
@@ -128,9 +116,9 @@ def log_softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
     wide = widen(x)
     shifted = wide - wide.max(axis, keepdims=True)
     # One term of the sum is 1, that of the largest x: ln(1 + the rest) keeps a rest of any size.
-    largest = shifted == 0
-    rest = jnp.where(largest, 0, jnp.exp(shifted)).sum(axis, keepdims=True)
-    equals = largest.sum(axis, keepdims=True, dtype=wide.dtype) - 1
+    largest = (shifted == 0).astype(wide.dtype)
+    rest = (jnp.exp(shifted) - largest).sum(axis, keepdims=True)
+    equals = largest.sum(axis, keepdims=True) - 1
     return narrow(shifted - jnp.log1p(rest + equals), x.dtype)
 
 
@@ -141,9 +129,8 @@ def _log_softmax_fwd(x, axis):
 
 def _log_softmax_bwd(axis, y, delta):
     dtype, y, delta = y.dtype, widen(y), widen(delta)
-    share = exp(y)
     others = delta.sum(axis, keepdims=True) - delta
-    return (narrow(delta * complement(share, axis) - share * others, dtype),)
+    return (narrow(-delta * expm1(y) - exp(y) * others, dtype),)
 
 
 def _log_softmax_tangent(axis, y, dots):
@@ -171,9 +158,3 @@ def log_softmax(
     """
     x = check.float_array("log_softmax", "x", x)
     return rule(x, check.axis("log_softmax", x, axis))
-
-
-def complement(y: Array, axis: int) -> Array:
-    """1 − y of numbers that sum to 1 along an axis, to the last digit: above ½, Σ of the others."""
-    large = y > 0.5
-    return jnp.where(large, gate_map(y, ~large).sum(axis, keepdims=True), 1 - y)

@@ -18,11 +18,11 @@ from jaxtyping import Float, Integer, Num
 from jaxcnn import check
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.lowering.sharding import sharded_like, vary_together
-from jaxcnn.ops.activation import complement, log_softmax_map, softmax_map
-from jaxcnn.ops.elementary import reciprocal
+from jaxcnn.ops.activation import log_softmax_map, softmax_map, softmax_slope
+from jaxcnn.ops.elementary import expm1, reciprocal
 from jaxcnn.ops.gate import gate_map
 from jaxcnn.ops.reductions import REDUCTIONS, check_outputs, check_targets, per_example, reduced
-from jaxcnn.rules import Function, custom_rule
+from jaxcnn.rules import Function, custom_rule, unary
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,13 @@ class Weighing:
 
 @partial(custom_rule, nondiff_argnums=(3,))
 def softmax_cross_entropy_map(
-    logits: Float[Array, "*n k"],
-    targets: Float[Array, "*n k"] | Integer[Array, "*n"],
-    class_weights: Float[Array, " k"] | None,
-    weighing: Weighing,
-) -> Float[Array, "*n"]:
+    logits: Float[Array, "*n k"], targets: Float[Array, "*n k"] | Integer[Array, "*n"],
+    class_weights: Float[Array, " k"] | None, weighing: Weighing,
+) -> Float[Array, "*n"]:  # fmt: skip
     """E = −Σ s ln y, s = w • t, y = softmax(u)."""
-    log_y = _log_softmax(widen(logits), targets, weighing)
-    s = _weighted(_distribution(targets, log_y, weighing), class_weights)
-    losses = -_times_log(s, log_y).sum(-1)
-    divisor = _divisor(targets, class_weights, log_y, weighing)
+    divisor = _divisor(targets, class_weights, logits, weighing)
+    wide = _counting(widen(logits), targets, weighing)
+    losses = _losses(wide, targets, class_weights, weighing)
     if divisor is None:
         return reduced(losses, weighing.reduction).astype(logits.dtype)
     return (losses.sum() / divisor).astype(logits.dtype)
@@ -55,21 +52,22 @@ def _softmax_cross_entropy_fwd(logits, targets, class_weights, weighing):
     loss = softmax_cross_entropy_map(logits, targets, class_weights, weighing)
     # Maximum, exponentials and their sum are computed once: under jit, XLA merges equal ones.
     # Not in a half: what is left of y − t where the network is sure would be lost.
-    wide = widen(logits)
-    y = softmax_map(_counting(wide, targets, weighing), logits.ndim - 1)
-    needed = not _labelled(targets) or class_weights is not None
-    log_y = _log_softmax(wide, targets, weighing) if needed else None
-    return loss, (y, log_y, targets, class_weights)
+    wide = _counting(widen(logits), targets, weighing)
+    if _only_labels(targets, class_weights):
+        return loss, (label_error_map(wide, targets, weighing), None, targets, None)
+    return loss, (softmax_map(wide, -1), log_softmax_map(wide, -1), targets, class_weights)
 
 
 def _softmax_cross_entropy_bwd(weighing, residuals, g):
     (y, log_y, targets, class_weights), dtype = residuals, g.dtype
-    t = _distribution(targets, y, weighing)
-    s = _weighted(t, class_weights)
     divisor = _divisor(targets, class_weights, y, weighing)
     g = widen(g) if divisor is None else widen(g) * reciprocal(divisor)
     rows = _per_row(g, targets, y, weighing, divided=divisor is not None)
-    delta = rows * _slope(y, s, _labelled(targets) and class_weights is None)
+    if _only_labels(targets, class_weights):  # y is y − s
+        return (rows * y).astype(dtype), None, None
+    t = _distribution(targets, y, weighing)
+    s = _weighted(t, class_weights)
+    delta = rows * _slope(y, log_y, s)
     delta_targets = delta_weights = None
     if not _labelled(targets):
         delta_targets = _weighted(-rows * log_y, class_weights)
@@ -87,7 +85,7 @@ def _softmax_cross_entropy_tangent(weighing, residuals, dots):
     (y, log_y, targets, class_weights), (logits_dot, targets_dot, weights_dot) = residuals, dots
     t = _distribution(targets, y, weighing)
     s = _weighted(t, class_weights)
-    slope = _slope(y, s, _labelled(targets) and class_weights is None)
+    slope = y if _only_labels(targets, class_weights) else _slope(y, log_y, s)
     if weighing.ignore_index is not None:
         slope = gate_map(slope, _counted(targets, y.shape, weighing))
     moved = (slope * widen(logits_dot)).sum(-1)
@@ -141,52 +139,74 @@ def softmax_cross_entropy(
         check.probability(op, "label_smoothing", label_smoothing),
         None if ignore_index is None else check.integer(op, "ignore_index", ignore_index),
     )
-    class_weights = _check_weights(op, class_weights, logits)
+    like = "logits", logits
+    weights = check.parameter(op, "class_weights", class_weights, like, logits.shape[-1:])
     targets = _check_classes(op, targets, logits, weighing.ignore_index)
-    return rule(*vary_together(logits, targets, class_weights), weighing)
-
-
-def _check_weights(op: str, class_weights: ArrayLike | None, logits: Array) -> Array | None:
-    if class_weights is None:
-        return None
-    weights = check.float_array(op, "class_weights", class_weights, like=("logits", logits))
-    check.shape(op, "class_weights", weights, logits.shape[-1:])
-    return weights
+    return rule(*vary_together(logits, targets, weights), weighing)
 
 
 def _check_classes(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:
     if jnp.issubdtype(getattr(targets, "dtype", float), jnp.integer):
-        return _check_labels(op, targets, logits, ignore_index)
+        return check.labels(op, "targets", targets, logits.shape, ignore_index)
+    targets = check_targets(op, targets, ("logits", logits))
     if ignore_index is None:
-        return check_targets(op, targets, ("logits", logits))
-    check_targets(op, targets, ("logits", logits))
+        return targets
     raise ValueError(f"{op}: ignore_index must be None for float targets, got {ignore_index}")
-
-
-def _check_labels(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:
-    labels = check.integer_array(op, "targets", targets)
-    check.shape(op, "targets", labels, logits.shape[:-1])
-    judged = labels
-    if ignore_index is not None:
-        limits = jnp.iinfo(labels.dtype)
-        if not limits.min <= ignore_index <= limits.max:
-            raise ValueError(
-                f"{op}: ignore_index must be a number that targets can hold, {labels.dtype}, "
-                f"got {ignore_index}"
-            )
-        judged = jnp.where(labels == ignore_index, jnp.zeros_like(labels), labels)
-    check.concrete_range(op, "targets", judged, 0, logits.shape[-1] - 1)
-    return labels
 
 
 def _loss(s: Array, log_y: Array, divisor: Array) -> Array:
     return -_times_log(s, log_y).sum() * reciprocal(divisor)
 
 
-def _slope(y: Array, s: Array, one: bool) -> Array:
-    """y Σs − s as y (Σs − s) − (1 − y) s, which loses nothing as y → s; `one` says that Σs is 1."""
-    total = 1 if one else s.sum(-1, keepdims=True)
-    return y * (total - s) - complement(y, y.ndim - 1) * s
+def _slope(y: Array, log_y: Array, s: Array) -> Array:
+    """y Σs − s as y (Σs − s) − (1 − y) s, which loses nothing as y → s."""
+    return y * (s.sum(-1, keepdims=True) - s) + expm1(log_y) * s
+
+
+@unary(
+    keep=lambda u, e: softmax_map(u, -1),
+    back=lambda moved, y, weighing: softmax_slope(moved, y, -1),
+    nondiff_argnums=(2,),
+)
+def label_error_map(
+    logits: Float[Array, "*n k"], labels: Integer[Array, "*n"], weighing: Weighing
+) -> Float[Array, "*n k"]:
+    """e = y − s, y = softmax(u).  With g = ∂L/∂e:  ∂u_j = y_j (g_j − Σ_i g_i y_i)."""
+    _, t, others, rest = _beside_the_label(logits, labels, weighing)
+    error = (others - t * others.sum(-1, keepdims=True)) * (1 / (1 + rest))
+    return error - (_smoothed(t, weighing) - t) if weighing.label_smoothing else error
+
+
+def _losses(logits: Array, targets: Array, weights: Array | None, weighing: Weighing) -> Array:
+    """−Σ s ln y of every example."""
+    if not _only_labels(targets, weights):
+        log_y = log_softmax_map(logits, -1)
+        s = _weighted(_distribution(targets, log_y, weighing), weights)
+        return -_times_log(s, log_y).sum(-1)
+    v, t, _, rest = _beside_the_label(logits, targets, weighing)
+    losses = jnp.log1p(rest[..., 0]) - _times_log(_smoothed(t, weighing), v).sum(-1)
+    left_out = weighing.ignore_index
+    return losses if left_out is None else gate_map(losses, targets != left_out)
+
+
+def _beside_the_label(logits: Array, labels: Array, weighing: Weighing) -> tuple[Array, ...]:
+    """v = u − max u, the one-hot t, e^v of the other classes, and Σe^v − 1; NaN for one outside.
+
+    Where the label's logit is the largest, as of a network that is sure, this loses nothing.
+    """
+    shifted = logits - logits.max(-1, keepdims=True)
+    here, inside = _places(labels, logits)
+    if weighing.ignore_index is not None:
+        inside = inside | (labels == weighing.ignore_index)[..., None]
+    t = here.astype(logits.dtype)
+    others = jnp.exp(shifted) * (1 - t)
+    rest = others.sum(-1, keepdims=True) + jnp.expm1(_times_log(t, shifted).sum(-1, keepdims=True))
+    # The NaN is added to a row's one number: in the one-hot code it would cost a third more time.
+    return shifted, t, others, rest + jnp.where(inside, 0, jnp.nan)
+
+
+def _only_labels(targets: Array, class_weights: Array | None) -> bool:
+    return _labelled(targets) and class_weights is None
 
 
 def _labelled(targets: Array) -> bool:
@@ -206,18 +226,17 @@ def _counting(logits: Array, targets: Array, weighing: Weighing) -> Array:
     return gate_map(logits, _counted(targets, logits.shape, weighing))
 
 
-def _log_softmax(logits: Array, targets: Array, weighing: Weighing) -> Array:
-    """ln y."""
-    return log_softmax_map(_counting(logits, targets, weighing), logits.ndim - 1)
+def _places(labels: Array, like: Array) -> tuple[Array, Array]:
+    """Whether a class is the label's, for every class; and whether there is such a class."""
+    here = check.counting(labels)[..., None]
+    classes = jax.lax.broadcasted_iota(here.dtype, like.shape, like.ndim - 1)
+    return classes == here, (here >= 0) & (here < like.shape[-1])
 
 
 def _one_hot(labels: Array, like: Array, weighing: Weighing) -> Array:
     """Labels as numbers per class. One outside gives a row of NaN, one left out a row of 0."""
-    zeros = jnp.zeros_like(widen(like))
-    here = check.counting(labels)[..., None]
-    classes = jax.lax.broadcasted_iota(here.dtype, like.shape, like.ndim - 1)
-    inside = (here >= 0) & (here < like.shape[-1])
-    t = jnp.where(classes == here, zeros + 1, jnp.where(inside, zeros, jnp.nan))
+    here, inside = _places(labels, like)
+    t = jnp.where(inside, here.astype(widen(like).dtype), jnp.nan)
     if weighing.ignore_index is not None:
         t = gate_map(t, _counted(labels, like.shape, weighing))
     return t
@@ -226,11 +245,16 @@ def _one_hot(labels: Array, like: Array, weighing: Weighing) -> Array:
 def _distribution(targets: Array, like: Array, weighing: Weighing) -> Array:
     """The targets as numbers per class, smoothed."""
     t = _one_hot(targets, like, weighing) if _labelled(targets) else widen(targets)
-    if weighing.label_smoothing:
-        t = t * (1 - weighing.label_smoothing) + weighing.label_smoothing / like.shape[-1]
-        if weighing.ignore_index is not None:
-            t = gate_map(t, _counted(targets, like.shape, weighing))
+    t = _smoothed(t, weighing)
+    if weighing.label_smoothing and weighing.ignore_index is not None:
+        t = gate_map(t, _counted(targets, like.shape, weighing))
     return t
+
+
+def _smoothed(t: Array, weighing: Weighing) -> Array:
+    if not weighing.label_smoothing:
+        return t
+    return t * (1 - weighing.label_smoothing) + weighing.label_smoothing / t.shape[-1]
 
 
 def _weighted(t: Array, class_weights: Array | None) -> Array:

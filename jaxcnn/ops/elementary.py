@@ -33,6 +33,12 @@ def exp(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.exp(x)
 
 
+@unary(keep=lambda x, y: x, back=lambda moved, x: moved * exp(x))
+def expm1(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = eˣ − 1.  With δ = ∂L/∂y:  ∂x = δ eˣ."""
+    return jnp.expm1(x)
+
+
 @custom_rule
 def sigmoids(x: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
     """s = sigmoid(x) and r = sigmoid(−x) = 1 − s, both to the last digit, by one exponential.

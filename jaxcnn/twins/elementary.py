@@ -15,6 +15,7 @@ def _absolute_power(x: Array, exponent: float, signed: bool) -> Array:
 
 TWINS = {
     elementary.exp: jnp.exp,
+    elementary.expm1: jnp.expm1,
     elementary.log: jnp.log,
     elementary.reciprocal: jnp.reciprocal,
     elementary.sigmoids: lambda x: (jax.nn.sigmoid(x), jax.nn.sigmoid(-x)),

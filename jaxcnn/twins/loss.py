@@ -35,6 +35,12 @@ def _softmax_cross_entropy(
     return _reduce(losses, weighing.reduction)
 
 
+def _label_error(logits: Array, labels: Array, weighing: Weighing) -> Array:
+    t = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    smoothing = weighing.label_smoothing
+    return jax.nn.softmax(logits, -1) - (1 - smoothing) * t - smoothing / logits.shape[-1]
+
+
 def _sigmoid_binary_cross_entropy(logits: Array, targets: Array, reduction: str) -> Array:
     terms = targets * jax.nn.log_sigmoid(logits) + (1 - targets) * jax.nn.log_sigmoid(-logits)
     return _reduce(-jnp.sum(terms, -1), reduction)
@@ -78,6 +84,7 @@ def _weight_decay(params: list[Array], strength: float) -> Array:
 
 TWINS = {
     cross_entropy.softmax_cross_entropy_map: _softmax_cross_entropy,
+    cross_entropy.label_error_map: _label_error,
     probabilities.sigmoid_binary_cross_entropy_map: _sigmoid_binary_cross_entropy,
     probabilities.kl_divergence_map: _kl_divergence,
     regression.squared_error_map: _squared_error,
