@@ -178,12 +178,20 @@ def test_elsewhere_no_zeros_are_added(case, platform):
 
 
 TABLE = ((0, 1), (1, 2), (2,))
+
+
+def table_kernel_grad(x, delta):
+    zeros = np.zeros((3, 3, sum(map(len, TABLE))))
+    return jax.vjp(lambda weights: jc.table_conv(x, weights, table=TABLE), zeros)[1](delta)[0]
+
+
 LAX = {"window_strides": (1, 1), "padding": "VALID"}
 # Functions of x and a kernel whose three maps are those of a convolution, and their settings.
 RELATIVES = {
     "true": (jc.true_conv, (1, 7, 8, 2), (3, 3, 2, 3), {}),
     "depthwise": (jc.depthwise_conv, (1, 7, 8, 3), (3, 3, 1, 6), {"stride": 2}),
     "table": (jc.table_conv, (1, 7, 8, 3), (3, 3, 5), {"table": TABLE}),
+    "table, in its kernel": (table_kernel_grad, (1, 7, 8, 3), (1, 5, 6, 3), {}),
     "transposed": (jc.conv_transpose, (1, 4, 5, 3), (3, 3, 2, 3), {"stride": 2}),
     "interop": (jc.interop.conv_general_dilated, (1, 2, 8, 7), (3, 2, 3, 3), LAX),
     "dense": (jc.dense, (4, 5), (5, 3), {}),
@@ -223,6 +231,7 @@ def test_the_relatives_and_the_poolings_lose_what_reads_it(name, jit):
     run, arguments = jit(both), [delta, *arrays]
     before = run(*arguments)
     linear = window is not None or "average" in name or name == "sum"
+    kernel = 0 if f is table_kernel_grad else 2
     for which in range(len(arguments)):
         for _ in range(2):
             place = numbers.integers(arguments[which].size)
@@ -233,7 +242,7 @@ def test_the_relatives_and_the_poolings_lose_what_reads_it(name, jit):
             for number in NOT_FINITE[:2]:
                 changed[which].flat[place] = number
                 found = run(*changed)
-                if which == 2:  # a kernel, some of whose taps lie in padding
+                if which == kernel:  # some of whose taps lie in padding
                     for a, reads in zip(found, reading, strict=True):
                         assert lost(a)[reads].all()
                 elif which == 0 or linear:

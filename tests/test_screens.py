@@ -142,7 +142,6 @@ def positions(x):
 # What no public operation is called with.
 INSIDE = {
     "gate_map": lambda: (normal(0, 3, 4), normal(1, 3, 4) > 0),
-    "connect_map": lambda: (normal(0, 3, 2, 4), ((0, 2), (1,), (2,)), 3),
     "gather_at_positions_map": lambda: (normal(0, 2, 5, 4, 3), *positions(normal(0, 2, 5, 4, 3))),
 }
 

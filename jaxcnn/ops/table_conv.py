@@ -16,7 +16,7 @@ from jaxcnn.geometry import Geometry, Padding, PerAxis, Precision, parse_geometr
 from jaxcnn.lowering.places import where_finite
 from jaxcnn.lowering.sharding import declared, vary_together
 from jaxcnn.ops.conv import conv_input_grad_map, conv_kernel_grad_map, conv_map
-from jaxcnn.rules import Function, adjoints, custom_rule, product
+from jaxcnn.rules import Function, custom_rule, product
 
 Table = tuple[tuple[int, ...], ...]
 
@@ -27,11 +27,10 @@ def table_conv_map(
     geometry: Geometry, table: Table,
 ) -> Float[Array, "n *pq d"]:  # fmt: skip
     """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d."""
-    channels = x.shape[-1]
     sources, targets = _ends(table)
 
     def whole(x, weights):
-        return conv_map(x, connect_map(weights, table, channels), None, geometry)
+        return conv_map(x, connected(weights, table, x.shape[-1]), None, geometry)
 
     def apart(x, weights):
         by_one = _by_connection(geometry, table)
@@ -44,11 +43,10 @@ def table_conv_map(
 
 def _table_conv_bwd(geometry, table, residuals, delta):
     x, weights, bias = residuals
-    channels = x.shape[-1]
     delta_bias = None if bias is None else delta.sum(range(delta.ndim - 1))
     return (
-        table_conv_input_grad_map(delta, weights, geometry, table, channels),
-        connected_map(conv_kernel_grad_map(x, delta, geometry), table, channels),
+        table_conv_input_grad_map(delta, weights, geometry, table, x.shape[-1]),
+        table_conv_kernel_grad_map(x, delta, geometry, table),
         delta_bias,
     )
 
@@ -127,7 +125,7 @@ def table_conv_input_grad_map(
     sources, targets = _ends(table)
 
     def whole(delta, weights):
-        return conv_input_grad_map(delta, connect_map(weights, table, channels), geometry)
+        return conv_input_grad_map(delta, connected(weights, table, channels), geometry)
 
     def apart(delta, weights):
         each = _selected(delta, targets), weights[..., None, :], _by_connection(geometry, table)
@@ -140,44 +138,45 @@ def _table_conv_input_grad_bwd(geometry, table, channels, residuals, zeta):
     delta, weights = residuals
     return (
         table_conv_map(zeta, weights, None, geometry, table),
-        connected_map(conv_kernel_grad_map(zeta, delta, geometry), table, channels),
+        table_conv_kernel_grad_map(zeta, delta, geometry, table),
     )
 
 
 product(table_conv_input_grad_map, _table_conv_input_grad_bwd)
 
 
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def connect_map(
-    weights: Float[Array, "*k m"], table: Table, channels: int
-) -> Float[Array, "*k c d"]:
-    """k[c, d] = w[m] for connection m = (c, d), else 0.  With κ = ∂L/∂k:  ∂w[m] = κ[c, d].
-
-    Huang, "Combination of multiple feature maps"; LeCun et al. 1998, table I.
-    """
-    sources, targets = _ends(table)
-
-    def connected(weights: Array) -> Array:
-        kernel = jnp.zeros((*weights.shape[:-1], channels, len(table)), weights.dtype)
-        return kernel.at[..., sources, targets].set(weights)
-
-    return declared(connected, lambda w: (*w[:-1], None, None), weights)
-
-
-@partial(custom_rule, nondiff_argnums=(1, 2))
-def connected_map(
-    kernel: Float[Array, "*k c d"], table: Table, channels: int
+@partial(custom_rule, nondiff_argnums=(2, 3))
+def table_conv_kernel_grad_map(
+    x: Float[Array, "n *hw c"], delta: Float[Array, "n *pq d"], geometry: Geometry, table: Table
 ) -> Float[Array, "*k m"]:
-    """w[m] = k[c, d] for connection m = (c, d).  With ω = ∂L/∂w:  ∂k[c, d] = ω[m], else 0.
+    """v_cd = x_c ⋆ dilate(δ_d).  With ω = ∂L/∂v:  ∂x_c = Σ_{d ∈ N_c} full(δ_d, rot180(ω_cd)).
 
-    The transpose of `connect_map`.
+    ∂δ_d = Σ_{c ∈ M_d} x_c ⋆ ω_cd: the same form with ω where the weights were.
     """
-    del channels  # the kernel has them; the backward pass needs them as a static value
     sources, targets = _ends(table)
-    return kernel[..., sources, targets]
+    return conv_kernel_grad_map(x, delta, geometry)[..., sources, targets]
 
 
-adjoints(connect_map, connected_map)
+def _table_conv_kernel_grad_bwd(geometry, table, residuals, omega):
+    x, delta = residuals
+    return (
+        table_conv_input_grad_map(delta, omega, geometry, table, x.shape[-1]),
+        table_conv_map(x, omega, None, geometry, table),
+    )
+
+
+product(table_conv_kernel_grad_map, _table_conv_kernel_grad_bwd)
+
+
+def connected(weights: Array, table: Table, channels: int) -> Array:
+    """k[c, d] = w[m] for connection m = (c, d), else 0."""
+    sources, targets = _ends(table)
+
+    def kernel(weights: Array) -> Array:
+        zeros = jnp.zeros((*weights.shape[:-1], channels, len(table)), weights.dtype)
+        return zeros.at[..., sources, targets].set(weights)
+
+    return declared(kernel, lambda w: (*w[:-1], None, None), weights)
 
 
 # As one convolution it has zeros where nothing is connected, and 0 · ∞ is NaN: maps that are not

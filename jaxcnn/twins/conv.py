@@ -56,11 +56,6 @@ def _connect(weights: Array, table: tuple[tuple[int, ...], ...], channels: int) 
     return jnp.stack(columns, -1)
 
 
-def _connected(kernel: Array, table: tuple[tuple[int, ...], ...], channels: int) -> Array:
-    del channels
-    return jnp.stack([kernel[..., c, d] for d, inputs in enumerate(table) for c in inputs], -1)
-
-
 def _table_conv(
     x: Array,
     weights: Array,
@@ -81,13 +76,19 @@ def _table_conv_input_grad(
     return _conv_input_grad(delta, _connect(weights, table, channels), geometry)
 
 
+def _table_conv_kernel_grad(
+    x: Array, delta: Array, geometry: Geometry, table: tuple[tuple[int, ...], ...]
+) -> Array:
+    kernel = _conv_kernel_grad(x, delta, geometry)
+    return jnp.stack([kernel[..., c, d] for d, inputs in enumerate(table) for c in inputs], -1)
+
+
 TWINS = {
     conv_variants.conv_transpose_map: _conv_transpose,
     conv_variants.true_conv_map: _true_conv,
-    table_conv.connect_map: _connect,
-    table_conv.connected_map: _connected,
     table_conv.table_conv_map: _table_conv,
     table_conv.table_conv_input_grad_map: _table_conv_input_grad,
+    table_conv.table_conv_kernel_grad_map: _table_conv_kernel_grad,
     conv.conv_map: _conv,
     conv.conv_input_grad_map: _conv_input_grad,
     conv.conv_kernel_grad_map: _conv_kernel_grad,

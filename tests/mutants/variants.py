@@ -11,7 +11,7 @@ from jaxcnn.gradcheck.cases.case import Case
 from jaxcnn.ops.conv import conv_input_grad_map as input_grad
 from jaxcnn.ops.conv import conv_kernel_grad_map as kernel_grad
 from jaxcnn.ops.conv import conv_map
-from jaxcnn.ops.table_conv import connect_map
+from jaxcnn.ops.table_conv import connected
 
 TABLE = ((0, 1), (1, 2), (0, 2))
 TRUE = Case(jc.true_conv, {"x": (1, 6, 5, 2), "kernel": (3, 3, 2, 2), "bias": (2,)})
@@ -35,7 +35,7 @@ MUTANTS = [
     wrong("true conv: ∂x as for the correlation", TRUE, x=lambda delta, kernel, geometry: input_grad(delta, kernel, geometry)),
     wrong("true conv: ∂k not turned back", TRUE, kernel=lambda x, delta, geometry: kernel_grad(x, delta, geometry)),
     forgets("true conv: order 2 forgets x and k", TRUE, "x", "kernel"),
-    wrong("table: M for its transpose", TABLED, x=lambda delta, weights, geometry, table: input_grad(delta, jnp.swapaxes(connect_map(weights, table, 3), -1, -2), geometry)),
+    wrong("table: M for its transpose", TABLED, x=lambda delta, weights, geometry, table: input_grad(delta, jnp.swapaxes(connected(weights, table, 3), -1, -2), geometry)),
     wrong("table: weights in another order", TABLED, weights=lambda right: jnp.roll(right, 1, -1)),
     wrong("table: every map reads every map", TABLED, x=lambda delta, weights, geometry: input_grad(delta, jnp.broadcast_to(weights.sum(-1)[..., None, None], (3, 2, 3, 3)), geometry)),
     wrong("table: ∂b averaged", TABLED, bias=lambda right: right / 15),
