@@ -84,3 +84,14 @@ def test_a_long_product_of_one_row(jit):
     exact = x.astype(float) @ weight.astype(float)
     np.testing.assert_allclose(jit(jc.dense)(x, weight), exact, rtol=1e-6)
     np.testing.assert_allclose(jit(jc.dense)(x[0], weight), exact[0], rtol=1e-6)
+    turned = np.ascontiguousarray(weight.T)
+    np.testing.assert_allclose(jit(jc.dense_input_grad)(x, turned), exact, rtol=1e-6)
+    np.testing.assert_allclose(jit(jc.dense_input_grad)(x[0], turned), exact[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit", [jax.jit, jc.jit])
+def test_a_long_product_with_one_column(jit):
+    x, weight = positive(2, 2**20), positive(2**20, 1)
+    exact = x.astype(float) @ weight.astype(float)
+    np.testing.assert_allclose(jit(jc.dense)(x, weight), exact, rtol=1e-6)
+    np.testing.assert_allclose(jit(jc.dense_input_grad)(x, weight.T), exact, rtol=1e-6)

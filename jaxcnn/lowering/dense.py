@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.lowering.places import in_one_lane, long_sum, on_a_cpu
-from jaxcnn.lowering.precision import accumulator
+from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import declared
 from jaxcnn.sizes import surely
 
@@ -17,6 +17,8 @@ TIMES_LARGER = 8
 
 def matmul(x: Array, weight: Array) -> Array:
     """... c, c d → ... d."""
+    if weight.shape[1] == 1:
+        return matmul_transposed(x, weight.T)
     contract = partial(_contract, axes_a=(x.ndim - 1,), axes_b=(0,))
     if math.prod(x.shape[:-1]) == 1 and in_one_lane(x.shape[-1], 1, weight.shape[1]):
         contract = partial(on_a_cpu, cpu=_of_one_row, default=contract)
@@ -25,10 +27,11 @@ def matmul(x: Array, weight: Array) -> Array:
 
 def matmul_transposed(delta: Array, weight: Array) -> Array:
     """δ Wᵀ: ... d, c d → ... c."""
-    rows = math.prod(delta.shape[:-1])
-    large = surely(lambda: weight.size >= TIMES_LARGER * rows * sum(weight.shape))
-    beside_large = partial(on_a_cpu, cpu=_by_rows, default=_by_columns)
-    product = beside_large if large else _by_columns
+    rows, product = math.prod(delta.shape[:-1]), _by_columns
+    if 1 in (rows, weight.shape[0]) and in_one_lane(delta.shape[-1], rows, weight.shape[0]):
+        product = partial(on_a_cpu, cpu=_by_elements, default=_by_columns)
+    elif surely(lambda: weight.size >= TIMES_LARGER * rows * sum(weight.shape)):
+        product = partial(on_a_cpu, cpu=_by_rows, default=_by_columns)
     return declared(product, lambda d, w: (*d[:-1], w[0]), delta, weight)
 
 
@@ -58,6 +61,14 @@ def _by_rows(delta: Array, weight: Array) -> Array:
     """(W δᵀ)ᵀ, which reads W as it lies; XLA would turn it back if nothing stood in between."""
     z = _contract(weight, delta, axes_a=(1,), axes_b=(delta.ndim - 1,))
     return jnp.moveaxis(lax.optimization_barrier(z), 0, -1)
+
+
+def _by_elements(delta: Array, weight: Array) -> Array:
+    """One row of δ, or of W: sums along rows, which XLA adds up in many lanes."""
+    one, rows = (weight, delta) if weight.shape[0] == 1 else (delta, weight)
+    one = jnp.broadcast_to(widen(one).reshape((1,) * (rows.ndim - 1) + (-1,)), rows.shape)
+    sums = (one * widen(rows)).sum(-1)
+    return sums.reshape(*delta.shape[:-1], weight.shape[0]).astype(delta.dtype)
 
 
 def _contract(a: Array, b: Array, axes_a: tuple[int, ...], axes_b: tuple[int, ...]) -> Array:
