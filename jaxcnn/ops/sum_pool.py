@@ -100,7 +100,8 @@ def avg_pool(
 ) -> Float[Array, "n *pq c"]:  # fmt: skip
     """y = the sum over every window / its size, each channel by itself.
 
-    Backward, with δ = ∂L/∂y: ∂x = upsample(δ / size), overlaps adding up.
+    Backward, with δ = ∂L/∂y: ∂x = upsample(δ / size), overlaps adding up. A sum that float32 cannot
+    hold is ∞, as in PyTorch, and so is its mean.
     Source: Huang, "Average pooling layer"; Quan, "Mean pooling".
 
     Args:
