@@ -204,7 +204,7 @@ def _shard_map(eqn: Any, args: list[Any], rewriting: Rewriting) -> Sequence[Any]
         mesh=params["mesh"],
         in_specs=tuple(params["in_specs"]),
         out_specs=tuple(params["out_specs"]),
-        axis_names=set(params["newly_manual_axes"]),
+        axis_names=set(params.get("newly_manual_axes") or params["manual_axes"]),  # 0.10.0
         check_vma=params["check_vma"],
     )
     return mapped(*args)
