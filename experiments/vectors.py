@@ -12,7 +12,7 @@ in 20 lines. Operations that drop at random are left out: their masks are JAX's.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,9 @@ def vector(case: Case) -> dict[str, np.ndarray]:
 
     @jax.jit
     def everything(arrays: Any, delta: Any, dots: Any) -> dict[str, Any]:
-        gradient: Callable[..., Any] = lambda *arrays: derivative(f, "r")(arrays, delta)  # noqa: E731
+        def gradient(*arrays: Any) -> Any:
+            return derivative(f, "r")(arrays, delta)
+
         found = {"value": f(*arrays), "tangent": derivative(f, "f")(arrays, dots)}
         named = {"input": arrays, "direction": dots, "gradient": gradient(*arrays)}
         if not case.on_kinks:

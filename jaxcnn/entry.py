@@ -59,7 +59,7 @@ def operation(f: F) -> F:
         if arrays:
             try:
                 return program(tuple(kwargs), *arguments)(*arrays)
-            except Exception:
+            except Exception:  # nothing is lost: the call below raises it, from the user's line
                 pass
         return f(*args, **kwargs)
 

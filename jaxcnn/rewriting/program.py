@@ -7,6 +7,7 @@ stay as they are. Programs are found again: what JAX has cached for a call is re
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -46,7 +47,7 @@ class Rewriting:
     notes: list[Found] | None = field(default=None, compare=False)
     inside: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
+    @cached_property
     def names(self) -> dict[str, tuple[Function, str | Function]]:
         """The rules by name."""
         return {name: (rule, by) for name, rule, by in self.rules}
