@@ -24,11 +24,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments import command
 from experiments.benchmarks import bars, peers, report, rows
 from experiments.benchmarks.measure import EndedError, measure, started, wait_until_idle
 from experiments.benchmarks.results import Results, RowResult, read
-from experiments.options import UserError
+from experiments.command_line import program
+from experiments.command_line.options import UserError
 
 SETTINGS = (
     "rows", "peers", "pairs", "threads", "platform", "precision", "sample_ms", "quick", "apart",
@@ -253,4 +253,4 @@ def machine() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

@@ -28,7 +28,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from experiments import command
+from experiments.benchmarks.compiled import residual_bytes
+from experiments.command_line import program
 from jaxcnn.gradcheck import check_gradients, random_like, relative_error
 from jaxcnn.gradcheck.cases import CASES, LARGE
 from jaxcnn.gradcheck.cases.case import Case
@@ -117,12 +118,6 @@ def _forward_and_backward(f: Callable[..., Array]) -> Callable[..., Any]:
         return y, pull(cotangent)
 
     return both
-
-
-def residual_bytes(f: Callable[..., Array], arrays: Sequence[Array]) -> int:
-    """What the backward pass of f needs besides the cotangent."""
-    kept = jax.eval_shape(lambda *arrays: jax.vjp(f, *arrays)[1], *arrays)
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
 
 
 def milliseconds(
@@ -230,4 +225,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

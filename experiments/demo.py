@@ -26,9 +26,9 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from experiments import command
+from experiments.command_line import program
+from experiments.command_line.options import UserError
 from experiments.looking.opened import open_run
-from experiments.options import UserError
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,4 @@ def listening(port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

@@ -25,7 +25,8 @@ import numpy as np
 from jax import Array
 
 import jaxcnn
-from experiments import command, data, runs
+from experiments import data, runs
+from experiments.command_line import program
 from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.fit import Task, Trained, fit, predict
@@ -177,4 +178,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

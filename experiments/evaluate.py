@@ -22,10 +22,13 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import command, data, material, plots, runs, saved, training
-from experiments.checks import FILES, check_beside
-from experiments.options import TrainOptions, UserError
-from experiments.recipes import make_recipe
+from experiments import data, plots, runs, training
+from experiments.command_line import program
+from experiments.command_line.checks import FILES, check_beside
+from experiments.command_line.options import TrainOptions, UserError
+from experiments.runs import saved
+from experiments.training import material
+from experiments.training.recipes import make_recipe
 
 
 @dataclass(frozen=True)
@@ -155,4 +158,4 @@ def write_safetensors(path: Path, params: Any, net_state: Any, options: TrainOpt
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

@@ -28,9 +28,9 @@ from jax import Array
 from jaxtyping import Float
 
 import jaxcnn
-from experiments import command
+from experiments.command_line import program
+from experiments.command_line.options import UserError
 from experiments.data.picture import Background, open_picture
-from experiments.options import UserError
 
 # The letter of Gormley's slides, 7×7, and the kernel that he slides over it first.
 LETTER = (
@@ -189,4 +189,4 @@ def draw(picture: Float[np.ndarray, "h w 3"], path: Path, dpi: int = 110) -> Non
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

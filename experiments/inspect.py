@@ -25,12 +25,14 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import command, data, material
+from experiments import data
+from experiments.command_line import program
+from experiments.command_line.options import UserError
 from experiments.data.picture import Background
 from experiments.looking.opened import Opened, open_run
 from experiments.looking.page import page
 from experiments.looking.report import Chosen, Judged, report
-from experiments.options import UserError
+from experiments.training import material
 
 
 @dataclass(frozen=True)
@@ -149,4 +151,4 @@ def unsure(judged: Judged, label: int | None) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

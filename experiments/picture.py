@@ -21,8 +21,10 @@ import numpy as np
 from jax import Array
 
 import jaxcnn
-from experiments import command, data, saved
-from experiments.options import TrainOptions, UserError
+from experiments import data
+from experiments.command_line import program
+from experiments.command_line.options import TrainOptions, UserError
+from experiments.runs import saved
 from jaxcnn.layers import Serial
 
 # What to show of LeNet-5: the layer, and what its maps are called.
@@ -163,4 +165,4 @@ def _train(folder: Path, epochs: int) -> Path:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

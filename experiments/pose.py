@@ -24,7 +24,8 @@ from jax import Array
 from jaxtyping import Float
 
 import jaxcnn
-from experiments import command, runs
+from experiments import runs
+from experiments.command_line import program
 from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.figures import JOINTS, LIMBS, SIDE, Figures, draw_figures
@@ -144,4 +145,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

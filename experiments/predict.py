@@ -22,11 +22,14 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import command, data, material, saved, training
+from experiments import data, training
+from experiments.command_line import program
+from experiments.command_line.options import UserError
 from experiments.data.picture import Background
-from experiments.options import UserError
 from experiments.plots.looks import probabilities
-from experiments.recipes import make_recipe
+from experiments.runs import saved
+from experiments.training import material
+from experiments.training.recipes import make_recipe
 
 
 @dataclass(frozen=True)
@@ -95,4 +98,4 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jaxcnn
-from experiments import command
+from experiments.command_line import program
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- rule table -->\n", "<!-- end of the rule table -->"
@@ -71,4 +71,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

@@ -32,8 +32,9 @@ from jax.nn import initializers
 from jaxtyping import Float, Int
 
 import jaxcnn
-from experiments import command, runs
-from experiments.options import UserError
+from experiments import runs
+from experiments.command_line import program
+from experiments.command_line.options import UserError
 from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.documents import (
@@ -313,4 +314,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

@@ -29,18 +29,26 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import command, material, runs, training
-from experiments.checkpoints import CheckpointError, Checkpoints, one_line
-from experiments.checks import check, check_used
-from experiments.lock import claim
-from experiments.loop import DivergedError, Loop, StoppedError, longest_segment
-from experiments.metrics import Events
-from experiments.options import FREE, TrainOptions, UserError, command_to_go_on, flag, values
-from experiments.presets import PRESETS, listing
-from experiments.progress import Progress, reporter
-from experiments.recipes import make_recipe
-from experiments.training import devices
+from experiments import runs, training
+from experiments.command_line import program
+from experiments.command_line.checks import check, check_used
+from experiments.command_line.options import (
+    FREE,
+    TrainOptions,
+    UserError,
+    command_to_go_on,
+    flag,
+    values,
+)
+from experiments.command_line.presets import PRESETS, listing
+from experiments.command_line.progress import Progress, reporter
+from experiments.runs.checkpoints import CheckpointError, Checkpoints, one_line
+from experiments.runs.lock import claim
+from experiments.runs.loop import DivergedError, Loop, StoppedError, longest_segment
+from experiments.runs.metrics import Events
+from experiments.training import devices, material
 from experiments.training.evaluation import Scores
+from experiments.training.recipes import make_recipe
 from jaxcnn.layers import Layer
 
 
@@ -304,4 +312,4 @@ def stopwatch(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    command.run(lambda: devices.leave(main))
+    program.run(lambda: devices.leave(main))

@@ -29,8 +29,9 @@ import numpy as np
 from jax import Array
 
 import jaxcnn
-from experiments import command, data, runs
-from experiments.options import UserError
+from experiments import data, runs
+from experiments.command_line import program
+from experiments.command_line.options import UserError
 from experiments.plots.small import save_small
 from experiments.systems import record
 from experiments.systems.fit import Settings, Task, Trained, fit, predict
@@ -210,4 +211,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors.numpy import save
 
-from experiments import command
+from experiments.command_line import program
 from jaxcnn.gradcheck import derivative, derivative_arguments
 from jaxcnn.gradcheck.cases import CASES
 from jaxcnn.gradcheck.cases.case import Case
@@ -112,4 +112,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

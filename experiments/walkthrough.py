@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from experiments import command
+from experiments.command_line import program
 from experiments.worked import EXAMPLES, Example, Line, lines
 
 TOLERANCE = 1e-12
@@ -106,4 +106,4 @@ def text(value: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    program.run(main)

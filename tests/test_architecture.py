@@ -57,6 +57,18 @@ def test_imports_go_one_way(path: Path):
             assert ORDER.index(there) >= ORDER.index(here), f"{path.name} imports {module}"
 
 
+def test_scripts_stand_at_the_top_and_what_they_share_in_packages():
+    scripts = {path.stem for path in ROOT.glob("experiments/*.py")} - {"__init__"}
+    for name in scripts:
+        assert f"python -m experiments.{name}" in (ROOT / f"experiments/{name}.py").read_text()
+    for path in ROOT.glob("experiments/*/*.py"):
+        used = {f"experiments.{name}" for name in scripts} & set(imported(path))
+        assert not used, f"{path.relative_to(ROOT)} imports a script: {used}"
+    described = (ROOT / "experiments/README.md").read_text()
+    for path in ROOT.glob("experiments/*/__init__.py"):
+        assert f"| `{path.parent.name}/` |" in described
+
+
 def test_the_library_depends_on_jax_and_jaxtyping_only():
     allowed = {"jax", "jaxlib", "jaxtyping", "numpy", "jaxcnn"}
     import sys

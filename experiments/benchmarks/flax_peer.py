@@ -8,7 +8,7 @@ import optax
 from flax import nnx
 
 from experiments.benchmarks import networks
-from experiments.benchmarks.jax_peer import pure, stepping
+from experiments.benchmarks.compiled import pure, stepping
 from experiments.benchmarks.program import Program, images_and_labels
 from experiments.benchmarks.row import NetworkRow
 

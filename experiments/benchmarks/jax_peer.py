@@ -1,6 +1,5 @@
 """Rows in JAX: jaxcnn's rules or their plain twins, with or without the recommended options."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -8,31 +7,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import jaxcnn
-from experiments import training
 from experiments.benchmarks import eager, flop, foreign, networks
+from experiments.benchmarks.compiled import pure, residual_bytes, stepping
 from experiments.benchmarks.peers import Peer
 from experiments.benchmarks.program import (
-    LEARNING_RATE,
-    MOMENTUM,
     Program,
     cotangent,
-    gradient_norms,
     images_and_labels,
     norm,
     operation_arrays,
 )
 from experiments.benchmarks.row import NetworkRow, OperationRow, PeakRow, Row
-from experiments.compare_grad import residual_bytes
-
-MEMORY = {
-    "temporaries": "temp_size_in_bytes",
-    "arguments": "argument_size_in_bytes",
-    "outputs": "output_size_in_bytes",
-    "reused": "alias_size_in_bytes",
-}
 
 
 def jit_of(peer: Peer) -> Callable[..., Any]:
@@ -59,28 +46,6 @@ def build(peer: Peer, row: Row, dtype: str) -> Program:
         case NetworkRow():
             return _network(peer, row, dtype)
     raise TypeError(f"row must be an operation, a network or the peak, got {row!r}")
-
-
-def pure(jitted: Any, arguments: tuple[Any, ...], facts: dict[str, Any]) -> Program:
-    """A program without state: the same call again and again."""
-    facts = {**facts, "memory": _memory(jitted.lower(*arguments).compile())}
-    results = jitted(*arguments)
-    return Program(
-        call=partial(jitted, *arguments),
-        wait=jax.block_until_ready,
-        fingerprint=[norm(leaf) for leaf in jax.tree.leaves(results)],
-        facts=facts,
-    )
-
-
-def _memory(compiled: Any) -> dict[str, int] | None:
-    analysis = compiled.memory_analysis()
-    if analysis is None:
-        return None
-    return {name: int(getattr(analysis, field)) for name, field in MEMORY.items()}
-
-
-# Operations ---------------------------------------------------------------------------------------
 
 
 def _operation(peer: Peer, row: OperationRow, dtype: str) -> Program:
@@ -198,73 +163,3 @@ def _product(loss: Callable[[Any], Any], reverse: bool) -> Callable[..., Any]:
         return jax.grad(along)(params)
 
     return reverse_over_reverse if reverse else forward_over_reverse
-
-
-def stepping(
-    gradients_of: Callable[..., Any],
-    params: Any,
-    net_state: Any,
-    images: Any,
-    labels: Any,
-    row: NetworkRow,
-    facts: dict[str, Any],
-    jit: Callable[..., Any],
-) -> Program:
-    """A training step, or a scan of them, whose every call goes on from the last one's state.
-
-    gradients_of: (params, net_state, images, labels) to (loss, new net_state, gradients).
-    """
-    optimiser = optax.sgd(LEARNING_RATE, momentum=MOMENTUM)
-
-    def step(state, batch):
-        params, net_state, opt_state = state
-        value, net_state, gradients = gradients_of(params, net_state, *batch)
-        with training.library_promotion():
-            updates, opt_state = optimiser.update(gradients, opt_state, params)
-            params = optax.apply_updates(params, updates)
-        return (params, net_state, opt_state), value
-
-    def scanned(state, batches):
-        return jax.lax.scan(step, state, batches)
-
-    def jitted():
-        # A function of its own every time, so that nothing is found in a cache.
-        function = scanned if row.steps else step
-        return jit(lambda state, batch: function(state, batch), donate_argnums=0)
-
-    batch = (images, labels)
-    state = (params, net_state, optimiser.init(params))
-    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-    program = jitted()
-    facts = {**facts, "memory": _memory(program.lower(shapes, batch).compile())}
-    state, value = program(state, batch)
-    # After the first step the momentum is the gradient.
-    fingerprint = [norm(value), *gradient_norms(jax.tree.leaves(state[2]))]
-
-    def call():
-        nonlocal state
-        state, value = program(state, batch)
-        return value, state
-
-    return Program(
-        call=call,
-        wait=jax.block_until_ready,
-        fingerprint=fingerprint,
-        facts=facts,
-        compile=partial(_compile_seconds, jitted, shapes, batch) if row.compile else None,
-    )
-
-
-def _compile_seconds(jitted: Callable[[], Any], *arguments: Any) -> dict[str, float]:
-    """Tracing, lowering and compiling from scratch."""
-    jax.clear_caches()
-    function, times = jitted(), [time.perf_counter()]
-    traced = function.trace(*arguments)
-    times.append(time.perf_counter())
-    lowered = traced.lower()
-    times.append(time.perf_counter())
-    lowered.compile()
-    times.append(time.perf_counter())
-    stages = ("trace", "lower", "compile")
-    seconds = {s: b - a for s, a, b in zip(stages, times[:-1], times[1:], strict=True)}
-    return {**seconds, "total": times[-1] - times[0]}

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.command_line.options import UserError
 from experiments.data import originals
 from experiments.data.sets import DATASETS, Dataset, Split, check, hold_out
-from experiments.options import UserError
 
 # Bytes of a cached file, unpacked; the largest, CIFAR-10's training images, has 154 million.
 LARGEST = 2**28

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.command_line.options import UserError
 from experiments.data.sets import DATASETS, Dataset, Split, check
-from experiments.options import UserError
 
 # By data set and file: MD5 of the published file, and of what a packed one holds.
 SUMS: dict[str, dict[str, tuple[str, ...]]] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from experiments.options import UserError
+from experiments.command_line.options import UserError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.options import UserError
+from experiments.command_line.options import UserError
 
 
 class Split(NamedTuple):

@@ -18,10 +18,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 from PIL import Image
 
+from experiments.command_line.options import UserError
 from experiments.data.loading import first_line, prepared
 from experiments.data.records import GENERATED
 from experiments.data.sets import CHOICE, DATASETS
-from experiments.options import UserError
 from experiments.training.devices import spread
 from experiments.training.epoch import Segment
 

@@ -12,9 +12,11 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, PyTree, UInt8
 
-from experiments import data, material, saved
-from experiments.networks import NETWORKS, make
-from experiments.options import TrainOptions, UserError
+from experiments import data
+from experiments.command_line.options import TrainOptions, UserError
+from experiments.runs import saved
+from experiments.training import material
+from experiments.training.networks import NETWORKS, make
 from jaxcnn.layers import Serial
 
 

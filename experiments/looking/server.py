@@ -24,10 +24,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from experiments.command_line.options import UserError
 from experiments.looking.formulas import formula_of, kind_of
 from experiments.looking.layers import every_layer, look
 from experiments.looking.opened import Opened
-from experiments.options import UserError
 from jaxcnn.layers import Dropout, Flatten, Identity
 
 SIDE = 28  # of what the page sends

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.options import UserError
+from experiments.command_line.options import UserError
 from experiments.peers.structure import Path, output_shape
 from jaxcnn import layers
 from jaxcnn.layers import Branches, Layer, Leaf, Serial

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments import data
-from experiments.options import TrainOptions
+from experiments.command_line.options import TrainOptions
 from experiments.plots.sheet import Sheet
 from experiments.training.evaluation import Scores
 from jaxcnn.layers import Branches, Layer, Serial

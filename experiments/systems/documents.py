@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.command_line.options import UserError
 from experiments.data.loading import prepared
-from experiments.options import UserError
-from experiments.runs import package_version
+from experiments.runs.folder import package_version
 from experiments.systems.duplicates import Distinct
 from experiments.systems.masking import Names, names_of, tokens_of, words_of
 

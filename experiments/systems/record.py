@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from experiments import runs
-from experiments.options import UserError
+from experiments.command_line.options import UserError
 from experiments.systems.fit import Report, Settings
 
 

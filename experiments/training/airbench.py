@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
-from experiments.options import Optimisation
+from experiments.command_line.options import Optimisation
 
 # Rates of the version with Muon: of all biases, and of the head.
 BIAS_RATE, HEAD_RATE, BIAS_MOMENTUM = 0.053, 0.67, 0.85

@@ -19,7 +19,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.options import Hardware, UserError
+from experiments.command_line.options import Hardware, UserError
 
 AXIS = "data"
 

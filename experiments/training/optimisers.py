@@ -11,7 +11,7 @@ import optax
 from jaxtyping import PyTree
 from optax.contrib import MuonDimensionNumbers, muon
 
-from experiments.options import Optimisation
+from experiments.command_line.options import Optimisation
 from experiments.training.airbench import Course, airbench_muon, airbench_sgd
 from experiments.training.schedules import Schedule
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 import jaxcnn
 from experiments.augment import Ranges
-from experiments.options import Augmentation
+from experiments.command_line.options import Augmentation
 from experiments.training.precision import LossScale, initial_scale
 from experiments.training.schedules import library_promotion
 

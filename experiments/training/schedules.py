@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.options import Optimisation
+from experiments.command_line.options import Optimisation
 
 Schedule = Callable[[Any], Any]
 

@@ -6,8 +6,8 @@ import pytest
 
 import jaxcnn
 from experiments import runs
+from experiments.command_line.options import TrainOptions
 from experiments.looking.opened import open_run
-from experiments.options import TrainOptions
 
 
 @pytest.fixture(scope="session", autouse=True)

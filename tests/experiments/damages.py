@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments import runs
-from experiments.options import TrainOptions
+from experiments.command_line.options import TrainOptions
 
 DEEP = "[" * 100_000
 VERSION = "belong to another version of this program."

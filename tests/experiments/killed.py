@@ -18,8 +18,8 @@ import warnings
 from functools import partial
 
 from experiments import train
-from experiments.networks import NETWORKS, Network
 from experiments.training import precision
+from experiments.training.networks import NETWORKS, Network
 from jaxcnn import layers
 from jaxcnn.ops.activation import relu
 

@@ -15,10 +15,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import material, training
+from experiments import training
+from experiments.command_line.options import Augmentation, Hardware, Optimisation
 from experiments.data.stream import Stream
-from experiments.options import Augmentation, Hardware, Optimisation
-from experiments.training import devices
+from experiments.training import devices, material
 from jaxcnn import layers, models
 from jaxcnn.ops.activation import relu
 

@@ -14,7 +14,7 @@ from experiments import benchmark
 from experiments.benchmarks import bars, foreign, jax_peer, measure, peers, program, report, rows
 from experiments.benchmarks.results import Results, RowResult, read, spread
 from experiments.benchmarks.row import OperationRow
-from experiments.options import UserError
+from experiments.command_line.options import UserError
 
 FOUR = ("jaxcnn", "jaxcnn-default", "autodiff", "autodiff-options")
 

@@ -18,7 +18,8 @@ from damages import (
 from PIL import Image
 from small_runs import small_run
 
-from experiments import evaluate, inspect, predict, runs, saved, train
+from experiments import evaluate, inspect, predict, runs, train
+from experiments.runs import saved
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -15,8 +15,8 @@ import pytest
 from serving import served
 
 from experiments import demo
+from experiments.command_line.options import UserError
 from experiments.looking import server, units
-from experiments.options import UserError
 
 
 class Response(NamedTuple):

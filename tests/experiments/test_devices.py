@@ -7,7 +7,7 @@ import pytest
 from small_runs import HERE, begin, end
 
 from experiments import train
-from experiments.options import Hardware, UserError
+from experiments.command_line.options import Hardware, UserError
 from experiments.training import devices
 
 
@@ -92,7 +92,7 @@ def test_two_processes_share_a_run_and_its_folder(tmp_path, capsys):
 WAITING = """
 import sys
 from jax.experimental.multihost_utils import sync_global_devices
-from experiments.options import Hardware
+from experiments.command_line.options import Hardware
 from experiments.training import devices
 
 where, number = sys.argv[1], int(sys.argv[2])

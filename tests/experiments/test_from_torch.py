@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.options import UserError
+from experiments.command_line.options import UserError
 from experiments.peers import from_torch
 from jaxcnn import layers, models
 

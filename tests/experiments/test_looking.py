@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 import jaxcnn
-from experiments import data, inspect, material
+from experiments import data, inspect
+from experiments.command_line.options import TrainOptions
 from experiments.looking import layers, pictures, report, units
 from experiments.looking.formulas import formula_of
 from experiments.looking.opened import Opened
-from experiments.options import TrainOptions
+from experiments.training import material
 from jaxcnn.layers import (
     Activation,
     AvgPool,

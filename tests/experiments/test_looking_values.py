@@ -9,9 +9,9 @@ import pytest
 
 import jaxcnn
 from experiments import data
+from experiments.command_line.options import TrainOptions
 from experiments.looking import layers, pictures, report, units
 from experiments.looking.opened import Opened
-from experiments.options import TrainOptions
 from jaxcnn.layers import (
     Activation,
     AvgPool,

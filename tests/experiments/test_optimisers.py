@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from experiments import training
-from experiments.options import Optimisation
+from experiments.command_line.options import Optimisation
 from experiments.training.airbench import Course
 from experiments.training.schedules import plateau_factor, rate_at
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from experiments import data
+from experiments.command_line.options import UserError
 from experiments.data import originals
-from experiments.options import UserError
 
 PREPARED = Path(os.environ.get("TFDS_DATA_DIR") or "/nonexistent")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

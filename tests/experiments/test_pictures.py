@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import data, inspect, material, predict
+from experiments import data, inspect, predict
+from experiments.command_line.options import TrainOptions, UserError
 from experiments.data.picture import open_picture
 from experiments.looking import report
-from experiments.options import TrainOptions, UserError
+from experiments.training import material
 
 OPTIONS = TrainOptions()
 CHOSEN = 24  # of the test images of mnist5k

@@ -6,10 +6,10 @@ import typing
 import pytest
 
 from experiments import runs, train
-from experiments.networks import NETWORKS
-from experiments.options import Model, TrainOptions, UserError, values
-from experiments.presets import PRESETS, listing
-from experiments.schema import from_json
+from experiments.command_line.options import Model, TrainOptions, UserError, values
+from experiments.command_line.presets import PRESETS, listing
+from experiments.command_line.schema import from_json
+from experiments.training.networks import NETWORKS
 
 # Every day the one with the most parts: a whitened kernel, an optimiser of its own, Lookahead, six
 # views of each test image.

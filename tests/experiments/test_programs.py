@@ -15,8 +15,8 @@ from safetensors.numpy import load, load_file
 from small_runs import SMALL, begin, small_run
 
 from experiments import data, evaluate, inspect, predict, runs, train
-from experiments.lock import alone
-from experiments.runs import LOCK
+from experiments.runs.folder import LOCK
+from experiments.runs.lock import alone
 
 ONE_EPOCH = [*SMALL, "--epochs", "1"]
 TAKEN = "is taken: another process is training in this folder.\n"
@@ -44,7 +44,7 @@ def test_a_second_process_in_a_folder_is_refused_until_the_first_dies(trained, t
     holding = """
 import sys, time
 from pathlib import Path
-from experiments.lock import alone
+from experiments.runs.lock import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -94,7 +94,7 @@ def test_where_files_cannot_be_locked_a_run_is_warned_and_goes_on(tmp_path, caps
 
 # Nobody reads; other bytes
 
-PRINTING = "from experiments import command; command.run(lambda: print({}) or 0)"
+PRINTING = "from experiments.command_line import program; program.run(lambda: print({}) or 0)"
 
 
 def test_a_program_whose_output_nobody_reads_ends_as_others_do():
@@ -200,7 +200,10 @@ def test_a_run_is_judged_without_its_training_images(trained, monkeypatch, tmp_p
 
 def test_the_demo_ends_in_time_whatever_its_clients_hold_back(run):
     """A request of which the rest never comes, a connection kept open, an answer nobody reads."""
-    code = "import sys; from experiments import command, demo; command.run(demo.main)"
+    code = (
+        "import sys; from experiments import demo; from experiments.command_line import program; "
+        "program.run(demo.main)"
+    )
     head = b"POST /look HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n{"
     get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with process(code, run, "--port", "0") as demo:

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from experiments import progress
-from experiments.progress import Progress
+from experiments.command_line import progress
+from experiments.command_line.progress import Progress
 from experiments.training import segments, usual_segment
 
 

@@ -17,12 +17,12 @@ from PIL import Image
 from small_runs import HERE, SMALL, begin, end, small_run
 
 from experiments import evaluate, predict, runs, train
-from experiments.checkpoints import Checkpoints
-from experiments.loop import Loop
-from experiments.networks import NETWORKS, Network
-from experiments.options import UserError
+from experiments.command_line.options import UserError
+from experiments.runs.checkpoints import Checkpoints
+from experiments.runs.loop import Loop
 from experiments.training import Scanned, TrainState, diagnosis
 from experiments.training.gradients import differentiate
+from experiments.training.networks import NETWORKS, Network
 from jaxcnn import layers
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

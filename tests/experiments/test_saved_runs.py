@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from experiments import data, evaluate, plots, predict, runs, train
-from experiments.metrics import Events
 from experiments.plots.looks import first_kernel
+from experiments.runs.metrics import Events
 from jaxcnn import models
 
 FEW = [

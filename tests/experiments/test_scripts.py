@@ -10,7 +10,7 @@ from PIL import Image
 
 import jaxcnn
 from experiments import compare_grad, picture, rule_table, runs
-from experiments.options import TrainOptions
+from experiments.command_line.options import TrainOptions
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip("tensorflow_datasets")
 
-from experiments import material, runs, train, training
+from experiments import runs, train, training
+from experiments.command_line.options import UserError
 from experiments.data import records, stream
-from experiments.networks import NETWORKS, Network
-from experiments.options import UserError
-from experiments.training import Segment, evaluation
+from experiments.training import Segment, evaluation, material
+from experiments.training.networks import NETWORKS, Network
 from jaxcnn import models
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import text
-from experiments.options import UserError
+from experiments.command_line.options import UserError
 from experiments.systems import documents
 from experiments.systems.duplicates import Distinct
 from experiments.systems.masking import ALIASES, MASK, names_of, tokens_of, words_of

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import data, runs, train, training
-from experiments.options import TrainOptions
-from experiments.recipes import make_recipe
+from experiments.command_line.options import TrainOptions
+from experiments.training.recipes import make_recipe
 
 SMALL = ["--epochs", "2", "--train-images", "400", "--validation", "100", "--batch-size", "50"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import training
-from experiments.options import Augmentation, Optimisation
+from experiments.command_line.options import Augmentation, Optimisation
 from experiments.training import Averaging, Looped, Resident, Scanned, Segment
 from experiments.training.epoch import scanned as scanned_steps
 from experiments.training.evaluation import make_logits, views

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import runs
-from experiments.checkpoints import Checkpoints
-from experiments.material import Judge
-from experiments.metrics import Events
-from experiments.options import TrainOptions, command_to_go_on
-from experiments.progress import Progress, Report
+from experiments.runs.checkpoints import Checkpoints
+from experiments.training.material import Judge
+from experiments.runs.metrics import Events
+from experiments.command_line.options import TrainOptions, command_to_go_on
+from experiments.command_line.progress import Progress, Report
 from experiments.training import (
     Looped,
     Recipe,

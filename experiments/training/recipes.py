@@ -7,8 +7,9 @@ import dataclasses
 import jax
 import numpy as np
 
-from experiments import data, material, networks, training
-from experiments.options import TrainOptions
+from experiments import data, training
+from experiments.command_line.options import TrainOptions
+from experiments.training import material, networks
 from experiments.training.airbench import Course
 
 

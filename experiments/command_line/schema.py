@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.options import TrainOptions, UserError
+from experiments.command_line.options import TrainOptions, UserError
 
 
 def read_json(path: Path) -> Any:

@@ -21,8 +21,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from experiments.options import TrainOptions, UserError, binding, flag
-from experiments.runs import broken, digest, seal
+from experiments.command_line.options import TrainOptions, UserError, binding, flag
+from experiments.runs.folder import broken, digest, seal
 from experiments.training import TrainState
 from experiments.training.devices import primary
 

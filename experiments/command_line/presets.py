@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from experiments.options import Augmentation, Optimisation, TrainOptions
+from experiments.command_line.options import Augmentation, Optimisation, TrainOptions
 
 
 class Preset(NamedTuple):

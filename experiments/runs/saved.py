@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import data, material, networks, runs
-from experiments.checkpoints import Checkpoints
-from experiments.options import TrainOptions, UserError
+from experiments import data, runs
+from experiments.training import material, networks
+from experiments.runs.checkpoints import Checkpoints
+from experiments.command_line.options import TrainOptions, UserError
 
 
 class Saved(NamedTuple):

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from experiments import runs
-from experiments.options import TrainOptions, UserError
-from experiments.runs import LOCK
+from experiments.command_line.options import TrainOptions, UserError
+from experiments.runs.folder import LOCK
 
 
 @contextmanager

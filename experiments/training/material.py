@@ -18,14 +18,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from experiments import data
+from experiments.command_line.options import TrainOptions, UserError
 from experiments.data import records
 from experiments.data.picture import Background, open_picture
 from experiments.data.stream import Stream, crop, open_streams, open_test_stream
-from experiments.networks import NETWORKS
-from experiments.options import TrainOptions, UserError
 from experiments.training import Recipe, Resident, TrainState, compile_predict
 from experiments.training.devices import everywhere
 from experiments.training.evaluation import Scores, compile_stream, scores
+from experiments.training.networks import NETWORKS
 
 SMOKE_TRAIN, SMOKE_TEST = 64, 32
 WHITENED = 5_000  # images from which a first kernel is computed

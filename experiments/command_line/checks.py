@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.options import TrainOptions, UserError, flag, values
+from experiments.command_line.options import TrainOptions, UserError, flag, values
 
 MANY = 2**31  # where XLA's counters end
 # name: (least, whether least itself will do, what must not be reached)

@@ -19,9 +19,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.checks import check
-from experiments.options import TrainOptions, UserError
-from experiments.schema import from_json, read_json
+from experiments.command_line.checks import check
+from experiments.command_line.options import TrainOptions, UserError
+from experiments.command_line.schema import from_json, read_json
 from experiments.training.devices import primary
 
 LOCK = "lock"

@@ -1,0 +1,1 @@
+"""What is typed and what is answered: options, recipes by name, how programs begin and end."""
