@@ -30,6 +30,8 @@ from jaxcnn.ops.global_pool import global_max_pool as global_max_pool
 from jaxcnn.ops.adaptive_pool import adaptive_avg_pool as adaptive_avg_pool
 from jaxcnn.ops.adaptive_pool import adaptive_max_pool as adaptive_max_pool
 from jaxcnn.ops.sum_pool import upsample as upsample
+from jaxcnn.ops.shape import pixel_shuffle as pixel_shuffle
+from jaxcnn.ops.shape import pixel_unshuffle as pixel_unshuffle
 from jaxcnn.ops.patches import patches as patches
 from jaxcnn.ops.patches import fold as fold
 from jaxcnn.ops.dense import dense as dense
@@ -47,8 +49,13 @@ from jaxcnn.ops.channels import scale_channels as scale_channels
 from jaxcnn.ops.activation import relu as relu
 from jaxcnn.ops.rectifiers import relu6 as relu6
 from jaxcnn.ops.rectifiers import leaky_relu as leaky_relu
+from jaxcnn.ops.rectifiers import prelu as prelu
 from jaxcnn.ops.rectifiers import elu as elu
+from jaxcnn.ops.rectifiers import celu as celu
 from jaxcnn.ops.rectifiers import selu as selu
+from jaxcnn.ops.shrinkage import thresholded_relu as thresholded_relu
+from jaxcnn.ops.shrinkage import hard_shrink as hard_shrink
+from jaxcnn.ops.shrinkage import soft_shrink as soft_shrink
 from jaxcnn.ops.rectifiers import hard_sigmoid as hard_sigmoid
 from jaxcnn.ops.rectifiers import hard_tanh as hard_tanh
 from jaxcnn.ops.rectifiers import hard_swish as hard_swish
@@ -56,6 +63,8 @@ from jaxcnn.ops.smooth import gelu as gelu
 from jaxcnn.ops.smooth import silu as silu
 from jaxcnn.ops.smooth import mish as mish
 from jaxcnn.ops.smooth import softplus as softplus
+from jaxcnn.ops.smooth import softsign as softsign
+from jaxcnn.ops.smooth import erf as erf
 from jaxcnn.ops.maxout import maxout as maxout
 from jaxcnn.ops.activation import sigmoid as sigmoid
 from jaxcnn.ops.activation import tanh as tanh

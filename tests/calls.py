@@ -63,6 +63,8 @@ OPERATIONS = {
     jc.adaptive_avg_pool: {"x": X, "output_size": 2},
     jc.adaptive_max_pool: {"x": X, "output_size": 2},
     jc.upsample: {"x": X, "size": 2},
+    jc.pixel_shuffle: {"x": X, "block": 2},
+    jc.pixel_unshuffle: {"x": X, "block": 2},
     jc.patches: FITTING,
     jc.fold: {"delta": X, "window": 2, "input_size": (7, 7)},
     jc.dense: {"x": LOGITS, "weight": LOGITS.T},
@@ -81,9 +83,11 @@ OPERATIONS = {
         getattr(jc, name): {"x": LOGITS}
         for name in (
             "relu", "relu6", "leaky_relu", "elu", "selu", "hard_sigmoid", "hard_tanh", "hard_swish",
+            "celu", "thresholded_relu", "hard_shrink", "soft_shrink", "softsign", "erf",
             "gelu", "silu", "mish", "softplus", "sigmoid", "tanh", "softmax", "log_softmax",
         )
     },
+    jc.prelu: {"x": X, "slope": B[:4]},
     jc.maxout: {"x": X, "pieces": 2},
     jc.batch_norm: {"x": X, "scale": B[:4], "bias": B[:4]},
     jc.batch_norm_inference: {"x": X, "scale": None, "bias": None, **STATISTICS},
@@ -174,6 +178,9 @@ LAYERS = {
     layers.Pad: ({"padding": 1}, MAP),
     layers.PadChannels: ({}, MAP),
     layers.Patches: WINDOW,
+    layers.PixelShuffle: ({"block": 2}, MAP),
+    layers.PixelUnshuffle: ({"block": 2}, MAP),
+    layers.PReLU: ({}, MAP),
     layers.RMSNorm: ({}, MAP),
     layers.Scale: ({"factor": 2}, MAP),
     layers.ScaleChannels: ({}, MAP),

@@ -40,6 +40,7 @@ from jaxcnn.ops import (
     probabilities,
     rectifiers,
     regression,
+    shrinkage,
     smooth,
     weight_decay,
 )
@@ -53,6 +54,8 @@ RESIDUALS: dict[Any, str | tuple[str, ...]] = {
     **dict.fromkeys((activation.softmax_map, activation.log_softmax_map, elementary.exp), "y"),
     **dict.fromkeys((activation.sigmoid_map, activation.tanh_map), "x"),
     **dict.fromkeys((rectifiers.elu_map, rectifiers.selu_map, rectifiers.hard_swish_map), "x"),
+    **dict.fromkeys((rectifiers.celu_map, smooth.softsign_map, smooth.erf_map), "x"),
+    **dict.fromkeys((shrinkage.thresholded_relu_map, shrinkage.shrink_map), "x"),
     **dict.fromkeys((smooth.softplus_map, smooth.silu_map, smooth.mish_map, smooth.gelu_map), "x"),
     **dict.fromkeys((activation.relu_map, rectifiers.leaky_relu_map), "positive"),
     **dict.fromkeys((rectifiers.relu6_map, rectifiers.hard_sigmoid_map), "between"),

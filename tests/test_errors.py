@@ -55,8 +55,11 @@ COUNTS = (
     "groups rate size output_size block kernel_size"
 )
 ARRAYS = "x kernel bias delta weight logits predictions log_predictions"
-FLAGS = "use_bias use_scale ceil_mode count_include_pad keepdims average unbiased"
-PARTS = "kernel_init bias_init scale_init weight_init table_init rule pad_rule inference_rule"
+FLAGS = "use_bias use_scale ceil_mode count_include_pad keepdims average unbiased shared"
+PARTS = (
+    "kernel_init bias_init scale_init weight_init table_init slope_init rule pad_rule "
+    "inference_rule"
+)
 # One wrong value for arguments of a name, and what is said of it; for every setting of a layer.
 WRONG = {
     **dict.fromkeys(ARRAYS.split(), ARRAY),
@@ -68,6 +71,7 @@ WRONG = {
     **dict.fromkeys(("padding_mode", "mode"), NO_MODE),
     **dict.fromkeys(("padding", "axes"), NO_INTEGER),
     "input_size": BELOW_ONE,
+    "order": ("row", "ValueError", "must be one of CRD, DCR, got 'row'"),
     "switches": (X, "TypeError", "must hold integers, got dtype float32"),
     "reduction": ("max", "ValueError", "must be one of mean, sum, none, got 'max'"),
     "axis": (2, "ValueError", "must lie in [-2, 2) for shape (3, 5), got 2"),
@@ -88,6 +92,8 @@ OTHERS = {
     *((op, "rate") for op in (jc.dropout, jc.spatial_dropout, jc.drop_block)),
     (jc.smooth_l1, "beta"),
     (jc.elu, "alpha"),
+    (jc.thresholded_relu, "alpha"),
+    (jc.soft_shrink, "bias"),
     (jc.huber, "delta"),
     (jc.embedding, "table"),
 }

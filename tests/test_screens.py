@@ -70,9 +70,11 @@ def test_an_operation_fits_a_screen():
 
 
 def test_files_of_operations_stay_short():
+    """4,500 lines for the 76 operations that there were then, and 40 for each one added since."""
     sizes = {path.name: len(path.read_text().splitlines()) for path in OPS}
     assert max(sizes.values()) <= 300, sizes
-    assert sum(sizes.values()) <= 4500, sum(sizes.values())
+    most = 4500 + 40 * (len(public()) - 76)
+    assert sum(sizes.values()) <= most, (sum(sizes.values()), most)
 
 
 @pytest.mark.parametrize("op", public(), ids=lambda op: op.__name__)

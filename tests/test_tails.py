@@ -162,6 +162,7 @@ def test_factors_that_a_half_does_not_hold():
 
 SAME = (jc.relu, jc.sigmoid, jc.tanh, jc.softplus, jc.silu, jc.mish, jc.gelu, jc.relu6)
 SAME += (jc.leaky_relu, jc.elu, jc.selu, jc.hard_sigmoid, jc.hard_tanh, jc.hard_swish)
+SAME += (jc.celu, jc.thresholded_relu, jc.hard_shrink, jc.soft_shrink, jc.softsign, jc.erf)
 
 
 @pytest.mark.parametrize("f", [*SAME, partial(jc.gelu, approximate=True)])

@@ -25,6 +25,13 @@ PAIRS = {
     "silu": (jc.silu, F.silu),
     "mish": (jc.mish, F.mish),
     "softplus": (jc.softplus, F.softplus),
+    "softsign": (jc.softsign, F.softsign),
+    "erf": (jc.erf, torch.erf),
+    # PyTorch 2.13 rounds 1/α to float32 in its backward pass.
+    "celu": (lambda x: jc.celu(x, 0.25), lambda x: F.celu(x, 0.25)),
+    "thresholded relu": (lambda x: jc.thresholded_relu(x, 0.6), lambda x: F.threshold(x, 0.6, 0)),
+    "hard shrink": (lambda x: jc.hard_shrink(x, 0.6), lambda x: F.hardshrink(x, 0.6)),
+    "soft shrink": (lambda x: jc.soft_shrink(x, 0.6), lambda x: F.softshrink(x, 0.6)),
     "hard tanh": (jc.hard_tanh, F.hardtanh),
     "hard swish": (jc.hard_swish, F.hardswish),
 }
@@ -49,10 +56,21 @@ def test_hard_sigmoid_whose_sixth_is_rounded_to_float32_in_pytorchs_backward_pas
     assert np.allclose(pull(delta)[0] * rounded, t.grad, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("slopes", [(5,), ()])
+def test_prelu(slopes):
+    theirs = lambda x, slope: F.prelu(x, slope.reshape(-1))  # noqa: E731
+    compare(jc.prelu, theirs, [normal(0, (2, 3, 4, 5)), normal(1, slopes)], ["channels", "plain"])
+
+
 KINKS = {
     "relu6": (jc.relu6, F.relu6, [0.0, 6.0]),
     "elu": (jc.elu, F.elu, [0.0]),
     "selu": (jc.selu, F.selu, [0.0]),
+    "celu": (jc.celu, F.celu, [0.0]),
+    "softsign": (jc.softsign, F.softsign, [0.0]),
+    "thresholded relu": (jc.thresholded_relu, lambda x: F.threshold(x, 1, 0), [1.0]),
+    "hard shrink": (jc.hard_shrink, F.hardshrink, [-0.5, 0.5]),
+    "soft shrink": (jc.soft_shrink, F.softshrink, [-0.5, 0.5]),
     "hard sigmoid": (jc.hard_sigmoid, F.hardsigmoid, [-3.0, 3.0]),
 }
 

@@ -6,6 +6,7 @@ is made and not from inside the compiler.
 
 from jaxcnn.check.arrays import at_least as at_least
 from jaxcnn.check.arrays import axis as axis
+from jaxcnn.check.arrays import broadcasts as broadcasts
 from jaxcnn.check.arrays import channels as channels
 from jaxcnn.check.arrays import concrete_range as concrete_range
 from jaxcnn.check.arrays import counting as counting

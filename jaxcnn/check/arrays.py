@@ -120,6 +120,15 @@ def shape(op: str, name: str, array: Array, expected: Sequence[int]) -> None:
         raise ValueError(f"{op}: {name} must have shape {tuple(expected)}, got {array.shape}")
 
 
+def broadcasts(op: str, name: str, array: Array, expected: Sequence[int]) -> None:
+    """Raise unless the array, repeated along axes that it lacks or has one element of, fits."""
+    found, last = array.shape, tuple(expected)[len(expected) - array.ndim :]
+    if len(found) != len(last) or any(h not in (1, m) for h, m in zip(found, last, strict=True)):
+        raise ValueError(
+            f"{op}: {name} must have a shape that broadcasts to {tuple(expected)}, got {found}"
+        )
+
+
 def channels(op: str, name: str, array: Array) -> int:
     """The number of channels: the size of the last axis, which there must be."""
     if not array.ndim:

@@ -32,6 +32,7 @@ from jaxcnn.layers.embedding import Embedding as Embedding
 from jaxcnn.layers.leaves import Activation as Activation
 from jaxcnn.layers.leaves import Dense as Dense
 from jaxcnn.layers.leaves import Flatten as Flatten
+from jaxcnn.layers.leaves import PReLU as PReLU
 from jaxcnn.layers.maxout import Maxout as Maxout
 from jaxcnn.layers.norm import BatchNorm as BatchNorm
 from jaxcnn.layers.norm import GroupNorm as GroupNorm
@@ -55,6 +56,8 @@ from jaxcnn.layers.shape import Dilate as Dilate
 from jaxcnn.layers.shape import Fold as Fold
 from jaxcnn.layers.shape import Pad as Pad
 from jaxcnn.layers.shape import Patches as Patches
+from jaxcnn.layers.shape import PixelShuffle as PixelShuffle
+from jaxcnn.layers.shape import PixelUnshuffle as PixelUnshuffle
 from jaxcnn.layers.shape import Subsample as Subsample
 from jaxcnn.layers.shape import Unflatten as Unflatten
 from jaxcnn.layers.summary import Row as Row

@@ -13,11 +13,13 @@ from jaxcnn.layers.base import SAME_PLACE, Initializer, Leaf, Parameter, Rule, w
 from jaxcnn.layers.settings import Count
 from jaxcnn.ops.activation import relu
 from jaxcnn.ops.dense import dense, dense_map
+from jaxcnn.ops.rectifiers import prelu, prelu_map
 from jaxcnn.ops.shape import flatten, flatten_map
 
 # He et al. 2015: the variance 2/fan_in keeps the scale of the activations through rectifiers.
 he_normal: Initializer = initializers.he_normal()
 zeros: Initializer = initializers.zeros
+quarter: Initializer = initializers.constant(0.25)  # He et al. 2015, section 2.1
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,20 @@ class Activation(Leaf):
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return self.op(x, **dict(self.settings), rule=rule)
+
+
+@dataclass(frozen=True)
+class PReLU(Leaf):
+    """y = x where x ≥ 0, else s x, with s to learn, per channel or shared; see `jaxcnn.prelu`."""
+
+    parameter_names = ("slope",)
+
+    shared: bool = False
+    slope_init: Initializer = quarter
+    rule: Rule = field(default=prelu_map, kw_only=True)
+
+    def parameters(self, shape):  # noqa: D102
+        return {"slope": Parameter(() if self.shared else shape[-1:], self.slope_init)}
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return prelu(x, *wanted(self, params), rule=rule)

@@ -12,6 +12,7 @@ from jaxcnn import check
 from jaxcnn.geometry import Method, Padding, Precision, check_method, check_padding
 from jaxcnn.lowering.statistics import AxisName
 from jaxcnn.ops.pad import MODES
+from jaxcnn.ops.shape import ORDERS
 
 Check = Callable[[str, str, Any], Any]
 
@@ -44,6 +45,7 @@ Size = Annotated[Sequence[int], check.integers]
 Axes = Annotated[int | Sequence[int], _check_axes]
 Mapped = Annotated[AxisName | None, _or_none(check.axis_name)]
 Mode = Annotated[str, partial(check.choice, choices=MODES)]
+Order = Annotated[str, partial(check.choice, choices=ORDERS)]
 PadAmount = Annotated[Padding, partial(check_padding, words=False, minimum=0)]
 PoolPadding = Annotated[Padding, partial(check_padding, minimum=0)]
 AnyPadding = Annotated[Padding, check_padding]

@@ -4,10 +4,21 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from jaxcnn.layers.base import Leaf, Rule, Window, extents, per_axis
-from jaxcnn.layers.settings import AnyPadding, MapSize, Mode, PadAmount, PerAxis, Size
+from jaxcnn.layers.settings import AnyPadding, MapSize, Mode, Order, PadAmount, PerAxis, Size
 from jaxcnn.ops.pad import pad, pad_map
 from jaxcnn.ops.patches import fold, fold_map, patches, patches_map
-from jaxcnn.ops.shape import dilate, dilate_map, subsample, subsample_map, unflatten, unflatten_map
+from jaxcnn.ops.shape import (
+    dilate,
+    dilate_map,
+    pixel_shuffle,
+    pixel_shuffle_map,
+    pixel_unshuffle,
+    pixel_unshuffle_map,
+    subsample,
+    subsample_map,
+    unflatten,
+    unflatten_map,
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,36 @@ class Dilate(Leaf):
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return dilate(x, self.rate, rule=rule)
+
+
+@dataclass(frozen=True)
+class PixelShuffle(Leaf):
+    """y = x with every element's channels spread over a block; see `jaxcnn.pixel_shuffle`."""
+
+    block: PerAxis
+    order: Order = "CRD"
+    rule: Rule = field(default=pixel_shuffle_map, kw_only=True)
+
+    def window(self, shape):  # noqa: D102
+        return Window(1, [Fraction(1, b) for b in per_axis(self, "block", shape)])
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return pixel_shuffle(x, self.block, self.order, rule=rule)
+
+
+@dataclass(frozen=True)
+class PixelUnshuffle(Leaf):
+    """y = x with every block put into the channels of one element; see `jaxcnn.pixel_unshuffle`."""
+
+    block: PerAxis
+    order: Order = "CRD"
+    rule: Rule = field(default=pixel_unshuffle_map, kw_only=True)
+
+    def window(self, shape):  # noqa: D102
+        return Window(self.block, self.block)
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return pixel_unshuffle(x, self.block, self.order, rule=rule)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.lowering.precision import narrow, widen
+from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.elementary import exp
 from jaxcnn.ops.gate import gate_map
-from jaxcnn.rules import Function, sloped, unary
+from jaxcnn.rules import Function, custom_rule, sloped, unary
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks", section 2: α and λ, with more digits.
 
@@ -39,7 +40,7 @@ def relu6(x: Float[ArrayLike, "*n"], *, rule: Function = relu6_map) -> Float[Arr
     return rule(check.float_array("relu6", "x", x))
 
 
-def _leaky(moved: Array, positive: Array, slope: float) -> Array:
+def _leaky(moved: Array, positive: Array, slope: Array | float) -> Array:
     return jnp.where(positive, moved, narrow(slope * widen(moved), moved.dtype))
 
 
@@ -66,14 +67,63 @@ def leaky_relu(
     return rule(x, check.number("leaky_relu", "slope", slope))
 
 
-def _elu(x: Array, scale: float, alpha: float) -> Array:
+def _along(slope: Array, x: Array) -> Array:
+    return jnp.broadcast_to(widen(slope), x.shape)
+
+
+@custom_rule
+def prelu_map(x: Float[Array, "*n"], slope: Float[Array, "*s"]) -> Float[Array, "*n"]:
+    """y = x where x ≥ 0, else s x."""
+    return _leaky(x, x >= 0, _along(slope, x))
+
+
+def _prelu_fwd(x, slope):
+    return prelu_map(x, slope), (x, slope)
+
+
+def _prelu_bwd(residuals, delta):
+    x, slope = residuals
+    share = widen(delta) * gate_map(widen(x), ~(x >= 0))
+    first = x.ndim - slope.ndim
+    alike = [i for i in range(x.ndim) if i < first or slope.shape[i - first] == 1]
+    delta_slope = share.sum(alike).reshape(slope.shape).astype(slope.dtype)
+    return _leaky(delta, x >= 0, _along(slope, x)), delta_slope
+
+
+prelu_map.defvjp(_prelu_fwd, _prelu_bwd)
+prelu_map.defjvps(
+    lambda r, dot: _leaky(dot, r[0] >= 0, _along(r[1], r[0])),
+    lambda r, dot: narrow(_along(dot, r[0]) * gate_map(widen(r[0]), ~(r[0] >= 0)), r[0].dtype),
+)
+
+
+@entry.operation
+def prelu(
+    x: Float[ArrayLike, "*n"], slope: Float[ArrayLike, "*s"], *, rule: Function = prelu_map
+) -> Float[Array, "*n"]:
+    """y = x where x ≥ 0, else s x, with slopes s to learn.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ where x ≥ 0, else s δ, as `leaky_relu`, so 1 at the kink;
+    ∂s = Σ δ min(x, 0), over the elements that share a slope.
+    Source: He et al. 2015, "Delving Deep into Rectifiers", equations 1 and 8 to 11.
+
+    Args:
+        slope: s, of a shape that broadcasts to that of x: one per channel (c,), or one for all ().
+    """
+    x = check.float_array("prelu", "x", x)
+    slope = check.float_array("prelu", "slope", slope, like=("x", x))
+    check.broadcasts("prelu", "slope", slope, x.shape)
+    return rule(*vary_together(x, slope))
+
+
+def _elu(x: Array, scale: float, alpha: float, width: float = 1) -> Array:
     wide = widen(x)
-    y = jnp.where(wide > 0, scale * wide, scale * alpha * jnp.expm1(jnp.minimum(wide, 0)))
+    y = jnp.where(wide > 0, scale * wide, scale * alpha * jnp.expm1(jnp.minimum(wide, 0) / width))
     return narrow(y, x.dtype)
 
 
-def _elu_slope(x: Array, scale: float, alpha: float) -> Array:
-    left = scale * alpha * exp(gate_map(x, ~(x > 0)))
+def _elu_slope(x: Array, scale: float, alpha: float, width: float = 1) -> Array:
+    left = scale * alpha / width * exp(gate_map(x, ~(x > 0)) * (1 / width))
     return jnp.where(x > 0, jnp.full_like(left, scale), left)
 
 
@@ -97,6 +147,28 @@ def elu(
     """
     x = check.float_array("elu", "x", x)
     return rule(x, check.number("elu", "alpha", alpha, minimum=0))
+
+
+@sloped(lambda x, alpha: _elu_slope(x, 1, alpha, alpha), nondiff_argnums=(1,))
+def celu_map(x: Float[Array, "*n"], alpha: float) -> Float[Array, "*n"]:
+    """y = x where x > 0, else α (e^(x/α) − 1)."""
+    return _elu(x, 1, alpha, alpha)
+
+
+@entry.operation
+def celu(
+    x: Float[ArrayLike, "*n"], alpha: float = 1.0, *, rule: Function = celu_map
+) -> Float[Array, "*n"]:
+    """y = x where x > 0, else α (e^(x/α) − 1), element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ where x > 0, else δ e^(x/α); so 1 at the kink, for every α.
+    Source: Barron 2017, "Continuously Differentiable Exponential Linear Units", equation 2.
+
+    Args:
+        alpha: minus the value far to the left; above 0.
+    """
+    x = check.float_array("celu", "x", x)
+    return rule(x, check.positive("celu", "alpha", alpha))
 
 
 @sloped(lambda x: _elu_slope(x, SELU_SCALE, SELU_ALPHA))

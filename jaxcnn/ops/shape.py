@@ -1,4 +1,4 @@
-"""Linear maps that only move elements: rot180, dilate and subsample, flatten and unflatten.
+"""Linear maps that only move elements: turned, spread and gathered, folded into channels, in a row.
 
 Each is orthogonal to its neighbour: the rule of one calls the other.
 """
@@ -14,7 +14,11 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.geometry import PerAxis
+from jaxcnn.lowering import shuffle as lowering
 from jaxcnn.rules import Function, adjoints, custom_rule
+from jaxcnn.sizes import surely
+
+ORDERS = ("CRD", "DCR")  # channel or offset first
 
 
 @custom_rule
@@ -97,6 +101,83 @@ def subsample(
     x = check.maps("subsample", "x", x)
     rate = check.per_axis("subsample", "rate", rate, x.ndim - 2)
     return rule(x, rate, x.shape[1:-1])
+
+
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def pixel_shuffle_map(
+    x: Float[Array, "n *hw c"], block: tuple[int, ...], order: str
+) -> Float[Array, "n *pq d"]:
+    """y[i·b + a] = x[i], the channel for offset a."""
+    return lowering.shuffled(x, block, order)
+
+
+@entry.operation
+def pixel_shuffle(
+    x: Float[ArrayLike, "n *hw c"], block: PerAxis, order: str = "CRD",
+    *, rule: Function = pixel_shuffle_map,
+) -> Float[Array, "n *pq d"]:  # fmt: skip
+    """y[i·b + a] = x[i], the channel for offset a: depth to space, p = h·b, d = c / Πb.
+
+    Backward, with δ = ∂L/∂y: ∂x = `pixel_unshuffle`(δ).
+    Source: Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution Using an Efficient
+    Sub-Pixel Convolutional Neural Network", equation 4.
+
+    Args:
+        block: b, one for all spatial axes or one per axis.
+        order: of the channels of x: "CRD", a channel of y and then the offset, as in PyTorch; or
+            "DCR", the offset and then a channel of y, as in TensorFlow. The names are ONNX's.
+
+    Raises:
+        ValueError: the channels of x are not as many for each offset.
+    """
+    op = "pixel_shuffle"
+    x = check.maps(op, "x", x)
+    block = check.per_axis(op, "block", block, x.ndim - 2)
+    order = check.choice(op, "order", order, ORDERS)
+    if x.shape[-1] % math.prod(block):
+        raise ValueError(
+            f"{op}: block must divide the channels of x once per axis, "
+            f"got {block} for shape {x.shape}"
+        )
+    return rule(x, block, order)
+
+
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def pixel_unshuffle_map(
+    x: Float[Array, "n *pq d"], block: tuple[int, ...], order: str
+) -> Float[Array, "n *hw c"]:
+    """y[i] = x[i·b + a], offset a in the channels."""
+    return lowering.unshuffled(x, block, order)
+
+
+adjoints(pixel_shuffle_map, pixel_unshuffle_map)
+
+
+@entry.operation
+def pixel_unshuffle(
+    x: Float[ArrayLike, "n *pq d"], block: PerAxis, order: str = "CRD",
+    *, rule: Function = pixel_unshuffle_map,
+) -> Float[Array, "n *hw c"]:  # fmt: skip
+    """y[i] = x[i·b + a], offset a in the channels: space to depth, the inverse of `pixel_shuffle`.
+
+    Backward, with δ = ∂L/∂y: ∂x = `pixel_shuffle`(δ).
+    Source: the transpose of `pixel_shuffle`.
+
+    Args:
+        block, order: as in `pixel_shuffle`; the order is that of the channels of y.
+
+    Raises:
+        ValueError: block does not divide the spatial sizes of x.
+    """
+    op = "pixel_unshuffle"
+    x = check.maps(op, "x", x)
+    block = check.per_axis(op, "block", block, x.ndim - 2)
+    order = check.choice(op, "order", order, ORDERS)
+    if not surely(lambda: all(p % b == 0 for p, b in zip(x.shape[1:-1], block, strict=True))):
+        raise ValueError(
+            f"{op}: block must divide the spatial sizes of x, got {block} for shape {x.shape}"
+        )
+    return rule(x, block, order)
 
 
 @partial(custom_rule, nondiff_argnums=(1,))

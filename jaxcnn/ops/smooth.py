@@ -9,7 +9,7 @@ rule, or its derivative would be what is left of larger numbers.
 import math
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
@@ -39,6 +39,55 @@ def softplus(x: Float[ArrayLike, "*n"], *, rule: Function = softplus_map) -> Flo
     Knowledge for Better Option Pricing".
     """
     return rule(check.float_array("softplus", "x", x))
+
+
+def _softsign_slope(x: Array) -> Array:
+    root = reciprocal(1 + jnp.where(x < 0, -x, x))
+    return root * root
+
+
+@sloped(_softsign_slope)
+def softsign_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = x / (1 + |x|)."""
+    wide = widen(x)
+    return narrow(wide / (1 + jnp.abs(wide)), x.dtype)
+
+
+@entry.operation
+def softsign(x: Float[ArrayLike, "*n"], *, rule: Function = softsign_map) -> Float[Array, "*n"]:
+    """y = x / (1 + |x|), element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ / (1 + |x|)².
+    Source: Bergstra, Desjardins, Lamblin, Bengio 2009, "Quadratic Polynomials Learn Better Image
+    Features"; Glorot, Bengio 2010, section 3.
+    """
+    return rule(check.float_array("softsign", "x", x))
+
+
+def _erf_curvature(x: Array) -> Array:
+    return -2 * (x * erf_slope(x))
+
+
+@sloped(_erf_curvature)
+def erf_slope(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = (2/√π) e^(−x²).  With δ = ∂L/∂y:  ∂x = −2 δ x y."""
+    return 2 / math.sqrt(math.pi) * jnp.exp(-(x * x))
+
+
+@sloped(erf_slope)
+def erf_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """y = (2/√π) ∫ e^(−t²) dt from 0 to x."""
+    return lax.erf(x)
+
+
+@entry.operation
+def erf(x: Float[ArrayLike, "*n"], *, rule: Function = erf_map) -> Float[Array, "*n"]:
+    """y = (2/√π) ∫ e^(−t²) dt from 0 to x, element by element: the error function.
+
+    Backward, with δ = ∂L/∂y: ∂x = δ (2/√π) e^(−x²).
+    Source: Abramowitz, Stegun 1964, 7.1.1; graphs of ONNX have Φ(x) as ½ (1 + erf(x/√2)).
+    """
+    return rule(check.float_array("erf", "x", x))
 
 
 def _silu_slope(x: Array) -> Array:

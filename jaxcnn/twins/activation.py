@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from jaxcnn.ops import activation, maxout, rectifiers, smooth
+from jaxcnn.ops import activation, maxout, rectifiers, shrinkage, smooth
 
 
 def _maxout_choice(x: Array, pieces: int) -> Array:
@@ -18,6 +18,19 @@ def _maxout(x: Array, pieces: int) -> Array:
     return jnp.take_along_axis(split, jnp.argmax(split, -1)[..., None], -1)[..., 0]
 
 
+def _prelu(x: Array, slope: Array) -> Array:
+    return jnp.where(x >= 0, x, jnp.broadcast_to(slope, x.shape) * x)
+
+
+def _celu(x: Array, alpha: float) -> Array:
+    # One slope at 0, of which jax.nn.celu has two halves.
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0.0, x) / alpha))
+
+
+def _shrink(x: Array, threshold: float, bias: float) -> Array:
+    return jnp.where(x > threshold, x - bias, jnp.where(x < -threshold, x + bias, 0 * x))
+
+
 TWINS = {
     activation.relu_map: jax.nn.relu,
     activation.sigmoid_map: jax.nn.sigmoid,
@@ -27,12 +40,19 @@ TWINS = {
     activation.log_softmax_map: jax.nn.log_softmax,
     rectifiers.relu6_map: jax.nn.relu6,
     rectifiers.leaky_relu_map: jax.nn.leaky_relu,
+    rectifiers.prelu_map: _prelu,
     rectifiers.elu_map: jax.nn.elu,
+    rectifiers.celu_map: _celu,
     rectifiers.selu_map: jax.nn.selu,
+    shrinkage.thresholded_relu_map: lambda x, alpha: x * (x > alpha).astype(x.dtype),
+    shrinkage.shrink_map: _shrink,
     rectifiers.hard_sigmoid_map: jax.nn.hard_sigmoid,
     rectifiers.hard_tanh_map: jax.nn.hard_tanh,
     rectifiers.hard_swish_map: jax.nn.hard_silu,
     smooth.softplus_map: jax.nn.softplus,
+    smooth.softsign_map: jax.nn.soft_sign,
+    smooth.erf_slope: lambda x: jax.jvp(lax.erf, (x,), (jnp.ones_like(x),))[1],
+    smooth.erf_map: lax.erf,
     smooth.silu_map: jax.nn.silu,
     smooth.tanh_softplus: lambda x: jnp.tanh(jax.nn.softplus(x)),
     smooth.mish_map: jax.nn.mish,

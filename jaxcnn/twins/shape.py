@@ -1,5 +1,6 @@
 """Plain twins of the maps that only move elements."""
 
+import itertools
 import math
 
 import jax
@@ -23,6 +24,26 @@ def _dilate(x: Array, rate: tuple[int, ...], size: tuple[int, ...]) -> Array:
 def _subsample(x: Array, rate: tuple[int, ...], size: tuple[int, ...]) -> Array:
     del size
     return x[(slice(None), *(slice(None, None, s) for s in rate))]
+
+
+def _pixel_shuffle(x: Array, block: tuple[int, ...], order: str) -> Array:
+    n, *size, c = x.shape
+    d, count = c // math.prod(block), math.prod(block)
+    y = jnp.zeros((n, *(h * b for h, b in zip(size, block, strict=True)), d), x.dtype)
+    for number, offset in enumerate(itertools.product(*map(range, block))):
+        part = x[..., number::count] if order == "CRD" else x[..., number * d : (number + 1) * d]
+        places = tuple(slice(a, None, b) for a, b in zip(offset, block, strict=True))
+        y = y.at[(slice(None), *places)].set(part)
+    return y
+
+
+def _pixel_unshuffle(x: Array, block: tuple[int, ...], order: str) -> Array:
+    parts = []
+    for offset in itertools.product(*map(range, block)):
+        places = tuple(slice(a, None, b) for a, b in zip(offset, block, strict=True))
+        parts.append(x[(slice(None), *places)])
+    y = jnp.stack(parts, -1 if order == "CRD" else -2)
+    return y.reshape(*y.shape[:-2], -1)
 
 
 def _flatten(x: Array, shape: tuple[int, ...]) -> Array:
@@ -63,6 +84,8 @@ TWINS = {
     shape.rot180_map: _rot180,
     shape.dilate_map: _dilate,
     shape.subsample_map: _subsample,
+    shape.pixel_shuffle_map: _pixel_shuffle,
+    shape.pixel_unshuffle_map: _pixel_unshuffle,
     shape.flatten_map: _flatten,
     shape.unflatten_map: _unflatten,
 }

@@ -27,6 +27,13 @@ def on_kinks(generator: np.random.Generator, shape: Size) -> np.ndarray:
 OPTIONS = {
     jc.leaky_relu: {"slope": st.sampled_from((0.01, 0.3, 1.5, -0.5, 0.0))},
     jc.elu: {"alpha": st.sampled_from((1.0, 0.3, 2.5))},
+    jc.celu: {"alpha": st.sampled_from((1.0, 0.25, 4.0))},  # 1/α is rounded in PyTorch
+    jc.thresholded_relu: {"alpha": st.sampled_from((0.0, 1.0, -1.0, 3.0))},
+    jc.hard_shrink: {"threshold": st.sampled_from((0.0, 1.0, 3.0))},
+    jc.soft_shrink: {
+        "threshold": st.sampled_from((0.0, 1.0, 3.0)),
+        "bias": st.sampled_from((0.0, 0.5, -1.5)),
+    },
     jc.gelu: {"approximate": st.booleans()},
 }
 
@@ -38,6 +45,15 @@ def elementwise(draw: Draw, op) -> Case:
     settings = {name: draw(values) for name, values in options.items() if draw(st.booleans())}
     numbers = draw(st.sampled_from((between_kinks, between_kinks, on_kinks)))
     return Case(op, {"x": shape}, settings, draw={"x": numbers})
+
+
+@st.composite
+def with_slopes(draw: Draw) -> Case:
+    shape = draw(shapes(0, 4))
+    last = shape[draw(st.integers(0, len(shape))) :]
+    slope = tuple(1 if draw(st.booleans()) else h for h in last)
+    numbers = draw(st.sampled_from((between_kinks, between_kinks, on_kinks)))
+    return Case(jc.prelu, {"x": shape, "slope": slope}, draw={"x": numbers})
 
 
 @st.composite
@@ -56,11 +72,13 @@ def maxima(draw: Draw) -> Case:
 
 ELEMENTWISE = (
     *(jc.relu, jc.relu6, jc.leaky_relu, jc.elu, jc.selu, jc.hard_sigmoid, jc.hard_tanh),
+    *(jc.celu, jc.thresholded_relu, jc.hard_shrink, jc.soft_shrink, jc.softsign, jc.erf),
     *(jc.hard_swish, jc.gelu, jc.silu, jc.mish, jc.softplus, jc.sigmoid, jc.tanh),
 )
 
 STRATEGIES = {
     **{op.__name__: elementwise(op) for op in ELEMENTWISE},
+    "prelu": with_slopes(),
     "maxout": maxima(),
     **{op.__name__: along_an_axis(op) for op in (jc.softmax, jc.log_softmax)},
 }

@@ -35,7 +35,12 @@ ACTIVATIONS = {
     jc.relu6: elementwise(F.relu6),
     jc.leaky_relu: elementwise(F.leaky_relu, ("slope", 0.01)),
     jc.elu: elementwise(F.elu, ("alpha", 1.0)),
+    jc.celu: elementwise(F.celu, ("alpha", 1.0)),
     jc.selu: elementwise(F.selu),
+    jc.thresholded_relu: elementwise(lambda x, a: F.threshold(x, a, 0), ("alpha", 1.0)),
+    jc.hard_shrink: elementwise(F.hardshrink, ("threshold", 0.5)),
+    jc.softsign: elementwise(F.softsign),
+    jc.erf: elementwise(torch.erf),
     jc.hard_tanh: elementwise(F.hardtanh),
     jc.hard_swish: elementwise(F.hardswish),
     jc.gelu: elementwise(
@@ -182,7 +187,14 @@ LOSSES = {
     "kl_divergence": Peer(of(jc.kl_divergence, distribution), per_output(F.kl_div, 1.0), "plain"),
 }
 
+
+def prelu(case: Case) -> Callable[..., Any]:
+    """PyTorch has a slope per channel, or one."""
+    return lambda x, slope: torch.where(x >= 0, x, slope * x)
+
+
 ELEMENTS = {
+    "prelu": Peer(of(jc.prelu, between_kinks), prelu, "plain"),
     **{op.__name__: Peer(of(op, between_kinks), f, "plain") for op, f in ACTIVATIONS.items()},
     "maxout": Peer(of(jc.maxout, apart), maxout, "plain"),
     **{

@@ -1,5 +1,6 @@
 """Generated padding, dilation, replication, patches, and their adjoints."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,19 @@ def spread(draw: Draw, op, name: str) -> Case:
 
 
 @st.composite
+def shuffled(draw: Draw, op) -> Case:
+    axes = draw(st.integers(1, 3))
+    size, block = draw(each(axes, 1, (5, 4, 2)[axes - 1])), draw(each(axes, 1, 3))
+    n, *_, c = maps(draw, ())
+    if op is jc.pixel_shuffle:
+        c *= math.prod(block)
+    else:
+        size = tuple(h * b for h, b in zip(size, block, strict=True))
+    order = draw(st.sampled_from(("CRD", "DCR")))
+    return _linear(op, {"x": (n, *size, c)}, {"block": spelled(draw, block), "order": order})
+
+
+@st.composite
 def patches(draw: Draw, op, **options: Any) -> Case:
     found = windows(draw, **{"negative": True, **options})
     settings = {"window": spelled(draw, found.window), **found.settings}
@@ -63,6 +77,7 @@ STRATEGIES = {
     "dilate": spread(jc.dilate, "rate"),
     "subsample": spread(jc.subsample, "rate"),
     "upsample": spread(jc.upsample, "size"),
+    **{op.__name__: shuffled(op) for op in (jc.pixel_shuffle, jc.pixel_unshuffle)},
     "patches": patches(jc.patches),
     "fold": patches(jc.fold),
 }

@@ -31,10 +31,18 @@ RELU6, LEAKY, ELU, SELU = (
     case(jc.selu),
 )
 HARD_SIGMOID, HARD_TANH, HARD_SWISH = case(jc.hard_sigmoid), case(jc.hard_tanh), case(jc.hard_swish)
+CELU, SOFTSIGN, ERF = case(jc.celu, alpha=0.3), case(jc.softsign), case(jc.erf)
+THRESHOLDED, HARD, SHRUNK = (
+    case(jc.thresholded_relu),
+    case(jc.hard_shrink, threshold=1.5),
+    case(jc.soft_shrink, threshold=1.5, bias=0.25),
+)
 SOFTPLUS, SILU, MISH = case(jc.softplus), case(jc.silu), case(jc.mish)
 GELU, EXACT = case(jc.gelu, approximate=True), case(jc.gelu, approximate=False)
 MAXOUT = Case(jc.maxout, {"x": (3, 6)}, {"pieces": 3}, draw={"x": ties})
 KINK = {"x": (2, 2)}
+PRELU = Case(jc.prelu, {"x": (3, 4, 2), "slope": (2,)}, kinked=True)
+AT_0 = Case(jc.prelu, {**KINK, "slope": (2, 2)}, draw={"x": at(0)})
 
 MUTANTS = [
     wrong("relu6: open above", RELU6, x=lambda between, delta: jnp.where(between | (delta > 0), delta, 0)),
@@ -43,10 +51,34 @@ MUTANTS = [
     wrong("leaky relu: 0 on the left", LEAKY, x=lambda positive, delta: jnp.where(positive, delta, 0)),
     wrong("leaky relu: the slope on the right", LEAKY, x=lambda slope, positive, delta: jnp.where(positive, slope * delta, delta)),
     wrong("leaky relu: the slope at 0", Case(jc.leaky_relu, KINK, draw={"x": at(0)}), x=lambda slope, delta: slope * delta),
+    wrong("prelu: 0 on the left", PRELU, x=lambda x, delta: jnp.where(x >= 0, delta, 0)),
+    wrong("prelu: the slope at 0", AT_0, x=lambda slope, delta: slope * delta),
+    wrong("prelu: ∂s over all x", PRELU, slope=lambda x, delta: (x * delta).sum((0, 1))),
+    wrong("prelu: ∂s of one slope for all", PRELU, slope=lambda right: jnp.full_like(right, right.sum())),
+    wrong("prelu: ∂s averaged", PRELU, slope=lambda right: right / 12),
+    forgets("prelu: order 2 forgets x and s", PRELU, "residuals"),
     wrong("elu: y for α eˣ", ELU, x=lambda alpha, x, delta: jnp.where(x > 0, delta, delta * alpha * jnp.expm1(x))),
     given("elu: eˣ for α eˣ", ELU, alpha=lambda: 1.0),
     wrong("elu: 1 at 0", Case(jc.elu, KINK, {"alpha": 0.3}, draw={"x": at(0)}), x=lambda delta: delta),
     forgets("elu: order 2 takes x for a constant", ELU, "x"),
+    wrong("celu: α e^(x/α)", CELU, x=lambda right, alpha, x: jnp.where(x > 0, right, alpha * right)),
+    wrong("celu: eˣ for e^(x/α)", CELU, x=lambda x, delta: jnp.where(x > 0, delta, delta * jnp.exp(x))),
+    forgets("celu: order 2 takes x for a constant", CELU, "x"),
+    given("thresholded relu: another threshold", THRESHOLDED, alpha=lambda: 0.0),
+    wrong("thresholded relu: less the threshold", THRESHOLDED, x=lambda right, alpha: jnp.where(right == 0, 0, right - alpha)),
+    wrong("thresholded relu: passes at α", Case(jc.thresholded_relu, KINK, draw={"x": at(1)}), x=lambda delta: delta),
+    wrong("hard shrink: only the right", HARD, x=lambda right, x: jnp.where(x > 0, right, 0)),
+    given("hard shrink: another threshold", HARD, threshold=lambda: 0.5),
+    wrong("hard shrink: turned on the left", HARD, x=lambda right, x: jnp.where(x > 0, right, -right)),
+    given("soft shrink: the bias for the threshold", SHRUNK, threshold=lambda bias: bias),
+    wrong("soft shrink: open", SHRUNK, x=lambda delta: delta),
+    wrong("soft shrink: passes at λ", Case(jc.soft_shrink, KINK, draw={"x": at(-0.5, 0.5)}), x=lambda delta: delta),
+    wrong("softsign: not squared", SOFTSIGN, x=lambda x, delta: delta / (1 + jnp.abs(x))),
+    wrong("softsign: x for |x|", SOFTSIGN, x=lambda x, delta: delta / (1 + x) ** 2),
+    forgets("softsign: order 2 takes x for a constant", SOFTSIGN, "x"),
+    wrong("erf: Φ's slope", ERF, x=lambda x, delta: delta * normal_pdf(x)),
+    wrong("erf: 2/√π forgotten", ERF, x=lambda x, delta: delta * jnp.exp(-x * x)),
+    forgets("erf: order 2 takes x for a constant", ERF, "x"),
     wrong("selu: λ forgotten on the right", SELU, x=lambda right, x, delta: jnp.where(x > 0, delta, right)),
     wrong("selu: λ forgotten on the left", SELU, x=lambda right, x: jnp.where(x > 0, right, right / SELU_SCALE)),
     forgets("selu: order 2 takes x for a constant", SELU, "x"),

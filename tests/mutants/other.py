@@ -17,6 +17,8 @@ FLATTEN, DILATE = (
     Case(jc.dilate, {"x": (1, 3, 4, 2)}, {"rate": 2}),
 )
 ROT180 = Case(jc.rot180, {"kernel": (3, 2, 2, 2)})
+SHUFFLE = Case(jc.pixel_shuffle, {"x": (2, 2, 3, 8)}, {"block": 2, "order": "CRD"})
+UNSHUFFLE = Case(jc.pixel_unshuffle, {"x": (2, 4, 6, 2)}, {"block": 2, "order": "DCR"})
 JOIN = Case(jc.concatenate, {"a": (2, 3), "b": (2, 3)}, as_one="parts")
 SPLIT = Case(jc.split, {"x": (2, 6)}, {"sizes": (3, 3)}, output=0)
 
@@ -45,6 +47,11 @@ MUTANTS = [
     wrong("flatten: column-major", FLATTEN, x=lambda right: jnp.swapaxes(right, 1, 2)),
     wrong("dilate: summed", DILATE, x=lambda right, delta: right + delta.sum() * 0.01),
     given("dilate: one off", DILATE, delta=lambda right: jnp.roll(right, 1, 1)),
+    given("pixel shuffle: the other order", SHUFFLE, order=lambda: "DCR"),
+    wrong("pixel shuffle: rows for columns", SHUFFLE, x=lambda right: right[..., [0, 2, 1, 3, 4, 6, 5, 7]]),
+    wrong("pixel shuffle: averaged over the block", SHUFFLE, x=lambda right: right / 4),
+    given("pixel unshuffle: the other order", UNSHUFFLE, order=lambda: "CRD"),
+    given("pixel unshuffle: the next block", UNSHUFFLE, delta=lambda right: jnp.roll(right, 1, 1)),
     wrong("rot180: not turned back", ROT180, kernel=lambda delta: delta),
     wrong("concatenate: another order", JOIN, parts=lambda right: right[::-1]),
     wrong("concatenate: only the first part", JOIN, parts=lambda right: (right[0], 0 * right[1])),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import jax.numpy as jnp
-from mutants.activation import ELU, GELU, LEAKY, case
+from mutants.activation import CELU, ELU, GELU, LEAKY, PRELU, SHRUNK, case
 from mutants.channels import SCALE
 from mutants.conv import GROUPED, INPUT_GRAD, KERNEL_GRAD, PADDED, SQUARE, flip, shift
 from mutants.loss import (
@@ -28,6 +28,7 @@ from mutants.other import (
     JOIN,
     LOG,
     ROT180,
+    SHUFFLE,
     SIGMOID,
     SOFTMAX,
     TANH,
@@ -171,6 +172,12 @@ MUTANTS = [
     tangent_of("embedding: the row after", EMBEDDING, ids=next_row),
     tangent_of("pad: circular for reflected", REFLECT, mode=lambda: "circular"),
     tangent_of("flatten: column-major", FLATTEN, x_dot=lambda right: jnp.swapaxes(right, 1, 2)),
+    tangent_of("soft shrink: the bias for the threshold", SHRUNK, threshold=lambda bias: bias),
+    tangent_of("celu: α = 1", CELU, alpha=lambda: 1.0),
+    tangent_of("prelu: ṡ forgotten", PRELU, slope_dot=none),
+    tangent_of("prelu: ẋ forgotten", PRELU, x_dot=none),
+    forgets("prelu: order 2 forgets s", PRELU, "slope", of="tangent"),
+    tangent_of("pixel shuffle: the other order", SHUFFLE, order=lambda: "DCR"),
     tangent_of("rot180: turned twice", ROT180, kernel_dot=flip),
     tangent_of("dilate: one off", DILATE, x_dot=lambda right: jnp.roll(right, 1, 1)),
     tangent_of("concatenate: another order", JOIN, parts_dot=lambda right: right[::-1]),

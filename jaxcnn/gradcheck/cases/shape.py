@@ -16,6 +16,16 @@ CASES: list[Case] = [
     _linear(jc.dilate, {"x": (1, 5, 2)}, {"rate": 3}),
     _linear(jc.subsample, {"x": (2, 7, 6, 2)}, {"rate": (3, 2)}),
     _linear(jc.subsample, {"x": (1, 3, 5, 4, 1)}, {"rate": 2}),
+    *(
+        _linear(op, {"x": size}, {"block": block, "order": order})
+        for order in ("CRD", "DCR")
+        for op, size, block in (
+            (jc.pixel_shuffle, (2, 2, 3, 12), (3, 2)),
+            (jc.pixel_shuffle, (1, 3, 2, 1, 8), 2),
+            (jc.pixel_unshuffle, (2, 6, 4, 2), (3, 2)),
+            (jc.pixel_unshuffle, (1, 6, 3), 2),
+        )
+    ),
     _linear(jc.flatten, {"x": (2, 3, 4, 2)}),
     _linear(jc.flatten, {"x": (2, 3, 3, 2)}),  # square: the wrong order has the right shape
     _linear(jc.unflatten, {"x": (2, 24)}, {"shape": (3, 4, 2)}),
@@ -39,6 +49,8 @@ LARGE: list[Case] = [
     _linear(jc.rot180, {"kernel": (3, 3, 128, 128)}),
     _linear(jc.dilate, {"x": (64, 16, 16, 32)}, {"rate": 2}),
     _linear(jc.subsample, {"x": (64, 32, 32, 32)}, {"rate": 2}),
+    _linear(jc.pixel_shuffle, {"x": (64, 16, 16, 64)}, {"block": 2}),
+    _linear(jc.pixel_unshuffle, {"x": (64, 32, 32, 16)}, {"block": 2}),
     _linear(jc.flatten, {"x": (256, 8, 8, 64)}),
     _linear(jc.unflatten, {"x": (256, 4096)}, {"shape": (8, 8, 64)}),
     _linear(jc.concatenate, {"a": (64, 16, 16, 32), "b": (64, 16, 16, 12)}, as_one="parts"),
