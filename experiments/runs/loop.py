@@ -18,11 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import runs
-from experiments.runs.checkpoints import Checkpoints
-from experiments.training.material import Judge
-from experiments.runs.metrics import Events
 from experiments.command_line.options import TrainOptions, command_to_go_on
 from experiments.command_line.progress import Progress, Report
+from experiments.runs.checkpoints import Checkpoints
+from experiments.runs.metrics import Events
 from experiments.training import (
     Looped,
     Recipe,
@@ -35,6 +34,7 @@ from experiments.training import (
 from experiments.training.devices import any_of, everywhere, primary
 from experiments.training.diagnosis import first_bad, make_comparison
 from experiments.training.epoch import Advance
+from experiments.training.material import Judge
 from experiments.training.precision import LOWEST, all_finite
 from experiments.training.schedules import plateau_factor, rate_at
 

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import data, runs
-from experiments.training import material, networks
-from experiments.runs.checkpoints import Checkpoints
 from experiments.command_line.options import TrainOptions, UserError
+from experiments.runs.checkpoints import Checkpoints
+from experiments.training import material, networks
 
 
 class Saved(NamedTuple):
