@@ -79,17 +79,25 @@ class Jitted:
         update_wrapper(self, f, updated=())
 
     @cached_property
-    def _jitted(self) -> Any:
-        """Made when first needed: to ask for the recommended options starts JAX's backend."""
-        options = recommended() if self._options is None else self._options
-        informed = _LIBRARY in options
+    def _chosen(self) -> dict[str, Any]:
+        """Asked for when first needed: the recommended options start JAX's backend."""
+        return recommended() if self._options is None else self._options
+
+    @cached_property
+    def told(self) -> Callable[..., Any]:
+        """The function itself, which tells the rules of the options."""
+        informed = _LIBRARY in self._chosen
 
         @wraps(self._f)
         def told(*args: Any, **kwargs: Any) -> Any:
             with fast_convolutions(informed):
                 return self._f(*args, **kwargs)
 
-        return jax.jit(told, compiler_options=options, **self._settings)
+        return told
+
+    @cached_property
+    def _jitted(self) -> Any:
+        return jax.jit(self.told, compiler_options=self._chosen, **self._settings)
 
     @property
     def trace(self) -> Any:

@@ -1,4 +1,5 @@
-"""What a rule is told of the program that it stands in: what is fast, and how precise products are.
+"""What a rule is told of the program that it stands in: what is fast, how precise products are, and
+which forms of computing are asked for.
 
 Contexts of JAX: part of what `jax.jit` caches by. A rule remembers them from where it was called,
 since XLA's program is made elsewhere.
@@ -14,6 +15,10 @@ import jax
 fast_convolutions = jax.make_user_context(default_value=False)
 # Whether a backward pass follows, for which the result is stored.
 backward_follows = jax.make_user_context(default_value=False)
+# The name of the form in which convolutions and poolings are computed, where they can be.
+form = jax.make_user_context(default_value=None)
+# Who is told of every choice of a form, a function of its map, its table and its problem.
+noted = jax.make_user_context(default_value=None)
 
 
 class Hints(NamedTuple):
@@ -23,12 +28,14 @@ class Hints(NamedTuple):
     backward_follows: bool
     matmul_precision: str | None = None
     """What `jax.default_matmul_precision` says."""
+    form: str | None = None
+    """What `jaxcnn.forms` says."""
 
 
 def current() -> Hints:
     """Those of the function that is being traced."""
     precision = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009 - not typed
-    return Hints(fast_convolutions.value, backward_follows.value, precision)
+    return Hints(fast_convolutions.value, backward_follows.value, precision, form.value)
 
 
 @contextmanager
@@ -38,15 +45,7 @@ def given(hints: Hints) -> Iterator[None]:
     with (
         fast_convolutions(hints.fast_convolutions),
         backward_follows(hints.backward_follows),
+        form(hints.form),
         precision,
     ):
         yield
-
-
-def fast(axes: int) -> bool:
-    """Whether convolutions over this number of axes of space are fast.
-
-    By default XLA hands those over two axes, and no others, to a library that is slow; those over
-    three are taken apart into slices of two.
-    """
-    return fast_convolutions.value or axes == 1

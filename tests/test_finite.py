@@ -5,6 +5,7 @@ elements of a dilated map, 0 and NaN are both right.
 """
 
 import itertools
+from functools import partial
 
 import jax
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 
 import jaxcnn as jc
 from jaxcnn.geometry import parse_geometry
-from jaxcnn.lowering import patches
+from jaxcnn.lowering.convolution import TABLES, patches
+from jaxcnn.lowering.convolution.problem import Problem
+from jaxcnn.lowering.forms import names
 
 NOT_FINITE = (np.nan, np.inf, -np.inf)
 # Sizes of x and kernel, settings; for each form that there is, and for both of its gradients.
@@ -122,8 +125,7 @@ JITTED = list(itertools.product(CASES, ("jax.jit", "jaxcnn.jit")))
 EAGER = [(case, "eagerly") for case in ("a row", "causal", "phases together", "grouped")]
 
 
-@pytest.mark.parametrize(("case", "way"), JITTED + EAGER)
-def test_a_convolution_and_its_gradients_lose_what_reads_it(case, way):
+def assert_it_loses_what_reads_it(case, jit, some=3):
     size, window, settings = CASES[case]
     every = {"stride": 1, "padding": "VALID", "dilation": 1} | settings
     geometry = parse_geometry("conv", size[1:-1], window[:-2], **every)
@@ -131,25 +133,55 @@ def test_a_convolution_and_its_gradients_lose_what_reads_it(case, way):
     numbers = np.random.default_rng(0)
     shapes = size, window, (size[0], *geometry.output, window[-1])
     arrays = [numbers.standard_normal(shape) for shape in shapes]
-    maps = WAYS[way](three_maps(geometry, settings))
-    for which, number, _ in itertools.product(range(3), NOT_FINITE, range(2)):
+    maps = jit(three_maps(geometry, settings))
+    for which, number, _ in itertools.product(range(3), NOT_FINITE[:some], range(2)):
         bad = with_one(arrays, which, number, numbers)
         assert_as_by_loops(maps(*bad), bad, met)
+    return {c.form.name for c in jc.explain_forms(three_maps(geometry, settings), *arrays)}
 
 
-def test_patches_of_rows_that_do_not_divide(monkeypatch):
+@pytest.mark.parametrize(("case", "way"), JITTED + EAGER)
+def test_a_convolution_and_its_gradients_lose_what_reads_it(case, way):
+    assert_it_loses_what_reads_it(case, WAYS[way])
+
+
+# For each form that can be named, a case of which it computes a map.
+NAMED = {
+    "pointwise": "pointwise",
+    "depthwise": "depthwise",
+    "depthwise phases": "depthwise",
+    "grouped": "grouped",
+    "phases": "phases, dilated",
+    "phases joined": "phases, dilated",
+    "slices": "a volume, strided",
+    "banded": "bands, cropped",
+    "extended": "extended",
+    "dilated": "zeros in x",
+    "patches": "patches of many",
+    "parts": "patches of many",
+    "plain": "zeros and strides",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in names(TABLES.values()) if name != "fft"])
+def test_a_form_that_is_named_loses_what_reads_it(name):
+    with jc.forms(name):
+        assert name in assert_it_loses_what_reads_it(NAMED[name], jax.jit, some=2)
+
+
+def test_patches_of_rows_that_do_not_divide():
     """A block of the rows left over reads no more of x than they do."""
     geometry = parse_geometry("conv", (7, 6), (3, 3), stride=1, padding=0)
-    monkeypatch.setattr(
-        patches, "PATCH_BYTES", 2 * 4 * 3 * 8 * 8
-    )  # the patches of two rows of five
+    two_rows_of_five = 2 * 4 * 3 * 8 * 8  # bytes of their patches
     numbers = np.random.default_rng(0)
     shapes = (1, 7, 6, 8), (3, 3, 8, 2), (1, 5, 4, 2)
     arrays = [numbers.standard_normal(shape) for shape in shapes]
     arrays[0][0, 5, 0, 0] = np.inf
     (_, _, expected), _ = by_loops(arrays, reads(*shapes[:2], geometry))
-    found = jax.jit(lambda x, delta: patches.kernel_grad(x, delta, geometry=geometry))
-    np.testing.assert_allclose(found(arrays[0], arrays[2]), expected, rtol=1e-9)
+    problem = Problem.of(geometry, arrays[0], 2, gradient=True)
+    by_patches = partial(patches.kernel_grad, problem=problem, patch_bytes=two_rows_of_five)
+    found = jax.jit(by_patches)(arrays[0], arrays[2])
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert np.isfinite(expected[0]).all()
 
 

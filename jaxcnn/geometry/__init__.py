@@ -16,6 +16,5 @@ from jaxcnn.geometry.sliding import Geometry as Geometry
 from jaxcnn.geometry.sliding import Method as Method
 from jaxcnn.geometry.sliding import PerAxis as PerAxis
 from jaxcnn.geometry.sliding import Precision as Precision
-from jaxcnn.geometry.sliding import check_method as check_method
 from jaxcnn.geometry.sliding import parse_geometry as parse_geometry
 from jaxcnn.geometry.transposed import parse_transposed_geometry as parse_transposed_geometry

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from jax import lax
 
@@ -12,7 +12,7 @@ from jaxcnn.geometry.padding import pads_of
 from jaxcnn.sizes import surely
 
 PerAxis = int | Sequence[int]  # one number for all axes of space, or one for each
-Method = Literal["direct", "fft"]
+Method = str  # "direct" or the name of a form, of `jaxcnn.lowering`
 Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
 
 
@@ -84,6 +84,45 @@ class Geometry:
         )
 
     @property
+    def transposed(self) -> "Geometry":
+        """That of full(dilate(δ), rot180(k)), the correlation that is the input gradient.
+
+        `full` pads by extent − 1, of which the padding here supplied `low` already; at the high end
+        it pads up to the size of the input, so a remainder that no window reached gets zeros.
+        """
+        sizes = zip(self.dilated_input, self.dilated_output, self.extent, self.padding, strict=True)
+        return replace(
+            self,
+            input=self.output,
+            output=self.input,
+            stride=self.input_dilation,
+            padding=tuple((e - 1 - low, h - p + low) for h, p, e, (low, _) in sizes),
+            input_dilation=self.stride,
+        )
+
+    @property
+    def of_kernel_grad(self) -> "Geometry":
+        """That of x ⋆ dilate(δ), where the places of δ are the taps: stride and dilation change
+        places. The high padding stops where the last tap stops, whatever remainder was left.
+        """
+        sizes = zip(self.dilated_input, self.dilated_output, self.extent, self.padding, strict=True)
+        return replace(
+            self,
+            window=self.output,
+            output=self.window,
+            stride=self.dilation,
+            padding=tuple((low, e - 1 + p - h - low) for h, p, e, (low, _) in sizes),
+            dilation=self.stride,
+        )
+
+    def changed(self, **settings: Any) -> "Geometry":
+        """The same but for some settings; the output is what follows from them all."""
+        new = replace(self, **settings)
+        rooms = zip(new.dilated_input, new.padding, new.extent, new.stride, strict=True)
+        output = tuple((h + low + high - e) // s + 1 for h, (low, high), e, s in rooms)
+        return replace(new, output=output)
+
+    @property
     def whole(self) -> bool:
         """Whether there is one window, and it is the map."""
         return self.tiling and self.window == self.input
@@ -115,7 +154,6 @@ def parse_geometry(
 ) -> Geometry:
     """Parse and check everything that says how a window slides over a map of the given size."""
     axes = len(window)
-    check_method(op, "method", method)
     stride = check.per_axis(op, "stride", stride, axes)
     dilation = check.per_axis(op, "dilation", dilation, axes)
     input_dilation = check.per_axis(op, "input_dilation", input_dilation, axes)
@@ -152,12 +190,6 @@ def parse_geometry(
         precision=precision,
         method=method,
     )
-
-
-def check_method(op: str, name: str, value: Any) -> None:
-    """Raise unless this is a way to convolve."""
-    if not isinstance(value, str) or value not in ("direct", "fft"):
-        raise ValueError(f'{op}: {name} must be "direct" or "fft", got {check.shown(value)}')
 
 
 def smallest_input(output: Sequence[int], geometry: Geometry) -> list[int]:

@@ -13,7 +13,7 @@ from jaxcnn import check
 from jaxcnn.geometry import parse_geometry
 from jaxcnn.interop import arguments
 from jaxcnn.interop.arguments import DimensionNumbers, LaxPadding
-from jaxcnn.lowering.plain import channels_last
+from jaxcnn.lowering.convolution.plain import channels_last
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.ops.conv import conv_map

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Annotated, Any
 
 from jaxcnn import check
-from jaxcnn.geometry import Method, Padding, Precision, check_method, check_padding
+from jaxcnn.geometry import Method, Padding, Precision, check_padding
+from jaxcnn.lowering.convolution import check_method
 from jaxcnn.lowering.statistics import AxisName
 from jaxcnn.ops.pad import MODES
 from jaxcnn.ops.shape import ORDERS

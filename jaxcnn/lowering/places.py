@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxcnn import sizes
+from jaxcnn import hints, sizes
 from jaxcnn.geometry import Precision
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import spread, vary_together
@@ -139,11 +139,13 @@ def _all_finite(size: int, mapped: list[bool], x: Array) -> tuple[Array, bool]:
     return all_finite(x), False
 
 
-@partial(jax.jit, static_argnames=("cpu", "default", "sliding", "geometry"))
+@partial(jax.jit, static_argnames=("cpu", "default", "problem", "geometry"))
 def on_a_cpu(
     *maps: Array, cpu: Callable[..., Array], default: Callable[..., Array], **settings: Any
 ) -> Array:
     """One form for a CPU, one for all else: chosen when the program is lowered."""
+    if hints.form.value == "plain":
+        return default(*maps, **settings)
     return lax.platform_dependent(
         *maps, cpu=partial(cpu, **settings), default=partial(default, **settings)
     )

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from jaxcnn import hints
 from jaxcnn.geometry import Geometry
-from jaxcnn.hints import fast
 from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import by_batch
@@ -37,7 +37,7 @@ def max_pool(x: Array, geometry: Geometry) -> Array:
     """The maximum of every window, nothing else: what a pass without a gradient needs."""
     if geometry.whole:
         return x.max(range(1, x.ndim - 1), keepdims=True)
-    if fast(geometry.axes) or geometry.taps > SMALL_WINDOW:
+    if hints.fast_convolutions.value or geometry.axes == 1 or geometry.taps > SMALL_WINDOW:
         return on_a_cpu(x, cpu=_max_by_axis, default=_max, geometry=geometry)
     return _max(x, geometry)
 

@@ -3,7 +3,7 @@
 T(x, k, δ) = ⟨x ⋆ k, δ⟩ is linear in each argument. Its gradients are the convolution (in δ), the
 input gradient (in x) and the kernel gradient (in k). The derivative of each of the three is one of
 the other two, so reverse derivatives of every order are written by hand. How each of the three
-maps is computed, term by term, is in `jaxcnn.lowering.conv`.
+maps is computed, term by term, is in `jaxcnn.lowering.convolution`.
 
 ⋆ is the valid cross-correlation, (x ⋆ k)[i,j] = Σ x[i+a, j+e] k[a,e], as in every framework; a true
 convolution is x ⋆ rot180(k). full(a, k) pads a by the size of k − 1 on every side and correlates.
@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Method, Padding, PerAxis, Precision, parse_geometry
-from jaxcnn.lowering import conv as lowering
+from jaxcnn.lowering import convolution as lowering
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.rules import Function, custom_rule, product
 
@@ -81,10 +81,11 @@ def conv(
         groups: into how many groups the channels fall; each output reads its group only.
         precision: of the products, here and in all gradients: a `jax.lax.Precision`, its name, one
             for x and one for the kernel, or None for what `jax.default_matmul_precision` says.
-        method: "direct", or "fft": this map and all gradients by Fourier transforms, as products of
-            spectra (Gwardys; Mathieu, Henaff and LeCun 2013). It rounds as much as the largest
-            elements do, and pays for large kernels; `experiments.benchmark` shows from which size.
-            A NaN or ∞ spreads over the whole map; by "direct" only what reads it is lost.
+        method: "direct": by the form that is expected to be the fastest, which `explain_forms`
+            tells; or its name: this map, and each gradient, by that form if it can compute it.
+            "fft", products of spectra (Gwardys; Mathieu, Henaff and LeCun 2013), can always: it
+            pays for large kernels, `experiments.benchmark` shows from which size; it rounds as much
+            as the largest elements do, and a NaN or ∞ spreads over the whole map.
     """
     return checked_conv(
         "conv", x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
@@ -191,6 +192,7 @@ def checked_conv(
 ) -> Array:  # fmt: skip
     """`conv` and its relatives, under the name that errors are to give."""
     x, kernel = checked_maps(op, "x", x, kernel)
+    lowering.check_method(op, "method", settings.get("method", "direct"))
     groups = check_groups(op, x.shape[-1], kernel.shape[-2], kernel.shape[-1], groups)
     bias = check.parameter(op, "bias", bias, ("x", x), kernel.shape[-1:])
     geometry = parse_geometry(

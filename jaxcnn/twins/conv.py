@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.plain import channels_last
+from jaxcnn.lowering.convolution.plain import channels_last
 from jaxcnn.ops import conv, conv_variants, table_conv
 
 

@@ -25,13 +25,17 @@ def problems(draw: Draw, kind: str) -> Problem:
     stride, input_dilation = each(few), each(few)
     if kind == "pointwise" and draw(st.booleans()):
         input_dilation = (1,) * axes
-    elif kind == "pointwise" or "phases" in kind:
+    elif kind in ("pointwise", "dilated") or "phases" in kind:
         stride = (1,) * axes
+    if kind == "dilated" or "phases" in kind:
+        assume(max(input_dilation) > 1)
     dilation = each(few)
     if kind == "banded":
         dilation, input_dilation = (*dilation[:-1], 1), (*input_dilation[:-1], 1)
     groups = draw(st.integers(2, 4)) if kind.startswith(("depthwise", "grouped")) else 1
     channels = few
+    if kind == "extended":  # with so many YNNPACK would take one thread
+        channels = st.sampled_from((1, 3, 17))
     if kind == "transforms":
         groups = draw(st.integers(1, 3))
     if kind == "chosen":  # by the numbers of channels, too

@@ -10,27 +10,37 @@ maps are only reshaped:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.lowering import plain
+from jaxcnn.lowering.convolution import plain
+from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import REGISTER, pad
-from jaxcnn.lowering.plain import Sliding
 
 # With more, the products with zeros take as long as the copies that they save.
 MANY_FILTERS = 64
 
 
-def pays(window: Sequence[int], c: int, d: int, sliding: Sliding) -> bool:
-    """Whether channels are so few that more products, side by side, take less time."""
-    if not sliding.fast_convolutions:  # the library is fast from one or two channels to many
+def cannot(problem: Problem) -> str:
+    """Why rows are not dense."""
+    if problem.groups > 1:
+        return "there are groups"
+    dense = problem.geometry.dilation[-1] == problem.geometry.input_dilation[-1] == 1
+    return "" if dense else "rows are dilated"
+
+
+def slower(problem: Problem) -> str:
+    """Why more products, side by side, take more time."""
+    if problem.geometry.window[-1] < 3:
+        return "in so narrow a window zeros outweigh the taps"
+    c, d = problem.c, problem.d
+    if not problem.fast:  # the library is fast from one or two channels to many
         few = c * d <= 64 and c <= REGISTER and (d <= REGISTER or c > 2)
     else:  # such a convolution copies windows first, four channels or more at once
         few = c * d <= 128 or max(c, d) < REGISTER or (c <= 4 and d <= MANY_FILTERS)
-    return few and _applies(window, sliding)
+    return "" if few else f"{c} and {d} channels fill vector registers"
 
 
 def neighbours(c: int, d: int, stride: int) -> int:
@@ -38,12 +48,6 @@ def neighbours(c: int, d: int, stride: int) -> int:
     if stride > 1:
         return 2 if c * d <= 96 else 1
     return 4 if min(c, d) <= 2 else 2
-
-
-def _applies(window: Sequence[int], sliding: Sliding) -> bool:
-    """Whether rows are dense, and windows wide enough for the zeros not to outweigh the taps."""
-    dense = sliding.dilation[-1] == sliding.input_dilation[-1] == 1
-    return sliding.groups == 1 and dense and window[-1] >= 3
 
 
 @dataclass(frozen=True)
@@ -96,16 +100,22 @@ class Band:
         return jnp.stack(copies, -2).reshape(shape)
 
 
-def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
     """y = x ⋆ k: n h w c, kh kw c d → n p q d."""
-    (low, high), apart, taps = sliding.padding[-1], sliding.stride[-1], kernel.shape[-3]
-    output = (x.shape[-2] + low + high - taps) // apart + 1
-    b = neighbours(kernel.shape[-2], kernel.shape[-1], apart)
-    band = Band(x.shape[-2], low, taps, apart, output, b)
+    g = problem.geometry
+    low, stride = g.padding[-1][0], g.stride[-1]
+    b = neighbours(problem.c, problem.d, stride)
+    band = Band(g.input[-1], low, g.window[-1], stride, g.output[-1], b)
+    maps, kernel = band.maps(x), band.kernel(kernel)
     # Along the last axis neither stride nor padding is left.
-    stride, padding = (*sliding.stride[:-1], 1), (*sliding.padding[:-1], (0, 0))
-    inside = replace(sliding, stride=stride, padding=padding)
-    return band.unblocked(plain.correlate(band.maps(x), band.kernel(kernel), sliding=inside))
+    inside = g.changed(
+        input=maps.shape[1:-1],
+        window=kernel.shape[:-2],
+        stride=(*g.stride[:-1], 1),
+        padding=(*g.padding[:-1], (0, 0)),
+    )
+    left = replace(problem, geometry=inside, c=maps.shape[-1], d=kernel.shape[-1])
+    return band.unblocked(plain.correlate(maps, kernel, problem=left))
 
 
 def _pad_rows(x: Array, low: int, high: int) -> Array:

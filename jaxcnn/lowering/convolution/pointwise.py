@@ -4,14 +4,12 @@ XLA's CPU backend would take them as convolutions, two to seven times slower.
 """
 
 import math
-from collections.abc import Sequence
 
 import jax
 from jax import Array, lax
 
-from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import at_once, in_one_lane, long_sum, outer_sum, pad
-from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
 
@@ -19,36 +17,52 @@ from jaxcnn.sizes import known
 FEW_PARTS, PLACES = 4, 16
 
 
-def applies(window: Sequence[int], sliding: Sliding) -> bool:
-    """Whether a window holds one element, of all channels."""
-    if set(window) != {1} or sliding.groups > 1:
-        return False
-    return max(sliding.stride) == 1 or max(sliding.input_dilation) == 1
+def cannot(problem: Problem) -> str:
+    """Why this is no product of matrices."""
+    if problem.geometry.taps > 1:
+        return "a window has several elements"
+    return "there are groups" if problem.groups > 1 else ""
 
 
-def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+def cannot_correlate(problem: Problem) -> str:
+    """Why this is no product of matrices, and zeros."""
+    strided, gaps = max(problem.geometry.stride) > 1, max(problem.geometry.input_dilation) > 1
+    return cannot(problem) or ("a stride meets zeros in the map" if strided and gaps else "")
+
+
+def slower(problem: Problem) -> str:
+    """Why XLA's convolution is faster."""
+    geometry = problem.geometry
+    steps = *geometry.stride, *geometry.input_dilation
+    if problem.fast and geometry.axes == 2 and max(steps) == 1:
+        return "XLA's own code is this product, spread better over processors"
+    return ""
+
+
+def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
     """y = x k at every stride-th place: n h w c, 1 1 c d → n p q d."""
-    axes = kernel.ndim - 2
-    strided = max(sliding.stride) > 1
+    geometry = problem.geometry
+    strided = max(geometry.stride) > 1
     if strided:  # the places first, of which fewer are left; else the zeros last: they stay zeros
-        x = _every_stride(pad(x, sliding.padding), sliding.stride)
+        x = _every_stride(pad(x, geometry.padding), geometry.stride)
     y = lax.dot_general(
         x,
         kernel.reshape(kernel.shape[-2:]),
-        (((axes + 1,), (0,)), ((), ())),
-        precision=sliding.precision,
+        (((geometry.axes + 1,), (0,)), ((), ())),
+        precision=geometry.precision,
         preferred_element_type=accumulator(x.dtype),
     ).astype(x.dtype)
-    return y if strided else pad(y, sliding.padding, sliding.input_dilation)
+    return y if strided else pad(y, geometry.padding, geometry.input_dilation)
 
 
-def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+def kernel_grad(x: Array, delta: Array, *, problem: Problem, places: int = PLACES) -> Array:
     """w = Σ over examples and places of x δᵀ: n h w c, n p q d → 1 1 c d."""
+    geometry = problem.geometry
     x = _every_stride(pad(x, geometry.padding, geometry.input_dilation), geometry.stride)
     if in_one_lane(math.prod(x.shape[:-1]), x.shape[-1], delta.shape[-1]):
         grad = long_sum(x, delta).astype(x.dtype)
         return grad.reshape(*geometry.window, *grad.shape)
-    parts = _parts(x.shape, delta.shape[-1])
+    parts = _parts(x.shape, delta.shape[-1], places)
     x, delta = (a.reshape(parts, -1, a.shape[-1]) for a in (x, delta))
     c, d = x.shape[-1], delta.shape[-1]
     factors = (x, delta) if c <= d else (delta, x)
@@ -56,7 +70,7 @@ def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
     return (grad if c <= d else grad.T).reshape(*geometry.window, c, d)
 
 
-def _parts(x: Sequence[int], d: int) -> int:
+def _parts(x: tuple[int, ...], d: int, places: int) -> int:
     """Into how many products the sum over places is cut, of a map x and d output channels.
 
     A product's processors share its result: where that is small and the sum is long, they had
@@ -66,8 +80,8 @@ def _parts(x: Sequence[int], d: int) -> int:
     if not known(n):
         return 1
     parts = at_once(n, FEW_PARTS // jax.device_count())
-    return parts if n * math.prod(space) >= parts * PLACES * max(c, d) else at_once(n, 1)
+    return parts if n * math.prod(space) >= parts * places * max(c, d) else at_once(n, 1)
 
 
-def _every_stride(x: Array, stride: Sequence[int]) -> Array:
+def _every_stride(x: Array, stride: tuple[int, ...]) -> Array:
     return x[(slice(None), *(slice(None, None, s) for s in stride))]

@@ -9,16 +9,17 @@ options, moreover, a convolution takes longer for each image if many of them are
 """
 
 import math
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.geometry import Geometry
-from jaxcnn.hints import fast
-from jaxcnn.lowering import extended
+from jaxcnn.lowering.convolution import extended
+from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import REGISTER, sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
+from jaxcnn.sizes import known
 
 # Bytes of the map to transpose at a time: a second-level cache. A smaller map is taken whole.
 MAP_BYTES = 2**20
@@ -30,32 +31,44 @@ MAX_TAPS = 25
 SLOW_IMAGES, FEW_FILTERS = 8, REGISTER
 
 
-def pays(images: int, channels: int, filters: int, geometry: Geometry) -> bool:
-    """Whether the map is large, and divides into parts of images enough."""
-    short = geometry.taps <= MAX_TAPS or not fast(geometry.axes)
-    return short and _images(images, channels, filters, geometry) < images
+def cannot(problem: Problem) -> str:
+    """Why there are no parts."""
+    if problem.groups > 1:
+        return "there are groups"
+    return "" if known(problem.n) else "the number of images is a symbol"
 
 
-def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+def slower(problem: Problem) -> str:
+    """Why the map is small, or does not divide into parts of images enough."""
+    if problem.fast and problem.geometry.taps > MAX_TAPS:
+        return f"a window of more than {MAX_TAPS} elements hides the transposition"
+    if _images(problem) == problem.n:
+        return f"the maps of {problem.n} images are small, or do not divide"
+    return ""
+
+
+def kernel_grad(x: Array, delta: Array, *, problem: Problem, images: int | None = None) -> Array:
     """w = Σ over parts of x ⋆ dilate(δ): n h w c, n p q d → kh kw c d."""
-    n, c, d = x.shape[0], x.shape[-1], delta.shape[-1]
-    images = _images(n, c, d, geometry)
+    images = _images(problem) if images is None else images
+    part = replace(problem, n=images)
 
     def of_part(x: Array, delta: Array) -> Array:
-        return extended.kernel_grad(widen(x), widen(delta), geometry=geometry)
+        return extended.kernel_grad(widen(x), widen(delta), problem=part)
 
-    zero = jnp.zeros((*geometry.window, c, d), accumulator(x.dtype))
+    shape = (*problem.geometry.window, problem.c, problem.d)
+    zero = jnp.zeros(shape, accumulator(x.dtype))
     return sum_over_parts(of_part, zero, x, delta, images=images).astype(x.dtype)
 
 
-def _images(n: int, c: int, d: int, geometry: Geometry) -> int:
+def _images(problem: Problem) -> int:
     """How many images make a part, the same number from every device; all of them if all fit."""
-    devices = math.gcd(n, jax.device_count())
-    own = n // devices
-    if fast(geometry.axes):
-        size = 4 * math.prod(geometry.input) * c
+    geometry = problem.geometry
+    devices = math.gcd(problem.n, jax.device_count())
+    own = problem.n // devices
+    if problem.fast:
+        size = 4 * math.prod(geometry.input) * problem.c
         least = max(MIN_IMAGES, MIN_PLACES // math.prod(geometry.output), MAP_BYTES // size)
     else:
-        least = 2 * SLOW_IMAGES if d <= FEW_FILTERS else SLOW_IMAGES
+        least = 2 * SLOW_IMAGES if problem.d <= FEW_FILTERS else SLOW_IMAGES
     parts = (m for m in range(least, own // 2 + 1) if own % m == 0)
     return devices * next(parts, own)

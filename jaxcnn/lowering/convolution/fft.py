@@ -7,7 +7,7 @@ over the batch, moves into the products, so that each map is transformed once, h
 are. The cost hardly depends on the size of the kernel: this pays for large ones.
 
 A stride is a subsampling of the dense result, so all of it is computed; dilations are zeros in the
-input or the kernel. The functions take the place of those of `jaxcnn.lowering.conv`.
+input or the kernel. Taken where `method` says so.
 
 Letters: n batch, c channels in, d channels out, g groups, h/w input, p/q output, k taps, f and the
 last axes frequencies.
@@ -21,42 +21,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.sharding import Entries, declared
 
 
-def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
+@partial(jax.jit, static_argnames="problem")
+def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
     """x ⋆ k: n h w c, kh kw c/g d → n p q d."""
-    return declared(
-        partial(_correlate, geometry=geometry),
-        lambda x, k: (x[0], *(None,) * geometry.axes, k[-1]),
-        x,
-        kernel,
-    )
-
-
-def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
-    """full(dilate(δ), rot180(k)): n p q d, kh kw c/g d → n h w c."""
-
-    def result(delta: Entries, kernel: Entries) -> Entries:
-        channels = kernel[-2] if geometry.groups == 1 else None
-        return (delta[0], *(None,) * geometry.axes, channels)
-
-    return declared(partial(_input_grad, geometry=geometry), result, delta, kernel)
-
-
-def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
-    """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d."""
-    axes, groups = geometry.axes, geometry.groups
-
-    def result(x: Entries, delta: Entries) -> Entries:
-        return (*(None,) * axes, x[-1] if groups == 1 else None, delta[-1])
-
-    return declared(partial(_kernel_grad, geometry=geometry), result, x, delta)
-
-
-@partial(jax.jit, static_argnames="geometry")
-def _correlate(x: Array, kernel: Array, *, geometry: Geometry) -> Array:
+    geometry = problem.geometry
     # What is kept, i < p·s, sees no further than p·s + extent: a circle of that length suffices.
     reach = _reach(geometry)
     length = _lengths(reach)
@@ -67,8 +39,10 @@ def _correlate(x: Array, kernel: Array, *, geometry: Geometry) -> Array:
     return _first(y, geometry.output, geometry.stride).astype(x.dtype)
 
 
-@partial(jax.jit, static_argnames="geometry")
-def _input_grad(delta: Array, kernel: Array, *, geometry: Geometry) -> Array:
+@partial(jax.jit, static_argnames="problem")
+def input_grad(delta: Array, kernel: Array, *, problem: Problem) -> Array:
+    """full(dilate(δ), rot180(k)): n p q d, kh kw c/g d → n h w c; the kernel is not turned."""
+    geometry = problem.geometry.transposed  # that of the convolution again
     # δ ∗ k, a true convolution, is the gradient on the padded map: as long as what windows reached.
     reach = _reach(geometry)
     length = _lengths(reach)
@@ -85,8 +59,10 @@ def _input_grad(delta: Array, kernel: Array, *, geometry: Geometry) -> Array:
     return _first(gradient, geometry.input, geometry.input_dilation).astype(delta.dtype)
 
 
-@partial(jax.jit, static_argnames="geometry")
-def _kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+@partial(jax.jit, static_argnames="problem")
+def kernel_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
+    """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d."""
+    geometry = problem.geometry
     reach = _reach(geometry)
     length = _lengths(reach)
     x_hat = _spectrum(_on_padded_map(x, geometry, reach), length, geometry.groups)

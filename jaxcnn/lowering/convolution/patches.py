@@ -15,10 +15,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.hints import fast
+from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import REGISTER, at_once, every, outer_sum, pad
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.sizes import known
 
 # Bytes of patches at a time: a second-level cache and a bit.
 PATCH_BYTES = 3 * 2**19
@@ -32,23 +33,38 @@ MIN_PATCH = 16
 FEW_IMAGES = 2
 
 
-def pays(geometry: Geometry, images: int, inputs: int, outputs: int) -> bool:
-    """Whether the products are worth the patches.
+def cannot(problem: Problem) -> str:
+    """Why there are no products of whole patches."""
+    if problem.groups > 1:
+        return "there are groups"
+    return "" if known(problem.n) else "the number of images is a symbol"
+
+
+def slower(problem: Problem) -> str:
+    """Why the products are not worth the patches.
 
     A convolution has the images as channels. With the compiler options of `jaxcnn.jit` it is slow
     for one or two images; without them, for many images and for few filters.
     """
-    if geometry.taps * inputs < MIN_PATCH:
-        return False
-    if images <= FEW_IMAGES:
-        return fast(geometry.axes) or outputs <= REGISTER
-    return not fast(geometry.axes) and outputs > REGISTER and inputs > FEW_INPUTS
+    c, d = problem.c, problem.d
+    if problem.geometry.taps * c < MIN_PATCH:
+        return f"a patch has fewer than {MIN_PATCH} numbers"
+    if problem.n <= FEW_IMAGES:
+        fits = problem.fast or d <= REGISTER
+        return "" if fits else f"a convolution of few images and {d} filters is fast"
+    if problem.fast:
+        return f"a convolution of more than {FEW_IMAGES} images is fast"
+    many = d > REGISTER and c > FEW_INPUTS
+    return "" if many else f"{c} channels or {d} filters are too few"
 
 
-def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+def kernel_grad(
+    x: Array, delta: Array, *, problem: Problem, patch_bytes: int = PATCH_BYTES
+) -> Array:
     """w = Σ over blocks of rows of patches(x)ᵀ δ: n h w c, n p q d → kh kw c d."""
     dtype, n, c, d = x.dtype, x.shape[0], x.shape[-1], delta.shape[-1]
-    images, rows = _block(n, c, geometry, x.dtype.itemsize)
+    geometry = problem.geometry
+    images, rows = _block(n, c, geometry, x.dtype.itemsize, patch_bytes)
     x = pad(x, _as_read(geometry), geometry.input_dilation)
     x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
 
@@ -104,15 +120,15 @@ def _patches(x: Array, rows: int, geometry: Geometry) -> list[Array]:
     return parts if split else [jnp.concatenate(parts, -1)]
 
 
-def _block(n: int, c: int, geometry: Geometry, itemsize: int) -> tuple[int, int]:
+def _block(n: int, c: int, geometry: Geometry, itemsize: int, patch_bytes: int) -> tuple[int, int]:
     """How many images, a divisor of n, and how many rows of the output make a block.
 
     Whole images, as few as fill the cache: a row of the map serves several rows of the output.
     """
     p, *space = geometry.output
     row = math.prod(space) * _columns(c, geometry) * itemsize
-    images = at_once(n, PATCH_BYTES // (row * p))
-    parts = -(-row * p * images // (PATCH_BYTES * at_once(n, 1)))
+    images = at_once(n, patch_bytes // (row * p))
+    parts = -(-row * p * images // (patch_bytes * at_once(n, 1)))
     return images, -(-p // min(p, parts))
 
 

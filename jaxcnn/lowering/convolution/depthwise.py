@@ -8,7 +8,6 @@ here mixes channels or, but for the kernel gradient, examples; so sharded maps s
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial, reduce
 from typing import Any, NamedTuple
 
@@ -16,8 +15,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import at_once, every, pad, sum_over_parts
-from jaxcnn.lowering.plain import Sliding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.sizes import known
 
@@ -33,70 +32,86 @@ ROWS, PRODUCTS = 8, 200
 SUM_BYTES = 4 * 2**20
 
 
-def pays(taps: int, inputs: int, outputs: int, groups: int) -> bool:
-    """Whether such groups take few products per element, in loops that fill vector registers."""
-    short = taps * inputs * outputs <= MAX_PRODUCTS
-    return short and groups > 1 and (groups >= SIDE_BY_SIDE or inputs * outputs == 1)
+def cannot(problem: Problem) -> str:
+    """Why there are no groups."""
+    return "" if problem.groups > 1 else "there is one group"
 
 
-def correlate(x: Array, kernel: Array, *, sliding: Sliding) -> Array:
+def slower(problem: Problem) -> str:
+    """Why the products per element are many, or would not fill vector registers."""
+    each = problem.inputs * problem.outputs
+    if (products := problem.geometry.taps * each) > MAX_PRODUCTS:
+        return f"{products} products per element are more than {MAX_PRODUCTS}"
+    if problem.groups < SIDE_BY_SIDE and each > 1:
+        return f"{problem.groups} groups are fewer than {SIDE_BY_SIDE}"
+    return ""
+
+
+def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
     """y = Σ over taps of shifted x • k: n h w c, kh kw 1 c → n p q c.
 
     Where groups have several channels, the first of every group are taken at once, then the second.
     """
-    *window, inputs, d = kernel.shape
-    several, stride = d // sliding.groups, sliding.stride
-    wide, factors = pad(widen(x), sliding.padding, sliding.input_dilation), widen(kernel)
-    extent = [(k - 1) * e + 1 for k, e in zip(window, sliding.dilation, strict=True)]
-    count = [(h - e) // s + 1 for h, e, s in zip(wide.shape[1:-1], extent, stride, strict=True)]
+    geometry, inputs, several = problem.geometry, problem.inputs, problem.outputs
+    wide, factors = pad(widen(x), geometry.padding, geometry.input_dilation), widen(kernel)
     totals: list[Any] = [0] * several
     for i in range(inputs):
         maps = wide[..., i::inputs]
-        for place in itertools.product(*(range(k) for k in window)):
-            start = [t * e for t, e in zip(place, sliding.dilation, strict=True)]
-            part = every(maps, start, stride, count)
+        for place in itertools.product(*(range(k) for k in geometry.window)):
+            start = [t * e for t, e in zip(place, geometry.dilation, strict=True)]
+            part = every(maps, start, geometry.stride, geometry.output)
             for j in range(several):
                 factor = factors[(*place, i)][j::several]
                 term = part * jnp.broadcast_to(factor, part.shape)
                 totals[j] = term if i == 0 and not any(place) else totals[j] + term
     y = totals[0] if several == 1 else jnp.stack(totals, -1)
-    return y.reshape(*y.shape[: len(window) + 1], d).astype(x.dtype)
+    return y.reshape(*y.shape[: geometry.axes + 1], problem.d).astype(x.dtype)
 
 
-def kernel_grad(x: Array, delta: Array, *, geometry: Geometry) -> Array:
+class Blocks(NamedTuple):
+    """How much of a kernel gradient is taken at a time."""
+
+    rows: int = ROWS
+    products: int = PRODUCTS
+    bytes: int = SUM_BYTES
+
+
+def kernel_grad(
+    x: Array,
+    delta: Array,
+    *,
+    problem: Problem,
+    blocks: Blocks = Blocks(),  # noqa: B008 - frozen
+) -> Array:
     """w = Σ over examples and places of shifted x • δ: n h w c, n p q c → kh kw 1 c.
 
     Several channels per group are taken as in `correlate`.
     """
-    groups = geometry.groups
-    inputs, several = x.shape[-1] // groups, delta.shape[-1] // groups
+    inputs, several = problem.inputs, problem.outputs
+    by_one = partial(_by_one, geometry=problem.geometry, most=blocks)
     grads = [
-        jnp.stack(
-            [_by_one(x[..., i::inputs], delta[..., j::several], geometry) for j in range(several)],
-            -1,
-        )
+        jnp.stack([by_one(x[..., i::inputs], delta[..., j::several]) for j in range(several)], -1)
         for i in range(inputs)
     ]  # per i: taps g j
-    grad = jnp.stack(grads, 1).reshape(*geometry.window, inputs, delta.shape[-1])
+    grad = jnp.stack(grads, 1).reshape(*problem.geometry.window, inputs, problem.d)
     return grad.astype(x.dtype)
 
 
-def _by_one(x: Array, delta: Array, geometry: Geometry) -> Array:
+def _by_one(x: Array, delta: Array, geometry: Geometry, most: Blocks) -> Array:
     """As many filters as channels: n h w c, n p q c → taps c, a few images at a time."""
     n, x, delta = x.shape[0], widen(x), widen(delta)
     # A map with zeros between its elements is written out, and so is one under a large window:
     # there would be too many rows at its edges. Any other is read where it lies.
-    if math.prod(geometry.input_dilation) > 1 or geometry.taps * ROWS > PRODUCTS:
+    if math.prod(geometry.input_dilation) > 1 or geometry.taps * most.rows > most.products:
         x, none = pad(x, geometry.padding, geometry.input_dilation), (1,) * geometry.axes
         around = ((0, 0),) * geometry.axes
-        geometry = replace(geometry, input=x.shape[1:-1], padding=around, input_dilation=none)
-    blocks = _row_blocks(geometry)
+        geometry = geometry.changed(input=x.shape[1:-1], padding=around, input_dilation=none)
+    blocks = _row_blocks(geometry, most)
     per_image = sum(rows.count for rows in blocks) * math.prod(delta.shape[2:])
     sums = geometry.taps * per_image * x.dtype.itemsize
     maps = (math.prod(x.shape[1:]) + math.prod(delta.shape[1:])) * x.dtype.itemsize
-    images = (
-        n if not known(n) or n * sums <= SUM_BYTES else at_once(n, SUM_BYTES // max(maps, sums))
-    )
+    whole = not known(n) or n * sums <= most.bytes
+    images = n if whole else at_once(n, most.bytes // max(maps, sums))
     of_part = partial(_over_images, geometry=geometry, blocks=blocks)
     if images == n:
         return of_part(x, delta)
@@ -112,12 +127,13 @@ class _Rows(NamedTuple):
     count: int = 1
 
 
-def _row_blocks(geometry: Geometry) -> list[_Rows]:
+def _row_blocks(geometry: Geometry, at_a_time: Blocks) -> list[_Rows]:
     """All rows of δ: at once if they are few, or else some at a time.
 
     Rows for which some tap lies beyond the map, and those left over, are taken one by one.
     """
-    most = max(ROWS // 2, min(ROWS, PRODUCTS // geometry.taps))
+    rows, products = at_a_time.rows, at_a_time.products
+    most = max(rows // 2, min(rows, products // geometry.taps))
     size, p, stride = geometry.input[0], geometry.output[0], geometry.stride[0]
     if p <= 2 * most:
         return [_Rows(range(p))]

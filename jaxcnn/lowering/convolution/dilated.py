@@ -1,0 +1,32 @@
+"""The kernel gradient of a map with zeros between its elements: x and δ change roles.
+
+Tap a of output p reads element m of x where p = r·m − a·dilation + low. So the window that strides
+over δ by r, its taps in reverse order, finds at place m what is multiplied by x[m]: without
+multiplying by the zeros, of which XLA's CPU backend leaves out none.
+"""
+
+from dataclasses import replace
+
+from jax import Array
+
+from jaxcnn.lowering.convolution.plain import Map, turned_kernel
+from jaxcnn.lowering.convolution.problem import Problem
+
+
+def cannot(problem: Problem) -> str:
+    """Why there are no zeros to be left out."""
+    geometry = problem.geometry
+    if max(geometry.input_dilation) == 1:
+        return "there are no zeros in the map"
+    return "there is a stride" if max(geometry.stride) > 1 else ""
+
+
+def turned(problem: Problem) -> Problem:
+    """That with x in the place of δ."""
+    other = problem.left(problem.geometry.transposed)
+    return replace(other, c=problem.d, d=problem.c)
+
+
+def kernel_grad(x: Array, delta: Array, *, problem: Problem, alone: Map) -> Array:
+    """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d."""
+    return turned_kernel(alone(delta, x, problem=turned(problem)), problem.groups)
