@@ -1,0 +1,158 @@
+"""Activations, element by element or along an axis."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, nn
+
+from jaxcnn.interop.onnx.table import Node, operator, words
+from jaxcnn.interop.onnx.values import is_float, known, library
+from jaxcnn.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
+from jaxcnn.ops.rectifiers import (
+    elu,
+    hard_sigmoid,
+    hard_swish,
+    hard_tanh,
+    leaky_relu,
+    relu6,
+)
+from jaxcnn.ops.smooth import gelu, mish, silu, softplus
+
+
+def _plain(kind: str, newest: int, op: Callable[..., Array]) -> None:
+    @operator(kind, newest, op, layout="each")
+    def _activation(node: Node, x: Any) -> Array:
+        return node.of(op)(x)
+
+
+_plain("Sigmoid", 13, sigmoid)
+_plain("Tanh", 13, tanh)
+_plain("Softplus", 22, softplus)
+_plain("Mish", 22, mish)
+_plain("HardSwish", 22, hard_swish)
+
+
+@operator("Relu", 14, relu, layout="each")
+def _relu(node: Node, x: Any) -> Any:
+    return node.of(relu)(x) if is_float(x) else library(x).maximum(x, np.zeros((), x.dtype))
+
+
+@operator("LeakyRelu", 16, leaky_relu, layout="each")
+def _leaky_relu(node: Node, x: Any) -> Array:
+    return node.of(leaky_relu)(x, node.get("alpha", 0.01))
+
+
+@operator("Elu", 22, elu, layout="each")
+def _elu(node: Node, x: Any) -> Array:
+    return node.of(elu)(x, node.get("alpha", 1.0))
+
+
+@operator("Selu", 22, elu, layout="each")
+def _selu(node: Node, x: Any) -> Array:
+    # With the file's own digits of α and λ.
+    alpha, scale = node.get("alpha", 1.67326319217681884765625), node.get("gamma", 1.05070102214813)
+    return jnp.asarray(scale, x.dtype) * node.of(elu)(x, alpha)
+
+
+@operator("Celu", 28, elu, layout="each")
+def _celu(node: Node, x: Any) -> Array:
+    alpha = jnp.asarray(node.get("alpha", 1.0), x.dtype)
+    return alpha * node.of(elu)(x / alpha)
+
+
+@operator("HardSigmoid", 22, hard_sigmoid, layout="each")
+def _hard_sigmoid(node: Node, x: Any) -> Array:
+    slope, middle = node.get("alpha", 0.2), node.get("beta", 0.5)
+    # Ours is min(max(x + 3, 0), 6) / 6.
+    shifted = jnp.asarray(6 * slope, x.dtype) * x + jnp.asarray(6 * middle - 3, x.dtype)
+    return node.of(hard_sigmoid)(shifted)
+
+
+@operator("Gelu", 20, gelu, layout="each")
+def _gelu(node: Node, x: Any) -> Array:
+    form = words(node, "approximate", "none", ("none", "tanh"))
+    return node.of(gelu)(x, approximate=form == "tanh")
+
+
+@operator("Swish", 24, silu, layout="each")
+def _swish(node: Node, x: Any) -> Array:
+    alpha = node.get("alpha", 1.0)
+    if alpha == 1:
+        return node.of(silu)(x)
+    wide = jnp.asarray(alpha, x.dtype)
+    return node.of(silu)(wide * x) / wide
+
+
+@operator("PRelu", 16, layout="each")
+def _prelu(node: Node, x: Any, slope: Any) -> Array:
+    x = jnp.asarray(x)
+    return jnp.where(x < 0, slope * x, x)
+
+
+@operator("ThresholdedRelu", 22, layout="each")
+def _thresholded_relu(node: Node, x: Any) -> Array:
+    x = jnp.asarray(x)
+    return jnp.where(x > node.get("alpha", 1.0), x, jnp.zeros_like(x))
+
+
+@operator("Softsign", 22, layout="each")
+def _softsign(node: Node, x: Any) -> Array:
+    return x / (1 + jnp.abs(x))
+
+
+@operator("Shrink", 9, layout="each")
+def _shrink(node: Node, x: Any) -> Array:
+    x, bias, limit = jnp.asarray(x), node.get("bias", 0.0), node.get("lambd", 0.5)
+    bias = jnp.asarray(bias, x.dtype)
+    return jnp.where(x < -limit, x + bias, jnp.where(x > limit, x - bias, jnp.zeros_like(x)))
+
+
+@operator("Clip", 13, relu, relu6, hard_tanh, settings=(1, 2), layout="each")
+def _clip(node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
+    low, high = (
+        _bound(node, name, given) for name, given in (("min", low), ("max", high))
+    )
+    whole = (None if low <= -3.4e38 else low, None if high >= 3.4e38 else high)
+    for bounds, op in (((0, None), relu), ((0, 6), relu6), ((-1, 1), hard_tanh)):
+        if whole == bounds and is_float(x) and not known(x):
+            return node.of(op)(x)
+    low, high = whole
+    np_or_jnp = library(x)
+    if low is not None:
+        x = np_or_jnp.where(x < low, np.asarray(low, x.dtype), x)
+    return x if high is None else np_or_jnp.where(x > high, np.asarray(high, x.dtype), x)
+
+
+def _bound(node: Node, name: str, given: Any) -> Any:
+    if given is None:
+        return node.get(name, -math.inf if name == "min" else math.inf)
+    if not known(given):
+        raise node.fail(f"{name} must be known before the program runs")
+    return np.ravel(given)[0].item()
+
+
+def _along(node: Node, x: Any, f: Callable[[Array], Array]) -> Array:
+    """f along an axis; before version 13 along all from it to the last."""
+    x = jnp.asarray(x)
+    (axis,) = node.axes([node.get("axis", -1 if node.version >= 13 else 1)], max(x.ndim, 1))
+    if node.version >= 13:
+        return jnp.moveaxis(f(jnp.moveaxis(x, axis, -1)), -1, axis)
+    return f(x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))).reshape(x.shape)
+
+
+@operator("Softmax", 13, softmax)
+def _softmax(node: Node, x: Any) -> Array:
+    return _along(node, x, node.of(softmax))
+
+
+@operator("LogSoftmax", 13, log_softmax)
+def _log_softmax(node: Node, x: Any) -> Array:
+    return _along(node, x, node.of(log_softmax))
+
+
+@operator("Hardmax", 13)
+def _hardmax(node: Node, x: Any) -> Array:
+    return _along(node, x, lambda x: nn.one_hot(jnp.argmax(x, -1), x.shape[-1], dtype=x.dtype))

@@ -1,0 +1,119 @@
+"""Operators that normalise."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxcnn.interop.onnx.table import Node, operator
+from jaxcnn.ops.batch_norm import batch_norm, batch_norm_inference
+from jaxcnn.ops.local_response import local_response_norm
+from jaxcnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
+
+
+@operator("BatchNormalization", 15, batch_norm_inference, batch_norm, layout="maps")
+def _batch_norm(node: Node, x: Array, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:
+    epsilon = node.get("epsilon", 1e-5)
+    scale, bias = (jnp.asarray(a).astype(x.dtype) for a in (scale, bias))
+    if not node.get("spatial", 1):
+        raise node.fail("statistics for every place (spatial = 0) have no rule")
+    training = node.get("training_mode", 0)
+    if not training and len(node.outputs) > 1:
+        raise node.fail("it gives statistics of the batch without training_mode")
+    if not training:
+        return node.of(batch_norm_inference)(x, scale, bias, mean, variance, epsilon=epsilon)
+    momentum = node.get("momentum", 0.9)
+    y, *of_batch = node.of(batch_norm)(x, scale, bias, epsilon=epsilon)
+    running = [
+        momentum * old + (1 - momentum) * new.astype(old.dtype)
+        for old, new in zip((mean, variance), of_batch, strict=True)
+    ]
+    return (y, *running)
+
+
+@operator("InstanceNormalization", 22, instance_norm, layout="maps")
+def _instance_norm(node: Node, x: Array, scale: Any, bias: Any) -> Array:
+    return node.of(instance_norm)(x, scale, bias, epsilon=node.get("epsilon", 1e-5))
+
+
+@operator("GroupNormalization", 21, group_norm, layout="maps")
+def _group_norm(node: Node, x: Array, scale: Any, bias: Any) -> Array:
+    groups = node.get("num_groups")
+    if node.version < 21:  # a γ and a β for each group
+        if groups < 1 or x.shape[-1] % groups:
+            raise node.fail(f"num_groups must divide {x.shape[-1]} channels, got {groups}")
+        scale, bias = (jnp.repeat(jnp.asarray(a), x.shape[-1] // groups) for a in (scale, bias))
+    return node.of(group_norm)(
+        x, scale, bias, groups=groups, epsilon=node.get("epsilon", 1e-5)
+    )
+
+
+@operator("LayerNormalization", 17, layer_norm)
+def _layer_norm(node: Node, x: Any, scale: Any, bias: Any = None) -> Any:
+    axes, epsilon = _last(node, x), node.get("epsilon", 1e-5)
+    size = tuple(x.shape[axis] for axis in axes)
+    y = node.of(layer_norm)(
+        x, _whole(scale, size), _whole(bias, size), axes=axes, epsilon=epsilon
+    )
+    if len(node.outputs) < 2:
+        return y
+    mean = jnp.mean(x, axes, keepdims=True)
+    variance = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+    return y, mean, lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
+
+
+@operator("RMSNormalization", 23, rms_norm)
+def _rms_norm(node: Node, x: Any, scale: Any) -> Array:
+    axes = _last(node, x)
+    scale = _whole(scale, tuple(x.shape[axis] for axis in axes))
+    return node.of(rms_norm)(x, scale, axes=axes, epsilon=node.get("epsilon", 1e-5))
+
+
+def _last(node: Node, x: Any) -> tuple[int, ...]:
+    (first,) = node.axes([node.get("axis", -1)], x.ndim)
+    return tuple(range(first, x.ndim))
+
+
+def _whole(parameter: Any, size: tuple[int, ...]) -> Any:
+    """γ or β on all the axes that are normalised, where the file has it on some."""
+    if parameter is None or parameter.shape == size:
+        return parameter
+    lead = (1,) * (len(size) - parameter.ndim)
+    return jnp.broadcast_to(jnp.asarray(parameter).reshape(lead + parameter.shape), size)
+
+
+@operator("LRN", 13, local_response_norm, layout="maps")
+def _lrn(node: Node, x: Array) -> Array:
+    size = node.get("size")
+    # Of an even window more lies behind a channel here, and before it in ours.
+    turned = jnp.flip(x, -1) if size % 2 == 0 else x
+    y = node.of(local_response_norm)(
+        turned,
+        size=size,
+        k=node.get("bias", 1.0),
+        alpha=node.get("alpha", 1e-4),
+        beta=node.get("beta", 0.75),
+        average=True,
+    )
+    return jnp.flip(y, -1) if size % 2 == 0 else y
+
+
+@operator("LpNormalization", 22)
+def _lp_norm(node: Node, x: Any) -> Any:
+    (axis,) = node.axes([node.get("axis", -1)], x.ndim)
+    p = node.get("p", 2)
+    if p not in (1, 2):
+        raise node.fail(f"p must be 1 or 2, got {p}")
+    total = jnp.sum(jnp.abs(x) if p == 1 else jnp.square(x), axis, keepdims=True)
+    # Where all is 0 it stays 0, and so do gradients.
+    some = total > 0
+    size = jnp.where(some, total, jnp.ones_like(total))
+    return x * some.astype(x.dtype) / (size if p == 1 else jnp.sqrt(size))
+
+
+@operator("MeanVarianceNormalization", 13)
+def _mean_variance_norm(node: Node, x: Any) -> Any:
+    axes = node.axes(node.get("axes", [0, 2, 3]), x.ndim)
+    away = x - jnp.mean(x, axes, keepdims=True)
+    deviation = jnp.sqrt(jnp.mean(jnp.square(away), axes, keepdims=True))
+    return away / (deviation + jnp.asarray(1e-9, x.dtype))

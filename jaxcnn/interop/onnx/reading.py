@@ -1,0 +1,297 @@
+"""A file of ONNX, read and checked: nothing in it is believed before it is looked at.
+
+Sizes are compared with what is there before any memory is asked for; data outside the file come
+only from beside it. Nothing is executed: a graph is a list of names of operators.
+"""
+
+import os
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxcnn import check
+from jaxcnn.interop.onnx.package import package
+from jaxcnn.interop.onnx.table import TABLE, Node, rules_of
+
+OLDEST = 7
+"""The operator set from which on operators broadcast as NumPy does."""
+
+DOMAINS = ("", "ai.onnx")
+QUANTISED = (
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
+    "ConvInteger", "MatMulInteger",
+)  # fmt: skip
+
+# Of those dtypes that NumPy and JAX have, where a tensor holds its numbers if not as bytes.
+FIELDS = {
+    "FLOAT": "float_data", "DOUBLE": "double_data", "INT64": "int64_data",
+    "UINT32": "uint64_data", "UINT64": "uint64_data",
+} | dict.fromkeys(
+    ("INT32", "INT16", "INT8", "UINT16", "UINT8", "BOOL", "FLOAT16", "BFLOAT16"), "int32_data"
+)  # fmt: skip
+
+
+class Input(NamedTuple):
+    """An input of the graph; a size is a number, a name, or None where the file does not say."""
+
+    name: str
+    shape: tuple[int | str | None, ...] | None
+    dtype: np.dtype
+
+
+class File(NamedTuple):
+    """What a file holds."""
+
+    nodes: list[Node]
+    tensors: dict[str, np.ndarray]
+    inputs: list[Input]
+    outputs: list[str]
+
+
+def read(source: Any) -> File:
+    """The graph of a file, of its bytes, or of a model of the package `onnx`."""
+    model, folder = _model(source)
+    opset = _opset(model)
+    graph = model.graph
+    tensors = {t.name: tensor(t, folder, f"tensor {t.name!r}") for t in graph.initializer}
+    if graph.sparse_initializer:
+        raise ValueError("from_onnx: sparse tensors are not read, and the graph holds some")
+    inputs = [_input(value) for value in graph.input if value.name not in tensors]
+    nodes = [_node(node, i, opset, folder) for i, node in enumerate(graph.node)]
+    outputs = [value.name for value in graph.output]
+    _check_edges(nodes, [*tensors, *(given.name for given in inputs)], outputs)
+    return File(nodes, tensors, inputs, outputs)
+
+
+def _model(source: Any) -> tuple[Any, Path | None]:
+    """The model, and the folder of its file."""
+    onnx, folder = package("from_onnx"), None
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        folder, source = path.resolve().parent, path.read_bytes()
+    if isinstance(source, bytes):
+        from google.protobuf.message import DecodeError
+
+        try:
+            source = onnx.load_model_from_string(source)
+        except (DecodeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"from_onnx: this is no file of ONNX: {error}") from error
+    if not isinstance(source, onnx.ModelProto):
+        raise TypeError(
+            f"from_onnx: source must be a path, bytes or an onnx.ModelProto, "
+            f"got {check.shown(source)}"
+        )
+    if source.functions:
+        from onnx import inliner
+
+        source = inliner.inline_local_functions(source)
+    return source, folder
+
+
+def _opset(model: Any) -> int:
+    """The version of the operator set."""
+    onnx = package("from_onnx")
+    found = [entry.version for entry in model.opset_import if entry.domain in DOMAINS]
+    if len(found) != 1:
+        raise ValueError(
+            "from_onnx: this is no model of ONNX: it names no operator set of its own"
+            if not found
+            else f"from_onnx: the model names {len(found)} versions of the operator set"
+        )
+    newest = onnx.defs.onnx_opset_version()
+    if not 1 <= found[0] <= newest:
+        raise ValueError(
+            f"from_onnx: the operator set must be of version 1 to {newest}, the newest that the "
+            f"installed onnx {onnx.__version__} knows, got {found[0]}"
+        )
+    return found[0]
+
+
+def _input(value: Any) -> Input:
+    onnx = package("from_onnx")
+    if not value.type.HasField("tensor_type"):
+        raise ValueError(f"from_onnx: the input {value.name!r} must be a tensor")
+    kind = value.type.tensor_type
+    shape = None
+    if kind.HasField("shape"):
+        shape = tuple(
+            d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim
+        )
+    return Input(value.name, shape, _dtype(onnx, kind.elem_type, f"the input {value.name!r}"))
+
+
+def _dtype(onnx: Any, number: int, what: str) -> np.dtype:
+    """The dtype of that number, if NumPy and JAX have it."""
+    kinds = {value: name for name, value in onnx.TensorProto.DataType.items()}
+    name = kinds.get(number, str(number))
+    if name not in FIELDS:
+        raise ValueError(f"from_onnx: {what} must hold numbers of a common kind, got type {name}")
+    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number))
+
+
+def _node(node: Any, place: int, opset: int, folder: Path | None) -> Node:
+    onnx = package("from_onnx")
+    name = node.name or (node.output[0] if node.output else f"number {place}")
+    what = f"node {name!r} ({node.op_type})"
+    if node.domain not in DOMAINS:
+        raise ValueError(f"from_onnx: {what}: operators of {node.domain!r} are not known")
+    if node.op_type in QUANTISED:
+        raise ValueError(f"from_onnx: {what}: quantised operators are not read")
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError:
+        schema = None
+    if schema is None or node.op_type not in TABLE:
+        raise ValueError(
+            f"from_onnx: {what}: the operator is not known"
+            + (f" in version {opset} of the operator set" if schema is None else " to jaxcnn")
+        )
+    if schema.deprecated:
+        raise ValueError(f"from_onnx: {what}: version {opset} of the operator set has it no more")
+    if schema.since_version < _oldest(onnx, node.op_type):
+        raise ValueError(
+            f"from_onnx: {what}: version {schema.since_version} of the operator is too old; "
+            f"onnx.version_converter makes it that of operator set {OLDEST}"
+        )
+    if schema.since_version > TABLE[node.op_type].newest:
+        raise ValueError(
+            f"from_onnx: {what}: version {schema.since_version} of the operator is not known, only "
+            f"those up to {TABLE[node.op_type].newest}"
+        )
+    for count, least, most, side in (
+        (len(node.input), schema.min_input, schema.max_input, "inputs"),
+        (len(node.output), schema.min_output, schema.max_output, "outputs"),
+    ):
+        if not least <= count <= most:
+            raise ValueError(
+                f"from_onnx: {what}: it must have {least} to {most} {side}, got {count}"
+            )
+    attributes = _attributes(node, schema, what, folder)
+    inputs, outputs = (list(names) for names in (node.input, node.output))
+    for names in (inputs, outputs):
+        while names and not names[-1]:
+            names.pop()
+    if any(not n for n in inputs[: schema.min_input]) or len(inputs) < schema.min_input:
+        raise ValueError(f"from_onnx: {what}: its first {schema.min_input} inputs must be given")
+    return Node(
+        node.op_type, name, schema.since_version, attributes, tuple(inputs), tuple(outputs),
+        rules_of(node.op_type),
+    )  # fmt: skip
+
+
+def _oldest(onnx: Any, kind: str) -> int:
+    """The oldest version of an operator that broadcasts as NumPy does."""
+    try:
+        return onnx.defs.get_schema(kind, OLDEST, "").since_version
+    except onnx.defs.SchemaError:  # it came later
+        return OLDEST
+
+
+def _attributes(node: Any, schema: Any, what: str, folder: Path | None) -> Mapping[str, Any]:
+    onnx = package("from_onnx")
+    found: dict[str, Any] = {}
+    for attribute in node.attribute:
+        name, kind = attribute.name, onnx.AttributeProto.AttributeType.Name(attribute.type)
+        wanted = schema.attributes.get(name)
+        if wanted is None or wanted.type.name != kind or attribute.ref_attr_name:
+            raise ValueError(
+                f"from_onnx: {what}: the attribute {name!r} must be "
+                f"{'one of its operator' if wanted is None else wanted.type.name}, got {kind}"
+            )
+        value = onnx.helper.get_attribute_value(attribute)
+        match kind:
+            case "STRING":
+                value = value.decode("utf-8", "replace")
+            case "TENSOR":
+                value = tensor(value, folder, f"{what}: the attribute {name!r}")
+            case "INTS" | "FLOATS":
+                value = list(value)
+            case "INT" | "FLOAT":
+                pass
+            case _:
+                raise ValueError(f"from_onnx: {what}: the attribute {name!r} is of kind {kind}")
+        if name == "to":
+            value = _dtype(onnx, value, what)
+        found[name] = value
+    missing = [n for n, wanted in schema.attributes.items() if wanted.required and n not in found]
+    if missing:
+        raise ValueError(f"from_onnx: {what}: it must have the attribute {missing[0]!r}")
+    return found
+
+
+def _check_edges(nodes: list[Node], given: list[str], outputs: list[str]) -> None:
+    """Every value is made once, before it is read."""
+    made = set(given)
+    if len(made) != len(given):
+        raise ValueError("from_onnx: two inputs or tensors of the graph have one name")
+    for node in nodes:
+        for name in node.inputs:
+            if name and name not in made:
+                raise node.fail(f"it reads {name!r}, which nothing before it makes")
+        for name in node.outputs:
+            if name in made:
+                raise node.fail(f"it makes {name!r}, which is there already")
+            made.update([name] if name else [])
+    for name in outputs:
+        if name not in made:
+            raise ValueError(f"from_onnx: the graph gives {name!r}, which no node makes")
+    if not outputs:
+        raise ValueError("from_onnx: the graph has no output")
+
+
+# Tensors ------------------------------------------------------------------------------------------
+
+
+def tensor(proto: Any, folder: Path | None, what: str) -> np.ndarray:
+    """The numbers of a tensor, if as many are there as its shape says."""
+    onnx = package("from_onnx")
+    kinds = {value: name for name, value in onnx.TensorProto.DataType.items()}
+    dtype, shape = _dtype(onnx, proto.data_type, what), tuple(proto.dims)
+    count = prod(shape)
+    if min(shape, default=0) < 0 or proto.HasField("segment"):
+        raise ValueError(f"from_onnx: {what} must be whole, of sizes from 0 on, got shape {shape}")
+    if proto.data_location == onnx.TensorProto.EXTERNAL:
+        data = _outside(proto, folder, what, count * dtype.itemsize)
+    elif proto.HasField("raw_data"):
+        data = proto.raw_data
+    else:
+        held = len(getattr(proto, FIELDS[kinds[proto.data_type]]))
+        if held != count:
+            raise ValueError(f"from_onnx: {what} of shape {shape} must hold {count}, got {held}")
+        return onnx.numpy_helper.to_array(proto)
+    if len(data) != count * dtype.itemsize:
+        raise ValueError(
+            f"from_onnx: {what} of shape {shape} must hold {count * dtype.itemsize} bytes, "
+            f"got {len(data)}"
+        )
+    stored = dtype if dtype.kind == "V" else dtype.newbyteorder("<")  # bfloat16 has one order
+    return np.frombuffer(data, stored).astype(dtype).reshape(shape)
+
+
+def _outside(proto: Any, folder: Path | None, what: str, size: int) -> bytes:
+    """The bytes of a tensor from a file beside the model."""
+    entries = {entry.key: entry.value for entry in proto.external_data}
+    location = Path(entries.get("location", ""))
+    if folder is None:
+        raise ValueError(f"from_onnx: {what} lies outside; give the path of the model's file")
+    path = (folder / location).resolve()
+    if location.is_absolute() or ".." in location.parts or not path.is_relative_to(folder):
+        raise ValueError(f"from_onnx: {what} must lie beside the model, got {str(location)!r}")
+    if not path.is_file():
+        raise ValueError(f"from_onnx: {what} lies in {str(location)!r}, which is no file")
+    try:
+        start = int(entries.get("offset", 0))
+        length = int(entries.get("length", size))
+    except ValueError:
+        raise ValueError(f"from_onnx: {what} must lie at an offset that is a number") from None
+    if start < 0 or length != size or start + size > path.stat().st_size:
+        raise ValueError(
+            f"from_onnx: {what} must be {size} bytes of {str(location)!r}, which has "
+            f"{path.stat().st_size}, got {length} from {start}"
+        )
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(size)

@@ -1,0 +1,209 @@
+"""Resize and Upsample: every element of the result is a weighted sum of a few, axis by axis.
+
+The definition is that of the operator; where the scales given make no whole size, the coordinates
+are those of the scale and not of the size, as onnxruntime has it and the evaluator of `onnx` has
+not.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxcnn.interop.onnx.table import Node, operator, words
+from jaxcnn.interop.onnx.values import Maps, plain
+from jaxcnn.ops.sum_pool import upsample
+
+COORDINATES = (
+    "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+    "tf_crop_and_resize",
+)  # fmt: skip
+NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+POLICIES = ("stretch", "not_larger", "not_smaller")
+
+
+class Along(NamedTuple):
+    """How one axis is resized."""
+
+    axis: int
+    size: int
+    result: int
+    scale: float
+    roi: tuple[float, float]
+
+
+@operator("Resize", 19, upsample, settings=(1, 2, 3), layout="own")
+def _resize(
+    node: Node, x: Any, roi: Any = None, scales: Any = None, wanted: Any = None
+) -> Any:
+    if node.version < 11:  # the second input were the scales, and coordinates without a choice
+        return _upsample(node, x, roi)
+    rank = x.ndim
+    over = node.axes(node.get("axes", range(rank)), rank)
+    if wanted is not None and np.size(wanted):
+        sizes, scales = _sizes(node, x.shape, over, node.integers("sizes", wanted))
+    else:
+        scales = _scales(node, scales, len(over))
+        sizes = [int(np.floor(x.shape[a] * s)) for a, s in zip(over, scales, strict=True)]
+    cut = [0] * len(over) + [1] * len(over)
+    if roi is not None and np.size(roi) == len(cut):
+        cut = list(np.ravel(roi))
+    steps = [
+        Along(axis, x.shape[axis], size, scale, (float(low), float(high)))
+        for axis, size, scale, low, high in zip(
+            over, sizes, scales, cut[: len(over)], cut[len(over) :], strict=True
+        )
+    ]
+    return _resized(node, x, steps, words(
+        node, "coordinate_transformation_mode", "half_pixel", COORDINATES
+    ))  # fmt: skip
+
+
+@operator("Upsample", 10, upsample, settings=(1,), layout="own")
+def _upsample(node: Node, x: Any, scales: Any = None) -> Any:
+    scales = _scales(node, node.get("scales") if scales is None else scales, x.ndim)
+    steps = [
+        Along(axis, size, int(np.floor(size * scale)), scale, (0, 1))
+        for axis, (size, scale) in enumerate(zip(x.shape, scales, strict=True))
+    ]
+    return _resized(node, x, steps, "asymmetric", "floor")
+
+
+def _scales(node: Node, scales: Any, count: int) -> list[float]:
+    if scales is None or isinstance(scales, Array) or np.size(scales) != count:
+        raise node.fail(f"scales must be {count} numbers known before the program runs")
+    found = [float(scale) for scale in np.ravel(scales)]
+    if not all(0 < scale < np.inf for scale in found):
+        raise node.fail(f"scales must be above 0, got {found}")
+    return found
+
+
+def _sizes(
+    node: Node, shape: Sequence[int], over: Sequence[int], sizes: list[int]
+) -> tuple[list[int], list[float]]:
+    """The sizes, and the scales that they are."""
+    scales = [size / shape[axis] for size, axis in zip(sizes, over, strict=True)]
+    policy = words(node, "keep_aspect_ratio_policy", "stretch", POLICIES)
+    if policy == "stretch":
+        return sizes, scales
+    scale = (min if policy == "not_larger" else max)(scales)
+    return [int(np.floor(scale * shape[axis] + 0.5)) for axis in over], [scale] * len(over)
+
+
+def _resized(
+    node: Node, x: Any, steps: Sequence[Along], coordinates: str, nearest: str | None = None
+) -> Any:
+    mode = words(node, "mode", "nearest", ("nearest", "linear", "cubic"))
+    whole = list(x.shape)
+    for step in steps:
+        whole[step.axis] = step.result
+    node.claim(whole)
+    steps = [s for s in steps if s.size != s.result or s.scale != 1 or s.roi != (0, 1)]
+    if isinstance(x, Maps) and all(step.axis > 1 for step in steps):
+        shift = -1
+    else:
+        x, shift = plain(x), 0
+    array = jnp.asarray(x.last if isinstance(x, Maps) else x)
+    if mode == "nearest" and shift:
+        size = _replicated(node, steps, array.ndim - 2, coordinates, nearest)
+        if size:
+            return Maps(node.of(upsample)(array, size))
+    outside = np.zeros((), bool)
+    for step in steps:
+        at = _coordinates(step, coordinates)
+        axis = step.axis + shift
+        if mode == "nearest":
+            array = jnp.take(array, _rounded(node, at, nearest).clip(0, step.size - 1), axis)
+        else:
+            array = _weighted(array, axis, *_taps(node, step, at, mode))
+        beyond = (at < 0) | (at > step.size - 1)
+        along = [1] * array.ndim
+        along[axis] = step.result
+        outside = outside | beyond.reshape(along)
+    if coordinates == "tf_crop_and_resize":
+        value = jnp.asarray(node.get("extrapolation_value", 0.0), array.dtype)
+        array = jnp.where(jnp.broadcast_to(outside, array.shape), value, array)
+    return Maps(array) if isinstance(x, Maps) else array
+
+
+def _replicated(
+    node: Node, steps: Sequence[Along], axes: int, coordinates: str, nearest: str | None
+) -> tuple[int, ...] | None:
+    """How often each element is repeated along each axis of space, if that is all that is done."""
+    size = [1] * axes
+    for step in steps:
+        times = step.result // step.size
+        at = _rounded(node, _coordinates(step, coordinates), nearest).clip(0, step.size - 1)
+        if not np.array_equal(at, np.repeat(np.arange(step.size), times)):
+            return None
+        size[step.axis - 2] = times
+    return tuple(size) if 1 <= axes <= 3 else None
+
+
+def _coordinates(step: Along, mode: str) -> np.ndarray:
+    """Where on the axis every element of the result is taken from."""
+    place, p, h = np.arange(step.result, dtype=np.float64), step.result, step.size
+    match mode:
+        case "align_corners":
+            return place * (h - 1) / (p - 1) if p > 1 else np.zeros(p)
+        case "asymmetric":
+            return place / step.scale
+        case "tf_crop_and_resize":
+            start, end = step.roi
+            if p > 1:
+                return start * (h - 1) + place * (end - start) * (h - 1) / (p - 1)
+            return np.full(p, 0.5 * (start + end) * (h - 1))
+        case "pytorch_half_pixel" if p == 1:
+            return np.zeros(p)
+        case "half_pixel_symmetric":
+            middle = h / 2 * (1 - p / (step.scale * h))
+            return middle + (place + 0.5) / step.scale - 0.5
+    return (place + 0.5) / step.scale - 0.5
+
+
+def _rounded(node: Node, at: np.ndarray, mode: str | None) -> np.ndarray:
+    match mode or words(node, "nearest_mode", "round_prefer_floor", NEAREST):
+        case "floor":
+            found = np.floor(at)
+        case "ceil":
+            found = np.ceil(at)
+        case "round_prefer_ceil":
+            found = np.floor(at + 0.5)
+        case _:
+            found = np.ceil(at - 0.5)
+    return found.astype(np.int64)
+
+
+def _taps(node: Node, step: Along, at: np.ndarray, mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """The places and weights of the elements that one of the result is the sum of."""
+    reach = 1 if mode == "linear" else 2
+    # What shrinks is smoothed, if that is asked for, by a window as much wider.
+    narrow = min(step.scale, 1.0) if node.get("antialias", 0) else 1.0
+    low = int(np.floor(-reach / narrow)) + 1
+    base = np.floor(at)
+    offsets = np.arange(low, 2 - low)
+    distance = np.abs(base[:, None] + offsets - at[:, None]) * narrow
+    if mode == "linear":
+        weight = np.clip(1 - distance, 0, None)
+    else:
+        a = node.get("cubic_coeff_a", -0.75)
+        near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+        far = ((distance - 5) * distance + 8) * distance * a - 4 * a
+        weight = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+    place = (base[:, None] + offsets).astype(np.int64)
+    if node.get("exclude_outside", 0):
+        weight = weight * ((place >= 0) & (place < step.size))
+    weight = weight / weight.sum(1, keepdims=True)
+    return place.clip(0, step.size - 1), weight
+
+
+def _weighted(x: Array, axis: int, places: np.ndarray, weights: np.ndarray) -> Array:
+    along = [1] * x.ndim
+    along[axis] = len(places)
+    terms = [
+        jnp.take(x, places[:, t], axis) * jnp.asarray(weights[:, t].reshape(along), x.dtype)
+        for t in range(places.shape[1])
+    ]
+    return sum(terms[1:], terms[0])

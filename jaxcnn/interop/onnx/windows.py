@@ -1,0 +1,196 @@
+"""Operators whose window slides over a map: convolutions and poolings."""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxcnn.interop.onnx.table import Node, operator, words
+from jaxcnn.interop.onnx.values import is_float
+from jaxcnn.ops.conv import conv
+from jaxcnn.ops.conv_variants import conv_transpose
+from jaxcnn.ops.global_pool import global_avg_pool, global_max_pool
+from jaxcnn.ops.lp_pool import lp_pool
+from jaxcnn.ops.max_pool import max_pool, max_pool_with_switches
+from jaxcnn.ops.sum_pool import avg_pool
+
+AUTO = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+
+
+def per_axis(node: Node, name: str, axes: int, default: int | None = 1) -> tuple[int, ...]:
+    """An attribute of one integer per axis of space."""
+    value = node.get(name, None if default is None else [default] * axes)
+    if value is None or len(value) != axes:
+        raise node.fail(f"{name} must hold {axes} integers, one per axis of space, got {value}")
+    return tuple(value)
+
+
+def padding(node: Node, axes: int) -> Any:
+    """As the operations of jaxcnn have it."""
+    match words(node, "auto_pad", "NOTSET", AUTO):
+        case "NOTSET":
+            pads = node.get("pads", [0] * 2 * axes)
+            if len(pads) != 2 * axes:
+                raise node.fail(f"pads must hold {2 * axes} integers for {axes} axes, got {pads}")
+            return tuple(zip(pads[:axes], pads[axes:], strict=True))
+        case "SAME_UPPER":
+            return "SAME"
+        case word:
+            return word
+
+
+def window_of(node: Node, kernel: Array) -> int:
+    """The number of axes of the kernel, if the attribute says the same of its window."""
+    window = tuple(kernel.shape[2:])
+    if tuple(node.get("kernel_shape", window)) != window:
+        raise node.fail(f"kernel_shape must be {window}, got {node.get('kernel_shape')}")
+    return len(window)
+
+
+@operator("Conv", 22, conv, layout="maps")
+def _conv(node: Node, x: Array, kernel: Any, bias: Any = None) -> Array:
+    axes = window_of(node, kernel)
+    return node.of(conv)(
+        x,
+        jnp.moveaxis(jnp.asarray(kernel), (0, 1), (-1, -2)),
+        bias,
+        stride=per_axis(node, "strides", axes),
+        padding=padding(node, axes),
+        dilation=per_axis(node, "dilations", axes),
+        groups=node.get("group", 1),
+    )
+
+
+@operator("ConvTranspose", 22, conv_transpose, layout="maps")
+def _conv_transpose(node: Node, x: Array, kernel: Any, bias: Any = None) -> Array:
+    axes = window_of(node, kernel)
+    stride, dilation = per_axis(node, "strides", axes), per_axis(node, "dilations", axes)
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel.shape[2:], dilation, strict=True)]
+    full = [(h - 1) * s + e for h, s, e in zip(x.shape[1:-1], stride, extent, strict=True)]
+    return node.of(conv_transpose)(
+        x,
+        # The kernel of the convolution that this one is the adjoint of: out, then in.
+        jnp.moveaxis(jnp.asarray(kernel), (0, 1), (-1, -2)),
+        bias,
+        stride=stride,
+        padding=_cropped(node, full, [h * s for h, s in zip(x.shape[1:-1], stride, strict=True)]),
+        dilation=dilation,
+        groups=node.get("group", 1),
+    )
+
+
+def _cropped(node: Node, full: Sequence[int], same: Sequence[int]) -> list[tuple[int, int]]:
+    """By how much the full result is cropped, from the front and from the end of every axis.
+
+    A wanted size goes before the amounts; what is odd of them is cropped at the front, and under
+    SAME_UPPER at the end. An output_padding crops less at the end: by less than nothing it adds
+    zeros.
+    """
+    axes, auto = len(full), words(node, "auto_pad", "NOTSET", AUTO)
+    wanted = node.get("output_shape")
+    if wanted is None and auto.startswith("SAME"):
+        wanted = same
+    if wanted is None:
+        pads = [(0, 0)] * axes if auto == "VALID" else padding(node, axes)
+        extra = per_axis(node, "output_padding", axes, 0)
+        return [(low, high - o) for (low, high), o in zip(pads, extra, strict=True)]
+    total = [f - w for f, w in zip(full, wanted[-axes:], strict=True)]
+    less = [max(t, 0) // 2 for t in total]
+    if auto == "SAME_UPPER":
+        return [(a, t - a) for t, a in zip(total, less, strict=True)]
+    return [(max(t, 0) - a, t - (max(t, 0) - a)) for t, a in zip(total, less, strict=True)]
+
+
+def windows(node: Node, x: Array) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """The window of a pooling, and how it slides."""
+    axes = x.ndim - 2
+    return per_axis(node, "kernel_shape", axes, None), {
+        "stride": per_axis(node, "strides", axes),
+        "padding": padding(node, axes),
+        "dilation": per_axis(node, "dilations", axes),
+        # A padding that fits the size leaves nothing to round.
+        "ceil_mode": bool(node.get("ceil_mode", 0)) and node.get("auto_pad", "NOTSET") == "NOTSET",
+    }
+
+
+@operator("MaxPool", 22, max_pool, max_pool_with_switches, layout="maps")
+def _max_pool(node: Node, x: Array) -> Any:
+    window, how = windows(node, x)
+    if not is_float(x):  # bytes: their order is that of the same numbers as floats
+        return _max_pool(node, x.astype(jnp.float32)).astype(x.dtype)
+    if len(node.outputs) < 2:
+        return node.of(max_pool)(x, window, **how)
+    y, switches = node.of(max_pool_with_switches)(x, window, **how)
+    return y, _places(node, x.shape, window, how, switches)
+
+
+def _places(
+    node: Node, shape: Sequence[int], window: Sequence[int], how: Any, switches: Array
+) -> Array:
+    """Where in the whole tensor, in the file's layout, the maximum of every window stands."""
+    n, *space, c = shape
+    given = how["padding"]
+    if isinstance(given, str):
+        raise node.fail(f"Indices are given with pads alone, got auto_pad {given}")
+    taps = jnp.unravel_index(switches.astype(jnp.int32), tuple(window))
+    place = jnp.zeros(switches.shape, jnp.int32)
+    order = list(range(len(space)))
+    if node.get("storage_order", 0):
+        order.reverse()
+    for axis in order:
+        size = switches.shape[1 + axis]
+        start = jnp.arange(size, dtype=jnp.int32) * how["stride"][axis] - given[axis][0]
+        along = [1] * switches.ndim
+        along[1 + axis] = size
+        at = start.reshape(along) + taps[axis].astype(jnp.int32) * how["dilation"][axis]
+        place = place * space[axis] + at
+    plane = (jnp.arange(n)[:, None] * c + jnp.arange(c)[None]).astype(jnp.int32)
+    plane = plane.reshape(n, *(1,) * len(space), c) * prod(space)
+    return (place + plane).astype(jnp.asarray(np.int64(0)).dtype)
+
+
+@operator("MaxUnpool", 22, settings=(2,))
+def _max_unpool(node: Node, x: Array, indices: Array, output_shape: Any = None) -> Array:
+    axes = x.ndim - 2
+    window = per_axis(node, "kernel_shape", axes, None)
+    stride, pads = per_axis(node, "strides", axes), padding(node, axes)
+    smallest = [
+        (h - 1) * s + k - sum(pair)
+        for h, s, k, pair in zip(x.shape[2:], stride, window, pads, strict=True)
+    ]
+    shape = (*x.shape[:2], *smallest)
+    if output_shape is not None:
+        shape = tuple(node.integers("output_shape", output_shape))
+    flat = jnp.zeros(prod(node.claim(shape)), x.dtype)
+    return flat.at[jnp.ravel(indices)].set(jnp.ravel(x)).reshape(shape)
+
+
+@operator("AveragePool", 22, avg_pool, layout="maps")
+def _average_pool(node: Node, x: Array) -> Array:
+    window, how = windows(node, x)
+    pad = bool(node.get("count_include_pad", 0))
+    return node.of(avg_pool)(x, window, count_include_pad=pad, **how)
+
+
+@operator("LpPool", 22, lp_pool, layout="maps")
+def _lp_pool(node: Node, x: Array) -> Array:
+    window, how = windows(node, x)
+    return node.of(lp_pool)(x, window, node.get("p", 2), **how)
+
+
+@operator("GlobalLpPool", 22, lp_pool, layout="maps")
+def _global_lp_pool(node: Node, x: Array) -> Array:
+    return node.of(lp_pool)(x, x.shape[1:-1], node.get("p", 2))
+
+
+def _whole(kind: str, op: Callable[..., Array]) -> None:
+    @operator(kind, 22, op, layout="maps")
+    def _pool(node: Node, x: Array) -> Array:
+        return node.of(op)(x, keepdims=True)
+
+
+_whole("GlobalMaxPool", global_max_pool)
+_whole("GlobalAveragePool", global_avg_pool)
