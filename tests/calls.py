@@ -109,6 +109,11 @@ OPERATIONS = {
 
 PASS = {"net": NET, "params": PARAMS, "state": {}, "x": IMAGES}
 ORDER = {"f": double, "order": 1}
+# y = max(x, 0) for an x of n rows of 2, as a file of ONNX.
+RELU = (
+    b'\x08\t:=\n\x0c\n\x01x\x12\x01y"\x04Relu\x12\x01gZ\x14\n\x01x\x12\x0f\n\r\x08\x01\x12\t\n\x03\x12'
+    b"\x01n\n\x02\x08\x02b\x14\n\x01y\x12\x0f\n\r\x08\x01\x12\t\n\x03\x12\x01n\n\x02\x08\x02B\x04\n\x00\x10\x14"
+)
 FUNCTIONS = {
     jc.autodiff_twin: {"thing": jc.conv},
     jc.backprop: {**PASS, "targets": LABELS, "loss": CROSS},
@@ -129,6 +134,7 @@ FUNCTIONS = {
     interop.max_pool: FLAX,
     interop.min_pool: FLAX,
     interop.avg_pool: FLAX,
+    interop.from_onnx: {"source": RELU, "constants": {}},
     initializers.dirac: {},
     initializers.patch_whitening: {"images": X},
     gradcheck.adjoint_error: {"f": double, "adjoint": double, "x": B, "y": B},

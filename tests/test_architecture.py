@@ -20,8 +20,8 @@ from jaxcnn.twins import TWINS
 ROOT = Path(__file__).parent.parent
 # A module may import from what stands to its right, and from its own group.
 ORDER = [
-    "experiments", "cases", "models", "backprop", "layers", "initializers", "rewriting", "interop",
-    "gradcheck", "twins", "ops", "entry", "explanation", "rules", "primitive", "mapped",
+    "experiments", "cases", "models", "interop", "backprop", "layers", "initializers", "rewriting",
+    "drop-ins", "gradcheck", "twins", "ops", "entry", "explanation", "rules", "primitive", "mapped",
     "tangents", "lowering", "compilation", "hints", "geometry", "check",
 ]  # fmt: skip
 MODULES = sorted(ROOT.glob("jaxcnn/**/*.py")) + sorted(ROOT.glob("experiments/**/*.py"))
@@ -33,17 +33,24 @@ def group_of(module: str) -> str | None:
         return "experiments"
     if parts[:2] == ["jaxcnn", "gradcheck"] and parts[2:3] in (["cases"], ["__main__"]):
         return "cases"  # of all operations, and imported on demand
+    if parts[:2] == ["jaxcnn", "interop"] and parts[2:3] in (["arguments"], ["conv"], ["pool"]):
+        return "drop-ins"  # functions; what else is in that folder knows of networks
     return parts[1] if parts[0] == "jaxcnn" and len(parts) > 1 else None
 
 
 def imported(path: Path):
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        yield from imported_by(node)
+
+
+def imported_by(node: ast.AST):
+    if isinstance(node, ast.Import):
+        yield from (name.name for name in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        if node.module != "jaxcnn.interop":
             yield node.module
-            if node.module in ("jaxcnn", "jaxcnn.ops", "jaxcnn.lowering"):
-                yield from (f"{node.module}.{name.name}" for name in node.names)
+        if node.module in ("jaxcnn", "jaxcnn.ops", "jaxcnn.lowering", "jaxcnn.interop"):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -71,12 +78,17 @@ def test_scripts_stand_at_the_top_and_what_they_share_in_packages():
 
 def test_the_library_depends_on_jax_and_jaxtyping_only():
     allowed = {"jax", "jaxlib", "jaxtyping", "numpy", "jaxcnn"}
+    extra = {"onnx": {"onnx", "google"}}  # by the folder whose business it is, inside functions
     import sys
 
     for path in sorted(ROOT.glob("jaxcnn/**/*.py")):
         for module in imported(path):
             top = module.split(".")[0]
-            assert top in allowed or top in sys.stdlib_module_names, f"{path.name}: {module}"
+            known = top in allowed or top in sys.stdlib_module_names
+            assert known or top in extra.get(path.parent.name, ()), f"{path.name}: {module}"
+        for node in ast.parse(path.read_text()).body:
+            for module in imported_by(node):
+                assert module.split(".")[0] not in {"onnx", "google"}, f"{path.name} at once"
 
 
 def rules():
@@ -120,7 +132,8 @@ def public():
 
 
 def drop_ins():
-    return [f for name, f in vars(interop).items() if inspect.isfunction(f) and name[0] != "_"]
+    functions = [f for name, f in vars(interop).items() if inspect.isfunction(f) and name[0] != "_"]
+    return [f for f in functions if group_of(f.__module__) == "drop-ins"]
 
 
 @pytest.mark.parametrize("op", public() + drop_ins(), ids=lambda op: op.__name__)

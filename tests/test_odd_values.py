@@ -60,7 +60,8 @@ ODD = {
     "a range": range(3),
     "a layer": layers.Flatten(),
 }
-TRACED = {thing for thing in FUNCTIONS if thing.__module__.startswith(interop.__name__)}
+DROP_INS = ("conv", "pool")
+TRACED = {f for f in FUNCTIONS if f.__module__ in {f"{interop.__name__}.{d}" for d in DROP_INS}}
 # Rules are put in by twins alone; settings and options are those of `jax.jit` and others.
 HANDED_ON = {"rule", "settings", "options"}
 # Arguments for which a message has other words: those of the operation, or of the thing meant.

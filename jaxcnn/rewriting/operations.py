@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn import interop
 from jaxcnn.geometry import parse_geometry
+from jaxcnn.interop.conv import conv_general_dilated
 from jaxcnn.ops.conv import conv_kernel_grad
 from jaxcnn.ops.max_pool import max_pool
 from jaxcnn.ops.sum_pool import sum_pool
@@ -35,7 +35,7 @@ def convolution(lhs: Array, rhs: Array, **params: Any) -> Array:
         raise Left(f"{space} axes of space, rules have 1 to {AXES}")
     if _is_kernel_gradient(lhs.shape, rhs.shape, params):
         return _kernel_gradient(lhs, rhs, params)
-    return interop.conv_general_dilated(lhs, rhs, **params)
+    return conv_general_dilated(lhs, rhs, **params)
 
 
 def _map(lhs: Array, rhs: Array, **params: Any) -> str:

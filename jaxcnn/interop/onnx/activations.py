@@ -12,14 +12,17 @@ from jaxcnn.interop.onnx.table import Node, operator, words
 from jaxcnn.interop.onnx.values import is_float, known, library
 from jaxcnn.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
 from jaxcnn.ops.rectifiers import (
+    celu,
     elu,
     hard_sigmoid,
     hard_swish,
     hard_tanh,
     leaky_relu,
+    prelu,
     relu6,
 )
-from jaxcnn.ops.smooth import gelu, mish, silu, softplus
+from jaxcnn.ops.shrinkage import soft_shrink, thresholded_relu
+from jaxcnn.ops.smooth import erf, gelu, mish, silu, softplus, softsign
 
 
 def _plain(kind: str, newest: int, op: Callable[..., Array]) -> None:
@@ -33,6 +36,8 @@ _plain("Tanh", 13, tanh)
 _plain("Softplus", 22, softplus)
 _plain("Mish", 22, mish)
 _plain("HardSwish", 22, hard_swish)
+_plain("Softsign", 22, softsign)
+_plain("Erf", 13, erf)
 
 
 @operator("Relu", 14, relu, layout="each")
@@ -57,10 +62,9 @@ def _selu(node: Node, x: Any) -> Array:
     return jnp.asarray(scale, x.dtype) * node.of(elu)(x, alpha)
 
 
-@operator("Celu", 28, elu, layout="each")
+@operator("Celu", 28, celu, layout="each")
 def _celu(node: Node, x: Any) -> Array:
-    alpha = jnp.asarray(node.get("alpha", 1.0), x.dtype)
-    return alpha * node.of(elu)(x / alpha)
+    return node.of(celu)(x, node.get("alpha", 1.0))
 
 
 @operator("HardSigmoid", 22, hard_sigmoid, layout="each")
@@ -86,35 +90,24 @@ def _swish(node: Node, x: Any) -> Array:
     return node.of(silu)(wide * x) / wide
 
 
-@operator("PRelu", 16, layout="each")
+@operator("PRelu", 16, prelu, layout="each")
 def _prelu(node: Node, x: Any, slope: Any) -> Array:
-    x = jnp.asarray(x)
-    return jnp.where(x < 0, slope * x, x)
+    return node.of(prelu)(x, slope)
 
 
-@operator("ThresholdedRelu", 22, layout="each")
+@operator("ThresholdedRelu", 22, thresholded_relu, layout="each")
 def _thresholded_relu(node: Node, x: Any) -> Array:
-    x = jnp.asarray(x)
-    return jnp.where(x > node.get("alpha", 1.0), x, jnp.zeros_like(x))
+    return node.of(thresholded_relu)(x, node.get("alpha", 1.0))
 
 
-@operator("Softsign", 22, layout="each")
-def _softsign(node: Node, x: Any) -> Array:
-    return x / (1 + jnp.abs(x))
-
-
-@operator("Shrink", 9, layout="each")
+@operator("Shrink", 9, soft_shrink, layout="each")
 def _shrink(node: Node, x: Any) -> Array:
-    x, bias, limit = jnp.asarray(x), node.get("bias", 0.0), node.get("lambd", 0.5)
-    bias = jnp.asarray(bias, x.dtype)
-    return jnp.where(x < -limit, x + bias, jnp.where(x > limit, x - bias, jnp.zeros_like(x)))
+    return node.of(soft_shrink)(x, node.get("lambd", 0.5), node.get("bias", 0.0))
 
 
 @operator("Clip", 13, relu, relu6, hard_tanh, settings=(1, 2), layout="each")
 def _clip(node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
-    low, high = (
-        _bound(node, name, given) for name, given in (("min", low), ("max", high))
-    )
+    low, high = (_bound(node, name, given) for name, given in (("min", low), ("max", high)))
     whole = (None if low <= -3.4e38 else low, None if high >= 3.4e38 else high)
     for bounds, op in (((0, None), relu), ((0, 6), relu6), ((-1, 1), hard_tanh)):
         if whole == bounds and is_float(x) and not known(x):

@@ -9,8 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.scipy.special import erf
 
 from jaxcnn.interop.onnx.table import Node, operator
 from jaxcnn.interop.onnx.values import Maps, is_float, known, library, plain
@@ -59,11 +57,6 @@ def _mean(node: Node, *values: Any) -> Any:
 @operator("Reciprocal", 13, layout="each")
 def _reciprocal(node: Node, x: Any) -> Any:
     return np.ones((), x.dtype) / x
-
-
-@operator("Erf", 13, layout="each")
-def _erf(node: Node, x: Any) -> Array:
-    return erf(jnp.asarray(x))
 
 
 @operator("IsInf", 20, layout="each")
@@ -123,8 +116,8 @@ def _gemm(node: Node, a: Any, b: Any, c: Any = None) -> Any:
     b = b.T if node.get("transB", 0) else b
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
     width = b.shape[-1]
-    simple = alpha == 1 and beta == 1 and c is not None and c.shape in ((width,), (1, width))
-    if is_float(a) and simple:
+    simple = alpha == 1 and beta == 1 and np.shape(c) in ((width,), (1, width))
+    if is_float(a) and simple and c is not None:
         return node.of(dense)(a, b, c.reshape(width))
     y = _scaled(node.of(dense)(a, b) if is_float(a) else library(a, b).matmul(a, b), alpha)
     if c is None:
@@ -185,7 +178,7 @@ def _end(dtype: Any, low: bool) -> Any:
     """The smallest or the largest number of a dtype: the extreme of nothing."""
     if jnp.issubdtype(dtype, jnp.floating):
         return np.asarray(-np.inf if low else np.inf, dtype)
-    if dtype == bool:
+    if np.issubdtype(dtype, np.bool_):
         return not low
     return np.iinfo(dtype).min if low else np.iinfo(dtype).max
 

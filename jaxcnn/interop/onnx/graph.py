@@ -64,13 +64,13 @@ class Graph:
             for name, value in zip(node.outputs, node(*arguments), strict=False):
                 values[name] = np.asarray(value) if isinstance(value, np.generic) else value
         found = tuple(jnp.asarray(plain(values[name])) for name in self.outputs)
-        return found if len(found) > 1 else found[0]
+        return found if len(found) > 1 else next(iter(found))
 
     def _batches(self, values: Mapping[str, Any]) -> tuple[Any, Any]:
         """The size of the batch in the file, and the one that is given."""
         for given in self.inputs:
-            if given.shape and isinstance(given.shape[0], int):
-                return given.shape[0], values[given.name].shape[0]
+            if isinstance(given.batch, int):
+                return given.batch, values[given.name].shape[0]
         return None, None
 
 
@@ -114,9 +114,7 @@ def from_onnx(source: Any, *, constants: Mapping[str, Any] | None = None) -> Fro
         for name, value in {**file.tensors, **fixed}.items()
         if name in read_by and name not in params
     }
-    graph = Graph(
-        tuple(nodes), rest, inputs, tuple(file.outputs), _batched(nodes, inputs, rest)
-    )
+    graph = Graph(tuple(nodes), rest, inputs, tuple(file.outputs), _batched(nodes, inputs, rest))
     return FromOnnx(graph, {name: jnp.asarray(value) for name, value in params.items()})
 
 
@@ -190,7 +188,7 @@ def _batched(
 ) -> frozenset[str]:
     """What comes of an input and is reshaped into a shape with its batch."""
     made, found = {entry.name for entry in inputs}, set()
-    sizes = {e.shape[0] for e in inputs if e.shape and isinstance(e.shape[0], int)}
+    sizes = {entry.batch for entry in inputs if isinstance(entry.batch, int)}
     for node in nodes:
         if not made & set(node.inputs):
             continue

@@ -8,9 +8,10 @@ import numpy as np
 from jax import Array
 
 from jaxcnn.interop.onnx.table import Node, operator, words
-from jaxcnn.interop.onnx.values import Maps, aligned, channels_last, known, library, plain
+from jaxcnn.interop.onnx.values import Maps, channels_last, known, library, plain
 from jaxcnn.ops.join import concatenate
 from jaxcnn.ops.pad import pad
+from jaxcnn.ops.shape import pixel_shuffle, pixel_unshuffle
 from jaxcnn.sizes import known as known_sizes
 
 
@@ -170,7 +171,7 @@ def _slice(
 def _gather(node: Node, x: Any, indices: Any) -> Any:
     (axis,) = node.axes([node.get("axis", 0)], x.ndim)
     if known(x, indices):
-        return np.take(x, indices, axis)
+        return np.asarray(np.take(x, indices, axis), x.dtype)  # a symbol stays an object
     return jnp.take(jnp.asarray(x), jnp.asarray(indices), axis)
 
 
@@ -211,25 +212,14 @@ def _tile(node: Node, x: Any, repeats: Any) -> Any:
     return library(x).tile(x, tuple(times))
 
 
-@operator("DepthToSpace", 28)
-def _depth_to_space(node: Node, x: Any) -> Any:
-    n, c, h, w = x.shape
-    b = node.get("blocksize")
-    if words(node, "mode", "DCR", ("DCR", "CRD")) == "DCR":
-        split = x.reshape(n, b, b, c // b**2, h, w).transpose(0, 3, 4, 1, 5, 2)
-    else:
-        split = x.reshape(n, c // b**2, b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
-    return split.reshape(n, c // b**2, h * b, w * b)
+@operator("DepthToSpace", 28, pixel_shuffle, layout="maps")
+def _depth_to_space(node: Node, x: Array) -> Array:
+    return node.of(pixel_shuffle)(x, node.get("blocksize"), order=node.get("mode", "DCR"))
 
 
-@operator("SpaceToDepth", 28)
-def _space_to_depth(node: Node, x: Any) -> Any:
-    n, c, h, w = x.shape
-    b = node.get("blocksize")
-    split = x.reshape(n, c, h // b, b, w // b, b)
-    behind = words(node, "mode", "DCR", ("DCR", "CRD")) == "CRD"
-    order = (0, 1, 3, 5, 2, 4) if behind else (0, 3, 5, 1, 2, 4)
-    return split.transpose(order).reshape(n, c * b**2, h // b, w // b)
+@operator("SpaceToDepth", 28, pixel_unshuffle, layout="maps")
+def _space_to_depth(node: Node, x: Array) -> Array:
+    return node.of(pixel_unshuffle)(x, node.get("blocksize"), order=node.get("mode", "DCR"))
 
 
 # Padding ------------------------------------------------------------------------------------------

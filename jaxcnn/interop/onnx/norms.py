@@ -43,18 +43,14 @@ def _group_norm(node: Node, x: Array, scale: Any, bias: Any) -> Array:
         if groups < 1 or x.shape[-1] % groups:
             raise node.fail(f"num_groups must divide {x.shape[-1]} channels, got {groups}")
         scale, bias = (jnp.repeat(jnp.asarray(a), x.shape[-1] // groups) for a in (scale, bias))
-    return node.of(group_norm)(
-        x, scale, bias, groups=groups, epsilon=node.get("epsilon", 1e-5)
-    )
+    return node.of(group_norm)(x, scale, bias, groups=groups, epsilon=node.get("epsilon", 1e-5))
 
 
 @operator("LayerNormalization", 17, layer_norm)
 def _layer_norm(node: Node, x: Any, scale: Any, bias: Any = None) -> Any:
     axes, epsilon = _last(node, x), node.get("epsilon", 1e-5)
     size = tuple(x.shape[axis] for axis in axes)
-    y = node.of(layer_norm)(
-        x, _whole(scale, size), _whole(bias, size), axes=axes, epsilon=epsilon
-    )
+    y = node.of(layer_norm)(x, _whole(scale, size), _whole(bias, size), axes=axes, epsilon=epsilon)
     if len(node.outputs) < 2:
         return y
     mean = jnp.mean(x, axes, keepdims=True)

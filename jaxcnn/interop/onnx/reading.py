@@ -1,12 +1,12 @@
 """A file of ONNX, read and checked: nothing in it is believed before it is looked at.
 
-Sizes are compared with what is there before any memory is asked for; data outside the file come
-only from beside it. Nothing is executed: a graph is a list of names of operators.
+Nothing is executed: a graph is a list of names of operators. What a node may say of itself, the
+schemas of the package `onnx` know.
 """
 
 import os
 from collections.abc import Mapping
-from math import prod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 from jaxcnn import check
 from jaxcnn.interop.onnx.package import package
 from jaxcnn.interop.onnx.table import TABLE, Node, rules_of
+from jaxcnn.interop.onnx.tensors import dtype_of, tensor
 
 OLDEST = 7
 """The operator set from which on operators broadcast as NumPy does."""
@@ -25,21 +26,19 @@ QUANTISED = (
     "ConvInteger", "MatMulInteger",
 )  # fmt: skip
 
-# Of those dtypes that NumPy and JAX have, where a tensor holds its numbers if not as bytes.
-FIELDS = {
-    "FLOAT": "float_data", "DOUBLE": "double_data", "INT64": "int64_data",
-    "UINT32": "uint64_data", "UINT64": "uint64_data",
-} | dict.fromkeys(
-    ("INT32", "INT16", "INT8", "UINT16", "UINT8", "BOOL", "FLOAT16", "BFLOAT16"), "int32_data"
-)  # fmt: skip
 
-
-class Input(NamedTuple):
+@dataclass(frozen=True)
+class Input:
     """An input of the graph; a size is a number, a name, or None where the file does not say."""
 
     name: str
     shape: tuple[int | str | None, ...] | None
     dtype: np.dtype
+
+    @property
+    def batch(self) -> int | str | None:
+        """The size of its first axis, if the file says one."""
+        return self.shape[0] if self.shape else None
 
 
 class File(NamedTuple):
@@ -71,14 +70,19 @@ def _model(source: Any) -> tuple[Any, Path | None]:
     onnx, folder = package("from_onnx"), None
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        folder, source = path.resolve().parent, path.read_bytes()
+        try:
+            folder, source = path.resolve().parent, path.read_bytes()
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"from_onnx: source must be a file that can be read, got {str(path)!r}: {error}"
+            ) from error
     if isinstance(source, bytes):
         from google.protobuf.message import DecodeError
 
         try:
             source = onnx.load_model_from_string(source)
         except (DecodeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"from_onnx: this is no file of ONNX: {error}") from error
+            raise ValueError(f"from_onnx: source must be a file of ONNX: {error}") from error
     if not isinstance(source, onnx.ModelProto):
         raise TypeError(
             f"from_onnx: source must be a path, bytes or an onnx.ModelProto, "
@@ -97,9 +101,9 @@ def _opset(model: Any) -> int:
     found = [entry.version for entry in model.opset_import if entry.domain in DOMAINS]
     if len(found) != 1:
         raise ValueError(
-            "from_onnx: this is no model of ONNX: it names no operator set of its own"
+            "from_onnx: source must be a model of ONNX, but names no operator set of its own"
             if not found
-            else f"from_onnx: the model names {len(found)} versions of the operator set"
+            else f"from_onnx: source must be one model, but names {len(found)} operator sets"
         )
     newest = onnx.defs.onnx_opset_version()
     if not 1 <= found[0] <= newest:
@@ -111,7 +115,6 @@ def _opset(model: Any) -> int:
 
 
 def _input(value: Any) -> Input:
-    onnx = package("from_onnx")
     if not value.type.HasField("tensor_type"):
         raise ValueError(f"from_onnx: the input {value.name!r} must be a tensor")
     kind = value.type.tensor_type
@@ -120,16 +123,7 @@ def _input(value: Any) -> Input:
         shape = tuple(
             d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim
         )
-    return Input(value.name, shape, _dtype(onnx, kind.elem_type, f"the input {value.name!r}"))
-
-
-def _dtype(onnx: Any, number: int, what: str) -> np.dtype:
-    """The dtype of that number, if NumPy and JAX have it."""
-    kinds = {value: name for name, value in onnx.TensorProto.DataType.items()}
-    name = kinds.get(number, str(number))
-    if name not in FIELDS:
-        raise ValueError(f"from_onnx: {what} must hold numbers of a common kind, got type {name}")
-    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number))
+    return Input(value.name, shape, dtype_of(kind.elem_type, f"the input {value.name!r}"))
 
 
 def _node(node: Any, place: int, opset: int, folder: Path | None) -> Node:
@@ -214,7 +208,7 @@ def _attributes(node: Any, schema: Any, what: str, folder: Path | None) -> Mappi
             case _:
                 raise ValueError(f"from_onnx: {what}: the attribute {name!r} is of kind {kind}")
         if name == "to":
-            value = _dtype(onnx, value, what)
+            value = dtype_of(attribute.i, what)
         found[name] = value
     missing = [n for n, wanted in schema.attributes.items() if wanted.required and n not in found]
     if missing:
@@ -240,58 +234,3 @@ def _check_edges(nodes: list[Node], given: list[str], outputs: list[str]) -> Non
             raise ValueError(f"from_onnx: the graph gives {name!r}, which no node makes")
     if not outputs:
         raise ValueError("from_onnx: the graph has no output")
-
-
-# Tensors ------------------------------------------------------------------------------------------
-
-
-def tensor(proto: Any, folder: Path | None, what: str) -> np.ndarray:
-    """The numbers of a tensor, if as many are there as its shape says."""
-    onnx = package("from_onnx")
-    kinds = {value: name for name, value in onnx.TensorProto.DataType.items()}
-    dtype, shape = _dtype(onnx, proto.data_type, what), tuple(proto.dims)
-    count = prod(shape)
-    if min(shape, default=0) < 0 or proto.HasField("segment"):
-        raise ValueError(f"from_onnx: {what} must be whole, of sizes from 0 on, got shape {shape}")
-    if proto.data_location == onnx.TensorProto.EXTERNAL:
-        data = _outside(proto, folder, what, count * dtype.itemsize)
-    elif proto.HasField("raw_data"):
-        data = proto.raw_data
-    else:
-        held = len(getattr(proto, FIELDS[kinds[proto.data_type]]))
-        if held != count:
-            raise ValueError(f"from_onnx: {what} of shape {shape} must hold {count}, got {held}")
-        return onnx.numpy_helper.to_array(proto)
-    if len(data) != count * dtype.itemsize:
-        raise ValueError(
-            f"from_onnx: {what} of shape {shape} must hold {count * dtype.itemsize} bytes, "
-            f"got {len(data)}"
-        )
-    stored = dtype if dtype.kind == "V" else dtype.newbyteorder("<")  # bfloat16 has one order
-    return np.frombuffer(data, stored).astype(dtype).reshape(shape)
-
-
-def _outside(proto: Any, folder: Path | None, what: str, size: int) -> bytes:
-    """The bytes of a tensor from a file beside the model."""
-    entries = {entry.key: entry.value for entry in proto.external_data}
-    location = Path(entries.get("location", ""))
-    if folder is None:
-        raise ValueError(f"from_onnx: {what} lies outside; give the path of the model's file")
-    path = (folder / location).resolve()
-    if location.is_absolute() or ".." in location.parts or not path.is_relative_to(folder):
-        raise ValueError(f"from_onnx: {what} must lie beside the model, got {str(location)!r}")
-    if not path.is_file():
-        raise ValueError(f"from_onnx: {what} lies in {str(location)!r}, which is no file")
-    try:
-        start = int(entries.get("offset", 0))
-        length = int(entries.get("length", size))
-    except ValueError:
-        raise ValueError(f"from_onnx: {what} must lie at an offset that is a number") from None
-    if start < 0 or length != size or start + size > path.stat().st_size:
-        raise ValueError(
-            f"from_onnx: {what} must be {size} bytes of {str(location)!r}, which has "
-            f"{path.stat().st_size}, got {length} from {start}"
-        )
-    with path.open("rb") as file:
-        file.seek(start)
-        return file.read(size)

@@ -35,9 +35,7 @@ class Along(NamedTuple):
 
 
 @operator("Resize", 19, upsample, settings=(1, 2, 3), layout="own")
-def _resize(
-    node: Node, x: Any, roi: Any = None, scales: Any = None, wanted: Any = None
-) -> Any:
+def _resize(node: Node, x: Any, roi: Any = None, scales: Any = None, wanted: Any = None) -> Any:
     if node.version < 11:  # the second input were the scales, and coordinates without a choice
         return _upsample(node, x, roi)
     rank = x.ndim

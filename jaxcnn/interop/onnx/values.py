@@ -60,7 +60,9 @@ def library(*values: Any) -> Any:
 def aligned(values: Sequence[Any], rank: int) -> list[Any]:
     """Values with as many axes each, as broadcasting adds them; numbers stay numbers."""
     return [
-        value if value.ndim in (0, rank) else value.reshape((1,) * (rank - value.ndim) + value.shape)
+        value
+        if value.ndim in (0, rank)
+        else value.reshape((1,) * (rank - value.ndim) + value.shape)
         for value in values
     ]
 
