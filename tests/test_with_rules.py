@@ -118,7 +118,42 @@ def test_what_jax_derives_is_named():
     ]
 
 
+PRODUCTS = {
+    "a large weight": ("ij,jk->ik", (2, 40), (40, 48), "dense"),
+    "a large weight, turned": ("aij,kj->aik", (1, 2, 48), (40, 48), "dense_input_grad"),
+    "a large weight on the left": ("kj,ij->ki", (40, 48), (2, 48), "dense_input_grad"),
+    "one column": ("ij,jk->ik", (5000, 3), (3, 1), "dense"),
+    "one column's gradient": ("aij,aik->jk", (2, 2500, 3), (2, 2500, 1), "dense_weight_grad"),
+    "first axes": ("ji,jk->ik", (5000, 1), (5000, 3), "dense"),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_product_where_it_pays(name):
+    letters, *shapes, by = PRODUCTS[name]
+    f = partial(jnp.einsum, letters)
+    args, dots = drawn(*shapes), drawn(*shapes, seed=1)
+    loss = lambda f, *args: jnp.sin(f(*args)).sum()  # noqa: E731
+    gradient = jax.grad(partial(loss, f), (0, 1))
+    agree(with_rules(f)(*args), f(*args))
+    agree(jax.grad(partial(loss, with_rules(f)), (0, 1))(*args), gradient(*args))
+    agree(jax.jvp(with_rules(f), args, dots), jax.jvp(f, args, dots))
+    agree(with_rules(gradient)(*args), gradient(*args))
+    assert {found.by for found in with_rules(f).explain(*args)} >= {by}
+
+
 LEFT = {
+    "of these sizes XLA's own is as fast and as exact": lambda x: x @ x.T,
+    "it is a batch of products": lambda x: jnp.einsum("ai,ai->a", x, x),
+    "its precision is (Precision.HIGHEST, Precision.HIGHEST)": lambda x: jnp.matmul(
+        x, x.T, precision="highest"
+    ),
+    "its factors and its result have different types": lambda x: jnp.matmul(
+        x.astype(jnp.bfloat16), x.T.astype(jnp.bfloat16), preferred_element_type=jnp.float32
+    ),
+    "neither side is a matrix whose rows or columns are summed over": lambda x: jnp.einsum(
+        "abi,cdi->abcd", x[None], x[None]
+    ),
     "int32, rules have floats": lambda x: lax.reduce_window(
         x.astype(jnp.int32), np.int32(np.iinfo(np.int32).min), lax.max, (1, 2), (1, 2), "VALID"
     ),
@@ -249,6 +284,19 @@ def test_a_checkpoint_computes_again_and_stores_nothing():
         with_rules(partial(gradient, checkpointed))(x), gradient(checkpointed, x)
     )  # whose remat is one of a derivative
     assert primitives(with_rules(partial(gradient, checkpointed)), x)["optimization_barrier"]
+
+
+def test_a_function_without_anything_to_replace_is_the_same_program():
+    def f(x, weights):
+        step = jax.jit(lambda c, w: (jnp.tanh(c @ w), (c * w).sum()))
+        return lax.scan(
+            lambda c, w: lax.cond(c.sum() > 0, step, lambda c, w: (c, 0.0), c, w), x, weights
+        )
+
+    args = drawn((4, 4), (3, 4, 4))
+    gradient = jax.grad(lambda *args: f(*args)[0].sum())
+    for g in (f, gradient):
+        assert str(jax.make_jaxpr(with_rules(g))(*args)) == str(jax.make_jaxpr(g)(*args))
 
 
 # The contract -------------------------------------------------------------------------------------

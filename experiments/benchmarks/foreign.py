@@ -1,8 +1,9 @@
-"""Functions that others wrote and found slow, as their issues have them, in plain `lax`."""
+"""Functions in plain JAX for `with_rules`: what others found slow, as their issues have them."""
 
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -45,10 +46,21 @@ def in_a_loop(x: Array, kernel: Array) -> Array:
     return lax.scan(body, x, None, length=4)[0]
 
 
+def attention(x: Array, *weights: Array) -> Array:
+    """No convolution in it: attention and a dense layer, as often as there are pairs of weights."""
+
+    def layer(x: Array, pair: Array) -> tuple[Array, None]:
+        scores = jnp.einsum("ntc,nsc->nts", x @ pair[0], x) / 8
+        return x + jnp.tanh(jax.nn.softmax(scores) @ x @ pair[1]), None
+
+    return lax.scan(layer, x, jnp.stack(weights))[0]
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "jax-13800": grouped_stack,
     "jax-23713": depthwise,
     "jax-23783": transposed,
     "jax-31662": transposed_over_three_axes,
     "jax-12868": in_a_loop,
+    "attention": attention,
 }

@@ -219,7 +219,10 @@ def _eager() -> Iterator[OperationRow]:
 
 
 def _foreign() -> Iterator[OperationRow]:
-    """What others reported as slow, at sizes of which `jax.grad` takes less than a second."""
+    """What others reported as slow, at sizes of which `jax.grad` takes less than a second.
+
+    And what has nothing to be replaced, with the options that its peer has.
+    """
     for name, shapes in (
         ("jax-13800", [(8, 128, 256), *[(1, 128, 5)] * 3]),
         ("jax-23713", [(1, 62, 62, 128), (3, 3, 1, 128)]),
@@ -230,6 +233,9 @@ def _foreign() -> Iterator[OperationRow]:
         for found in expand("issues", name, shapes, {}, parts=("all",), label=name):
             ours = ("jaxcnn", "jaxcnn-default", "autodiff", "autodiff-options")
             yield replace(found, kind="foreign", only=ours, pairs=11)
+    shapes = [(8, 64, 64), *[(2, 64, 64)] * 4]
+    for found in expand("overhead", "attention", shapes, {}, parts=("all",), label="attention"):
+        yield replace(found, kind="foreign", only=("jaxcnn-default", "autodiff"))
 
 
 def _networks() -> Iterator[NetworkRow]:

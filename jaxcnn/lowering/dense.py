@@ -11,7 +11,7 @@ from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.sharding import declared
 from jaxcnn.sizes import surely
 
-# A weight this many times larger than the maps had better be read as it lies.
+# So many times larger than the maps is a large weight.
 TIMES_LARGER = 8
 
 
@@ -30,7 +30,7 @@ def matmul_transposed(delta: Array, weight: Array) -> Array:
     rows, product = math.prod(delta.shape[:-1]), _by_columns
     if 1 in (rows, weight.shape[0]) and in_one_lane(delta.shape[-1], rows, weight.shape[0]):
         product = partial(on_a_cpu, cpu=_by_elements, default=_by_columns)
-    elif surely(lambda: weight.size >= TIMES_LARGER * rows * sum(weight.shape)):
+    elif _is_large(rows, *weight.shape):
         product = partial(on_a_cpu, cpu=_by_rows, default=_by_columns)
     return declared(product, lambda d, w: (*d[:-1], w[0]), delta, weight)
 
@@ -42,6 +42,21 @@ def weight_grad(x: Array, delta: Array) -> Array:
     if in_one_lane(math.prod(x.shape[:-1]), x.shape[-1], delta.shape[-1]):
         contract = partial(on_a_cpu, cpu=_in_parts, default=contract)
     return declared(contract, lambda x, d: (x[-1], d[-1]), x, delta)
+
+
+def gains(rows: int, c: int, d: int) -> bool:
+    """Whether one of a dense layer's three products is computed in another way than by `lax`."""
+    return (
+        in_one_lane(rows, c, d)
+        or (rows == 1 and in_one_lane(c, 1, d))
+        or (1 in (rows, c) and in_one_lane(d, rows, c))
+        or _is_large(rows, c, d)
+    )
+
+
+def _is_large(rows: int, c: int, d: int) -> bool:
+    """Whether a weight is so much larger than the maps that it had better be read as it lies."""
+    return surely(lambda: c * d >= TIMES_LARGER * rows * (c + d))
 
 
 def _in_parts(x: Array, delta: Array) -> Array:

@@ -5,6 +5,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
+from jax import Array
+
+
+class Left(Exception):  # noqa: N818 - no error: an answer
+    """An operation stays as it is; the message says why."""
+
+
+def floats(*arrays: Array) -> None:
+    """Leave what no rule has: other numbers than floats, or none."""
+    for a in arrays:
+        if not jnp.issubdtype(a.dtype, jnp.floating):
+            raise Left(f"{a.dtype}, rules have floats")
+        if a.size == 0:
+            raise Left("it is empty")
+
 
 @dataclass(frozen=True)
 class Found:

@@ -19,7 +19,8 @@ from jaxcnn.interop.conv import conv_general_dilated
 from jaxcnn.ops.conv import conv_kernel_grad
 from jaxcnn.ops.max_pool import max_pool
 from jaxcnn.ops.sum_pool import sum_pool
-from jaxcnn.rewriting.program import Left
+from jaxcnn.rewriting.found import Left, floats
+from jaxcnn.rewriting.products import name_of, product
 
 AXES = 3
 """So many axes of space have rules."""
@@ -27,7 +28,7 @@ AXES = 3
 
 def convolution(lhs: Array, rhs: Array, **params: Any) -> Array:
     """A convolution, or an input gradient, which is one of a dilated map."""
-    _floats(lhs, rhs)
+    floats(lhs, rhs)
     wanted = params["preferred_element_type"] or lhs.dtype
     lhs, rhs = lhs.astype(wanted), rhs.astype(wanted)  # the factors are never wider
     space = len(params["window_strides"])
@@ -98,7 +99,7 @@ def _kernel_gradient(lhs: Array, rhs: Array, params: Any) -> Array:
 def _pooled(pool: Callable[..., Array], maps: tuple[Array, ...], params: Any) -> Any:
     """A pooling of ours over the axes along which windows reach, the last other one as channels."""
     x = maps[0]
-    _floats(*maps)
+    floats(*maps)
     window, stride = params["window_dimensions"], params["window_strides"]
     dilation = params.get("window_dilation", (1,) * x.ndim)
     padding = params["padding"]
@@ -185,16 +186,9 @@ def _upwards(x: Array, params: Any) -> Array:
     return -x if params["select_prim"].name == "le" else x
 
 
-def _floats(*arrays: Array) -> None:
-    for a in arrays:
-        if not jnp.issubdtype(a.dtype, jnp.floating):
-            raise Left(f"{a.dtype}, rules have floats")
-        if a.size == 0:
-            raise Left("it is empty")
-
-
 RULES: dict[str, tuple[Callable[..., Any], str | Callable[..., str]]] = {
     "conv_general_dilated": (convolution, _map),
+    "dot_general": (product, name_of),
     "reduce_window_max": (window_maximum, "max_pool"),
     "reduce_window_min": (window_minimum, "max_pool of what is negated"),
     "reduce_window_sum": (window_sum, "sum_pool"),

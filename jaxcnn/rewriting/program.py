@@ -17,7 +17,7 @@ from jax import lax
 from jax.extend.core import Literal
 
 from jaxcnn import hints
-from jaxcnn.rewriting.found import Found
+from jaxcnn.rewriting.found import Found, Left
 
 Function = Callable[..., Any]
 
@@ -31,10 +31,6 @@ CALLS = {
     "cond": ("branches",),
 }
 OWN_DERIVATIVES = ("custom_jvp_call", "custom_vjp_call", "custom_lin")
-
-
-class Left(Exception):  # noqa: N818 - no error: an answer
-    """An operation stays as it is; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ def with_rules(
     """f with every convolution and pooling in it computed by the rules of jaxcnn.
 
     Values and derivatives are f's own; what changes is how convolutions, windows' maxima, minima
-    and sums, and their gradients are computed, in both modes and at every order, wherever they
-    stand: under `jit`, loops, branches, `checkpoint`, `shard_map`. Everything else stays as it is,
-    functions with derivatives of their own included. To be wrapped around a model, or around a
-    whole training step; inside `jaxcnn.jit` it is fastest.
+    and sums, products with a large matrix or with long sums, and the gradients of them all are
+    computed, in both modes and at every order, wherever they stand: under `jit`, loops, branches,
+    `checkpoint`, `shard_map`. Everything else stays as it is, functions with derivatives of their
+    own included. To be wrapped around a model, or around a whole training step; inside
+    `jaxcnn.jit` it is fastest.
 
         apply = jaxcnn.with_rules(model.apply)
         print(apply.explain(params, x))  # what is replaced, what is not, and why
