@@ -126,7 +126,13 @@ KINDS = (
 )
 EACH = {
     "jit": (jax.jit, lambda f: f),
-    "remat": (rematerialised, lambda f: f),
+    **{
+        f"remat, {kept}": (
+            partial(jax.checkpoint, policy=getattr(jax.checkpoint_policies, kept)),
+            lambda f: f,
+        )
+        for kept in ("dots_saveable", "nothing_saveable", "everything_saveable")
+    },
     "cond": (conditional, lambda f: f),
     "scan": (scanned, one_by_one),
     "vmap": (mapped, one_by_one),
