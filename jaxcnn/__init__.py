@@ -30,6 +30,8 @@ from jaxcnn.ops.global_pool import global_max_pool as global_max_pool
 from jaxcnn.ops.adaptive_pool import adaptive_avg_pool as adaptive_avg_pool
 from jaxcnn.ops.adaptive_pool import adaptive_max_pool as adaptive_max_pool
 from jaxcnn.ops.sum_pool import upsample as upsample
+from jaxcnn.ops.resize import resize as resize
+from jaxcnn.ops.resize import resize_input_grad as resize_input_grad
 from jaxcnn.ops.shape import pixel_shuffle as pixel_shuffle
 from jaxcnn.ops.shape import pixel_unshuffle as pixel_unshuffle
 from jaxcnn.ops.patches import patches as patches

@@ -36,6 +36,10 @@ from jaxcnn.layers import (
     MaxPool,
     Pad,
     Patches,
+    PixelShuffle,
+    PixelUnshuffle,
+    PReLU,
+    Resize,
     RMSNorm,
     ScaleChannels,
     SpatialDropout,
@@ -139,6 +143,20 @@ NETWORKS = {
             Dense(4),
         ),
         (9, 8, 2),
+    ),
+    "resized": (
+        serial(
+            Conv(8, 3),
+            PReLU(),
+            PixelShuffle(2),
+            Resize((5, 7), method="linear"),
+            PReLU(shared=True),
+            PixelUnshuffle((5, 1), "DCR"),
+            Activation(jc.soft_shrink, {"threshold": 0.1}),
+            Flatten(),
+            Dense(4),
+        ),
+        (7, 6, 2),
     ),
     "dropping": (
         serial(

@@ -71,6 +71,12 @@ WRONG = {
     **dict.fromkeys(("padding_mode", "mode"), NO_MODE),
     **dict.fromkeys(("padding", "axes"), NO_INTEGER),
     "input_size": BELOW_ONE,
+    "coordinates": ("half", "ValueError", "must be one of half_pixel, pytorch_half_pixel, align_c"),
+    "rounding": (
+        "up",
+        "ValueError",
+        "must be one of round_prefer_floor, round_prefer_ceil, floor, ",
+    ),
     "order": ("row", "ValueError", "must be one of CRD, DCR, got 'row'"),
     "switches": (X, "TypeError", "must hold integers, got dtype float32"),
     "reduction": ("max", "ValueError", "must be one of mean, sum, none, got 'max'"),
@@ -86,12 +92,25 @@ WRONG = {
     "op": (jnp.sin, "TypeError", "must be a public operation of jaxcnn"),
     "settings": ("axis", "TypeError", "must be a dict of keyword arguments of softmax, axis"),
 }
-DROPPING = (layers.Dropout, layers.SpatialDropout, layers.DropBlock)
-# Of operations: names that mean something else there than elsewhere.
+# Of layers, and of operations: names that mean something else there than elsewhere.
+OWN = {
+    **{
+        (drop, "rate"): NO_SHARE
+        for drop in (layers.Dropout, layers.SpatialDropout, layers.DropBlock)
+    },
+    (layers.Resize, "scale"): NOT_POSITIVE,
+    (layers.Resize, "method"): (
+        "x",
+        "ValueError",
+        "must be one of nearest, linear, cubic, got 'x'",
+    ),
+}
 OTHERS = {
     *((op, "rate") for op in (jc.dropout, jc.spatial_dropout, jc.drop_block)),
     (jc.smooth_l1, "beta"),
     (jc.elu, "alpha"),
+    (jc.resize, "method"),
+    (jc.resize_input_grad, "method"),
     (jc.thresholded_relu, "alpha"),
     (jc.soft_shrink, "bias"),
     (jc.huber, "delta"),
@@ -103,8 +122,8 @@ def wrong_settings() -> Any:
     """Every layer with every setting put in wrong, every operation with what WRONG knows."""
     for kind, (right, size) in LAYERS.items():
         for setting in dataclasses.fields(kind):
-            drops = kind in DROPPING and setting.name == "rate"
-            value, *expected = NO_SHARE if drops else WRONG[setting.name]
+            name = setting.name
+            value, *expected = OWN[kind, name] if (kind, name) in OWN else WRONG[name]
             given = {**right, setting.name: value}
             yield kind, setting.name, lambda k=kind, g=given, s=size: trial(k(**g), s), expected
     for op, right in OPERATIONS.items():

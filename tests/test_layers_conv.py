@@ -21,6 +21,9 @@ from jaxcnn.layers import (
     Flatten,
     Fold,
     Patches,
+    PixelShuffle,
+    PixelUnshuffle,
+    Resize,
     Subsample,
     TableConv,
     TrueConv,
@@ -180,6 +183,13 @@ X = batch((4, 6, 6))
         (
             Fold((3, 2), (2, 1), 1, input_size=(7, 5)),
             lambda x: jc.fold(x, (3, 2), input_size=(7, 5), stride=(2, 1), padding=1),
+        ),
+        (PixelShuffle((1, 2)), lambda x: jc.pixel_shuffle(x, (1, 2))),
+        (PixelUnshuffle(2, "DCR"), lambda x: jc.pixel_unshuffle(x, 2, "DCR")),
+        (Resize((5, 9), method="cubic"), lambda x: jc.resize(x, (5, 9), method="cubic")),
+        (
+            Resize(scale=1.5, coordinates="asymmetric", rounding="floor"),
+            lambda x: jc.resize(x, scale=1.5, coordinates="asymmetric", rounding="floor"),
         ),
         (CropChannels(1, 2), lambda x: jc.crop_channels(x, 1, 2)),
         (

@@ -108,6 +108,7 @@ OF_ANY_MAP = {
     "batch_norm": lambda x: jc.batch_norm(x, SCALE)[0],
     "layer_norm": lambda x: jc.layer_norm(x, SCALE),
     "upsample": lambda x: jc.upsample(x, 2),
+    "pixel_shuffle": lambda x: jc.pixel_shuffle(jc.concatenate([x, x]), 2),
     "pad": lambda x: jc.pad(x, 1),
     **{
         f"{op.__name__}, {mode}": lambda x, op=op, mode=mode: op(x, ((1, 0), (1, 1)), mode)
@@ -150,6 +151,9 @@ OF_NUMBERS = {
     "adaptive_max_pool: output_size needs sizes that are numbers, got b": (
         lambda x: jc.adaptive_max_pool(np.ones((1, 4, 4, 1)), (2, x.shape[0]))
     ),
+    "resize: size needs sizes that are numbers, got h, w": lambda x: jc.resize(x, 3),
+    "pixel_unshuffle: block must divide the spatial sizes of x, "
+    "got (2, 2) for shape (b, h, w, 2)": lambda x: jc.pixel_unshuffle(x, 2),
     "conv: method 'fft' needs sizes that are numbers, got h, w": (
         lambda x: jc.conv(x, KERNEL, method="fft")
     ),

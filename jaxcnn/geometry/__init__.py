@@ -12,6 +12,13 @@ from jaxcnn.geometry.pool import parse_pool_geometry as parse_pool_geometry
 from jaxcnn.geometry.pool import pooled as pooled
 from jaxcnn.geometry.pool import smallest_pooled as smallest_pooled
 from jaxcnn.geometry.pool import unpooled as unpooled
+from jaxcnn.geometry.resize import COORDINATES as COORDINATES
+from jaxcnn.geometry.resize import METHODS as METHODS
+from jaxcnn.geometry.resize import ROUNDINGS as ROUNDINGS
+from jaxcnn.geometry.resize import ResizeGeometry as ResizeGeometry
+from jaxcnn.geometry.resize import Scale as Scale
+from jaxcnn.geometry.resize import check_scale as check_scale
+from jaxcnn.geometry.resize import parse_resize_geometry as parse_resize_geometry
 from jaxcnn.geometry.sliding import Geometry as Geometry
 from jaxcnn.geometry.sliding import Method as Method
 from jaxcnn.geometry.sliding import PerAxis as PerAxis

@@ -58,6 +58,7 @@ from jaxcnn.layers.shape import Pad as Pad
 from jaxcnn.layers.shape import Patches as Patches
 from jaxcnn.layers.shape import PixelShuffle as PixelShuffle
 from jaxcnn.layers.shape import PixelUnshuffle as PixelUnshuffle
+from jaxcnn.layers.shape import Resize as Resize
 from jaxcnn.layers.shape import Subsample as Subsample
 from jaxcnn.layers.shape import Unflatten as Unflatten
 from jaxcnn.layers.summary import Row as Row

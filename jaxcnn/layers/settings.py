@@ -9,7 +9,16 @@ from functools import partial
 from typing import Annotated, Any
 
 from jaxcnn import check
-from jaxcnn.geometry import Method, Padding, Precision, check_padding
+from jaxcnn.geometry import (
+    COORDINATES,
+    METHODS,
+    ROUNDINGS,
+    Method,
+    Padding,
+    Precision,
+    check_padding,
+    check_scale,
+)
 from jaxcnn.lowering.convolution import check_method
 from jaxcnn.lowering.statistics import AxisName
 from jaxcnn.ops.pad import MODES
@@ -46,6 +55,10 @@ Size = Annotated[Sequence[int], check.integers]
 Axes = Annotated[int | Sequence[int], _check_axes]
 Mapped = Annotated[AxisName | None, _or_none(check.axis_name)]
 Mode = Annotated[str, partial(check.choice, choices=MODES)]
+Interpolation = Annotated[str, partial(check.choice, choices=METHODS)]
+Coordinates = Annotated[str, partial(check.choice, choices=COORDINATES)]
+Rounding = Annotated[str, partial(check.choice, choices=ROUNDINGS)]
+Scales = Annotated[float | Sequence[float] | None, _or_none(check_scale)]
 Order = Annotated[str, partial(check.choice, choices=ORDERS)]
 PadAmount = Annotated[Padding, partial(check_padding, words=False, minimum=0)]
 PoolPadding = Annotated[Padding, partial(check_padding, minimum=0)]

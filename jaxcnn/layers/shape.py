@@ -3,10 +3,25 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from jaxcnn.geometry import parse_resize_geometry
 from jaxcnn.layers.base import Leaf, Rule, Window, extents, per_axis
-from jaxcnn.layers.settings import AnyPadding, MapSize, Mode, Order, PadAmount, PerAxis, Size
+from jaxcnn.layers.settings import (
+    AnyPadding,
+    Coordinates,
+    Interpolation,
+    MapSize,
+    Mode,
+    Order,
+    PadAmount,
+    PerAxis,
+    Rounding,
+    Scales,
+    Size,
+    Step,
+)
 from jaxcnn.ops.pad import pad, pad_map
 from jaxcnn.ops.patches import fold, fold_map, patches, patches_map
+from jaxcnn.ops.resize import resize, resize_map
 from jaxcnn.ops.shape import (
     dilate,
     dilate_map,
@@ -60,6 +75,32 @@ class Dilate(Leaf):
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
         return dilate(x, self.rate, rule=rule)
+
+
+@dataclass(frozen=True)
+class Resize(Leaf):
+    """y = x given another size, or scaled; see `jaxcnn.resize`."""
+
+    size: Step = None
+    scale: Scales = None
+    method: Interpolation = "nearest"
+    coordinates: Coordinates = "half_pixel"
+    rounding: Rounding = "round_prefer_floor"
+    rule: Rule = field(default=resize_map, kw_only=True)
+
+    def window(self, shape):  # noqa: D102
+        geometry = parse_resize_geometry(
+            "resize", shape[:-1], self.size, self.scale, self.method, self.coordinates,
+            self.rounding,
+        )  # fmt: skip
+        taps = {"nearest": 1, "linear": 2, "cubic": 4}[self.method]
+        return Window(taps, [geometry.step(axis) for axis in range(len(shape) - 1)])
+
+    def call(self, params, x, *, key, train, rule):  # noqa: D102
+        return resize(
+            x, self.size, scale=self.scale, method=self.method, coordinates=self.coordinates,
+            rounding=self.rounding, rule=rule,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,15 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 from jax import Array
 
+from jaxcnn.lowering.sharding import by_batch, whole_channels
 
+
+@partial(by_batch, result=whole_channels)
 def shuffled(x: Array, block: tuple[int, ...], order: str) -> Array:
     """The channels of every element spread over a block: n h w ab·d → n h·a w·b d."""
     n, *size, c = x.shape
@@ -16,6 +20,7 @@ def shuffled(x: Array, block: tuple[int, ...], order: str) -> Array:
     return y.reshape(n, *(h * b for h, b in zip(size, block, strict=True)), d)
 
 
+@partial(by_batch, result=whole_channels)
 def unshuffled(x: Array, block: tuple[int, ...], order: str) -> Array:
     """Every block in the channels of one element: the inverse of `shuffled`."""
     n, *size, d = x.shape

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcnn.ops import join, pad, shape
+from jaxcnn.geometry import ResizeGeometry
+from jaxcnn.ops import join, pad, resize, shape
 
 
 def _rot180(kernel: Array) -> Array:
@@ -44,6 +45,61 @@ def _pixel_unshuffle(x: Array, block: tuple[int, ...], order: str) -> Array:
         parts.append(x[(slice(None), *places)])
     y = jnp.stack(parts, -1 if order == "CRD" else -2)
     return y.reshape(*y.shape[:-2], -1)
+
+
+def _places(geometry: ResizeGeometry, axis: int) -> np.ndarray:
+    h, p = geometry.input[axis], geometry.output[axis]
+    i, s = np.arange(p), p / h if geometry.scale is None else geometry.scale[axis]
+    # The nearest is found by quotients of float32.
+    kind = np.float32 if geometry.method == "nearest" else np.float64
+    return {
+        "half_pixel": ((i + 0.5) / s).astype(kind) - kind(0.5),
+        "pytorch_half_pixel": ((i + 0.5) / s).astype(kind) - kind(0.5) if p > 1 else 0.0 * i,
+        "align_corners": (i * ((h - 1) / max(p - 1, 1))).astype(kind),
+        "asymmetric": (i / s).astype(kind),
+    }[geometry.coordinates]
+
+
+def _interpolation(geometry: ResizeGeometry, axis: int) -> np.ndarray:
+    """The matrix p × h of a resizing along one axis."""
+    matrix = np.zeros((geometry.output[axis], geometry.input[axis]))
+    for row, place in zip(matrix, _places(geometry, axis), strict=True):
+        below = math.floor(place)
+        t = place - below
+        taps = {
+            "linear": {0: 1 - t, 1: t},
+            "cubic": {
+                -1: -0.75 * t * (1 - t) ** 2,
+                0: 1 - 2.25 * t**2 + 1.25 * t**3,
+                1: 0.75 * t + 1.5 * t**2 - 1.25 * t**3,
+                2: -0.75 * t**2 * (1 - t),
+            },
+            "nearest": {_nearest(place, geometry.rounding) - below: 1.0},
+        }[geometry.method]
+        for offset, weight in taps.items():
+            row[min(max(below + offset, 0), row.size - 1)] += weight
+    return matrix
+
+
+def _nearest(place: float, rounding: str) -> int:
+    up, down = math.ceil(place), math.floor(place)
+    if rounding in ("ceil", "floor"):
+        return {"ceil": up, "floor": down}[rounding]
+    if place - down == 0.5:
+        return up if rounding == "round_prefer_ceil" else down
+    return down if place - down < 0.5 else up
+
+
+def _resize(x: Array, geometry: ResizeGeometry) -> Array:
+    for axis in range(len(geometry.input)):
+        matrix = jnp.asarray(_interpolation(geometry, axis), x.dtype)
+        x = jnp.moveaxis(jnp.tensordot(matrix, x, (1, axis + 1)), 0, axis + 1)
+    return x
+
+
+def _resize_input_grad(delta: Array, geometry: ResizeGeometry) -> Array:
+    x = jnp.zeros((delta.shape[0], *geometry.input, delta.shape[-1]), delta.dtype)
+    return jax.vjp(lambda x: _resize(x, geometry), x)[1](delta)[0]
 
 
 def _flatten(x: Array, shape: tuple[int, ...]) -> Array:
@@ -84,6 +140,8 @@ TWINS = {
     shape.rot180_map: _rot180,
     shape.dilate_map: _dilate,
     shape.subsample_map: _subsample,
+    resize.resize_map: _resize,
+    resize.resize_input_grad_map: _resize_input_grad,
     shape.pixel_shuffle_map: _pixel_shuffle,
     shape.pixel_unshuffle_map: _pixel_unshuffle,
     shape.flatten_map: _flatten,

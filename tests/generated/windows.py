@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 import jaxcnn as jc
 from generated.conv import output_size
 from generated.geometry import Draw, each, spelled, windows
 from generated.pool import maps
+from jaxcnn.geometry import COORDINATES, METHODS, ROUNDINGS
 from jaxcnn.gradcheck.cases.case import Case
 
 _linear = partial(Case, multilinear=True)
@@ -60,6 +62,31 @@ def shuffled(draw: Draw, op) -> Case:
 
 
 @st.composite
+def resized(draw: Draw, op, **fixed: Any) -> Case:
+    axes = draw(st.integers(1, 3))
+    size, output = (
+        draw(each(axes, 1, (9, 6, 4)[axes - 1])),
+        draw(each(axes, 1, (13, 7, 4)[axes - 1])),
+    )
+    settings = {
+        "method": draw(st.sampled_from(METHODS)),
+        "coordinates": draw(st.sampled_from(COORDINATES)),
+        "rounding": draw(st.sampled_from(ROUNDINGS)),
+        **fixed,
+    }
+    n, *_, c = maps(draw, ())
+    if draw(st.booleans()):
+        settings["scale"] = tuple(p / h for h, p in zip(size, output, strict=True))
+        output = tuple(math.floor(h * s) for h, s in zip(size, settings["scale"], strict=True))
+        assume(min(output) > 0)
+    elif op is jc.resize:
+        settings["size"] = spelled(draw, output)
+    if op is jc.resize:
+        return _linear(op, {"x": (n, *size, c)}, settings)
+    return _linear(op, {"delta": (n, *output, c)}, {"input_size": spelled(draw, size), **settings})
+
+
+@st.composite
 def patches(draw: Draw, op, **options: Any) -> Case:
     found = windows(draw, **{"negative": True, **options})
     settings = {"window": spelled(draw, found.window), **found.settings}
@@ -77,6 +104,7 @@ STRATEGIES = {
     "dilate": spread(jc.dilate, "rate"),
     "subsample": spread(jc.subsample, "rate"),
     "upsample": spread(jc.upsample, "size"),
+    **{op.__name__: resized(op) for op in (jc.resize, jc.resize_input_grad)},
     **{op.__name__: shuffled(op) for op in (jc.pixel_shuffle, jc.pixel_unshuffle)},
     "patches": patches(jc.patches),
     "fold": patches(jc.fold),

@@ -35,6 +35,7 @@ from mutants.other import (
     ZERO,
 )
 from mutants.pool import AVERAGE, GATHER, SCATTER, SUM, TIES, UNPADDED, UPSAMPLE, next_tap
+from mutants.resize import LINEAR, other
 from mutants.select import BLOCK, EMBEDDING, SPATIAL, next_row
 from mutants.variants import REFLECT, TABLED, TRANSPOSE, TRUE
 from mutants.windows import FITTED_AVG, FITTED_MAX, NORM, PATCHES
@@ -177,6 +178,7 @@ MUTANTS = [
     tangent_of("prelu: ṡ forgotten", PRELU, slope_dot=none),
     tangent_of("prelu: ẋ forgotten", PRELU, x_dot=none),
     forgets("prelu: order 2 forgets s", PRELU, "slope", of="tangent"),
+    tangent_of("resize: corners on corners", LINEAR, geometry=other(coordinates="align_corners")),
     tangent_of("pixel shuffle: the other order", SHUFFLE, order=lambda: "DCR"),
     tangent_of("rot180: turned twice", ROT180, kernel_dot=flip),
     tangent_of("dilate: one off", DILATE, x_dot=lambda right: jnp.roll(right, 1, 1)),

@@ -8,6 +8,20 @@ from jaxcnn.gradcheck.cases.case import Case
 _linear = partial(Case, multilinear=True)
 
 
+# As PyTorch's linear ones, as its nearest, and settings of ONNX's.
+RESIZED = (
+    ({"method": "linear"}, (2, 5, 3, 2), (7, 4)),
+    ({"method": "linear", "coordinates": "align_corners"}, (1, 4, 6, 2), (7, 4)),
+    ({"method": "linear", "coordinates": "pytorch_half_pixel"}, (2, 3, 4, 2, 1), (1, 2, 5)),
+    ({"method": "cubic"}, (2, 5, 3, 1), (3, 8)),
+    ({"method": "cubic", "coordinates": "asymmetric"}, (1, 6, 2), (9,)),
+    ({"coordinates": "asymmetric", "rounding": "floor"}, (2, 5, 4, 1), (3, 8)),
+    ({"rounding": "round_prefer_ceil"}, (1, 4, 3), (10,)),
+    ({"coordinates": "align_corners", "rounding": "ceil"}, (2, 6, 3), (4,)),
+    ({}, (1, 5, 4, 2), (10, 3)),
+)
+SCALED = {"scale": (0.6, 2.5), "method": "linear"}
+
 CASES: list[Case] = [
     _linear(jc.rot180, {"kernel": (3, 2, 2, 3)}),
     _linear(jc.rot180, {"kernel": (4, 1, 2)}),
@@ -26,6 +40,13 @@ CASES: list[Case] = [
             (jc.pixel_unshuffle, (1, 6, 3), 2),
         )
     ),
+    *(_linear(jc.resize, {"x": x}, {"size": p, **settings}) for settings, x, p in RESIZED),
+    *(
+        _linear(jc.resize_input_grad, {"delta": (n, *p, c)}, {"input_size": tuple(hw), **settings})
+        for settings, (n, *hw, c), p in RESIZED
+    ),
+    _linear(jc.resize, {"x": (1, 5, 3, 2)}, SCALED),
+    _linear(jc.resize_input_grad, {"delta": (1, 3, 7, 2)}, {"input_size": (5, 3), **SCALED}),
     _linear(jc.flatten, {"x": (2, 3, 4, 2)}),
     _linear(jc.flatten, {"x": (2, 3, 3, 2)}),  # square: the wrong order has the right shape
     _linear(jc.unflatten, {"x": (2, 24)}, {"shape": (3, 4, 2)}),
@@ -49,6 +70,12 @@ LARGE: list[Case] = [
     _linear(jc.rot180, {"kernel": (3, 3, 128, 128)}),
     _linear(jc.dilate, {"x": (64, 16, 16, 32)}, {"rate": 2}),
     _linear(jc.subsample, {"x": (64, 32, 32, 32)}, {"rate": 2}),
+    _linear(jc.resize, {"x": (64, 16, 16, 32)}, {"scale": 2, "method": "linear"}),
+    _linear(
+        jc.resize_input_grad,
+        {"delta": (64, 32, 32, 32)},
+        {"input_size": 16, "scale": 2, "method": "linear"},
+    ),
     _linear(jc.pixel_shuffle, {"x": (64, 16, 16, 64)}, {"block": 2}),
     _linear(jc.pixel_unshuffle, {"x": (64, 32, 32, 16)}, {"block": 2}),
     _linear(jc.flatten, {"x": (256, 8, 8, 64)}),
