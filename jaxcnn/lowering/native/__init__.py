@@ -1,0 +1,44 @@
+"""Kernels that are made while a program is traced, for its shapes and the processor at hand.
+
+LLVM comes as an optional package, `llvmlite`: no user needs a compiler. XLA calls the kernels
+through its foreign function interface and lends them its own threads. Where they cannot serve,
+another form of the same map takes their place: on other platforms, in programs that are exported or
+that XLA partitions, without LLVM, on processors that nobody has described here, and where a kernel
+that is tried at first use does not give what it should.
+
+  problem      the sizes of a convolution, and how channels fill vectors
+  gradient     the kernel gradient, described: loops, tile, vectors
+  correlation  the convolution, and so the input gradient
+  kernel       what both descriptions are made of, and the kernel that is written from one
+  tile, slabs  sums that stay in registers; rows of a map, with the padding around them
+  handler      how XLA calls a kernel, and how it spreads over threads
+  code         loops, addresses and vectors, as LLVM's instructions
+  machine      the processor, and machine code for it
+  made         kernels as XLA knows them, and what they have to pass before they are used
+  primitive    what JAX sees of a kernel
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.native.made import Kernel
+from jaxcnn.lowering.native.primitive import Plainly, call
+from jaxcnn.lowering.native.problem import Problem
+
+
+def kernel_gradient(x: Array, delta: Array, geometry: Geometry, plainly: Plainly) -> Array:
+    """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d, of a map that is not dilated itself."""
+    return call(Kernel("gradient", _problem(x, delta, geometry)), plainly, x, delta)
+
+
+def correlate(x: Array, kernel: Array, geometry: Geometry, plainly: Plainly) -> Array:
+    """x ⋆ k: n h w c, kh kw c/g d → n p q d."""
+    return call(Kernel("correlation", _problem(x, kernel, geometry)), plainly, x, kernel)
+
+
+def _problem(x: Array, other: Array, geometry: Geometry) -> Problem:
+    bits = jnp.finfo(x.dtype).bits
+    return Problem.of(x.shape[0], x.shape[-1], other.shape[-1], bits, geometry)
