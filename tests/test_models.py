@@ -46,6 +46,9 @@ COUNTS = [
     ),
     # Krizhevsky et al. 2012 in one column: the sum in Quan, "AlexNet", and elsewhere.
     ("alexnet", models.alexnet(), (227, 227, 3), 62_378_344, (1000,)),
+    # torchvision's documentation of its alexnet and mobilenet_v2 (num_params).
+    ("alexnet 2014", models.alexnet_2014(), (224, 224, 3), 61_100_840, (1000,)),
+    ("mobilenet v2", models.mobilenet_v2(), (224, 224, 3), 3_504_872, (1000,)),
     # Zhang et al. 2017, table 1.
     ("small_alexnet 28", models.small_alexnet(), (28, 28, 3), 1_387_786, (10,)),
     # TensorFlow's tutorial "Convolutional Neural Networks", for crops of 24 × 24.
@@ -144,6 +147,10 @@ ZOO = {
     "accurate_mnist": (partial(models.accurate_mnist), (28, 28, 1)),
     "vgg6": (partial(models.vgg6, hidden=8), (8, 8, 3)),
     "alexnet": (partial(models.alexnet, 7, widths=(6, 8, 4, 6, 8), hidden=16), (67, 67, 3)),
+    "alexnet 2014": (
+        partial(models.alexnet_2014, 7, widths=(3, 4, 6, 4, 3), hidden=8),
+        (63, 64, 3),
+    ),
     "small_alexnet": (partial(models.small_alexnet), (8, 7, 3)),
     "resnet A": (partial(models.resnet, 8, width=4), (9, 8, 3)),
     "resnet B": (partial(models.resnet, 8, width=4, shortcut="B"), (9, 8, 3)),
@@ -157,6 +164,10 @@ ZOO = {
     "vgg 11": (partial(models.vgg, 11, 5, width=2, hidden=4), (32, 32, 3)),
     "vgg normed": (partial(models.vgg, 11, 5, batch_norm=True, width=2, hidden=4), (32, 33, 3)),
     "mobilenet": (partial(models.mobilenet, width=0.1, blocks=((64, 2),)), (8, 8, 3)),
+    "mobilenet v2": (
+        partial(models.mobilenet_v2, 5, width=0.1, stages=((1, 16, 1, 1), (2, 24, 2, 2))),
+        (9, 8, 3),
+    ),
     "airbench94": (partial(models.airbench94, widths=(8, 10, 12)), (31, 31, 3)),
     "airbench96": (partial(models.airbench96, widths=(4, 5, 6)), (31, 31, 3)),
     "signal": (partial(models.conv_pool_dense), (18, 2)),
@@ -199,7 +210,7 @@ def drawn(net, shape, dtype=jnp.float64):
 LONG = {
     "lenet5", "lenet5 1998", "lenet5 paper", "accurate_mnist", "vgg6", "alexnet", "resnet B",
     "resnet 18", "resnet 50", "densenet", "densenet 121", "vgg 11", "vgg normed", "airbench94",
-    "airbench96", "small_alexnet", "map",
+    "airbench96", "small_alexnet", "map", "alexnet 2014", "mobilenet v2",
     "logistic regression",
 }  # fmt: skip
 LABELS = jnp.array([3, 1, 0])

@@ -1,7 +1,8 @@
 """AlexNet: Krizhevsky, Sutskever and Hinton 2012, "ImageNet Classification with Deep Convolutional
-Neural Networks"; as in Quan, "AlexNet": one column, 62,378,344 parameters. The small one for CIFAR
-is that of Zhang et al. 2017, "Understanding Deep Learning Requires Rethinking Generalization",
-appendix A, with 1,387,786 parameters for their crops of 28×28.
+Neural Networks"; as in Quan, "AlexNet": one column, 62,378,344 parameters. The later one is that of
+Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks". The small one
+for CIFAR is that of Zhang et al. 2017, "Understanding Deep Learning Requires Rethinking
+Generalization", appendix A, with 1,387,786 parameters for their crops of 28×28.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from jaxcnn.models.initial import lecun_normal
 from jaxcnn.ops.activation import relu
 
 WIDTHS = (96, 256, 384, 384, 256)
+WIDTHS_2014 = (64, 192, 384, 256, 256)
 
 # The paper's 5: normal with standard deviation 0.01; biases of 1 start the rectifiers off.
 _NORMAL, _ONES = initializers.normal(0.01), initializers.ones
@@ -74,6 +76,51 @@ def alexnet(classes: int = 1000, *, widths: Sequence[int] = WIDTHS, hidden: int 
         dense7=dense(hidden, bias_init=_ONES),
         relu7=activation,
         output=dense(classes),
+    )
+
+
+def alexnet_2014(
+    classes: int = 1000, *, widths: Sequence[int] = WIDTHS_2014, hidden: int = 4096
+) -> Serial:
+    """AlexNet in one column as its author had it later, without local responses; on 224×224×3.
+
+    61,100,840 parameters; the network whose weights PyTorch has.
+
+    Args:
+        classes: how many logits come out.
+        widths: the maps of the five convolutions.
+        hidden: the units of the two hidden dense layers.
+
+    Raises:
+        TypeError, ValueError: classes, hidden or a width is no integer above 0, or there are not
+            five widths.
+    """
+    classes = check.integer("alexnet_2014", "classes", classes, minimum=1)
+    hidden = check.integer("alexnet_2014", "hidden", hidden, minimum=1)
+    one, two, three, four, five = check.integers("alexnet_2014", "widths", widths, count=5)
+    pool, activation = MaxPool(3, 2), Activation(relu)
+    return serial(
+        conv1=Conv(one, 11, stride=4, padding=2),
+        relu1=activation,
+        pool1=pool,
+        conv2=Conv(two, 5, padding=2),
+        relu2=activation,
+        pool2=pool,
+        conv3=Conv(three, 3, padding=1),
+        relu3=activation,
+        conv4=Conv(four, 3, padding=1),
+        relu4=activation,
+        conv5=Conv(five, 3, padding=1),
+        relu5=activation,
+        pool5=pool,
+        flatten=Flatten(),
+        dropout6=Dropout(0.5),
+        dense6=Dense(hidden),
+        relu6=activation,
+        dropout7=Dropout(0.5),
+        dense7=Dense(hidden),
+        relu7=activation,
+        output=Dense(classes, weight_init=lecun_normal),
     )
 
 

@@ -19,6 +19,7 @@ from jaxcnn.layers import (
 )
 from jaxcnn.models.initial import lecun_normal
 from jaxcnn.ops.activation import relu
+from jaxcnn.ops.rectifiers import relu6
 
 # The maps and the stride of each block.
 BLOCKS = (
@@ -33,6 +34,7 @@ def mobilenet(
     width: float = 1.0,
     stem_stride: int = 1,
     blocks: Sequence[tuple[int, int]] = BLOCKS,
+    clipped: bool = False,
 ) -> Serial:
     """A convolution 3×3, thirteen blocks, each depthwise 3×3 then 1×1, the average, the logits.
 
@@ -44,10 +46,11 @@ def mobilenet(
         width: the paper's multiplier α of all widths.
         stem_stride: the stride of the first convolution.
         blocks: the maps and the stride of each block.
+        clipped: whether rectifiers stop at 6, as in the authors' code, but not in the paper.
 
     Raises:
         TypeError, ValueError: classes, stem_stride or an entry of blocks is no integer above 0,
-            or width no number above 0.
+            width no number above 0, or clipped no bool.
     """
     classes = check.integer("mobilenet", "classes", classes, minimum=1)
     stem_stride = check.integer("mobilenet", "stem_stride", stem_stride, minimum=1)
@@ -63,25 +66,28 @@ def mobilenet(
         for position, block in enumerate(blocks)
     ]
     width = check.positive("mobilenet", "width", width)
+    activation = Activation(relu6 if check.boolean("mobilenet", "clipped", clipped) else relu)
 
     def scaled(features: int) -> int:
         return max(1, check.integer("mobilenet", "width · maps", round(width * features)))
 
     stem = Conv(scaled(32), 3, stride=stem_stride, padding=1, use_bias=False)
     return serial(
-        stem=serial(stem, BatchNorm(), Activation(relu)),
-        blocks=serial(*(_separable(scaled(features), step) for features, step in shapes)),
+        stem=serial(stem, BatchNorm(), activation),
+        blocks=serial(
+            *(_separable(scaled(features), step, activation) for features, step in shapes)
+        ),
         pool=GlobalAvgPool(),
         output=Dense(classes, weight_init=lecun_normal),
     )
 
 
-def _separable(features: int, stride: int) -> Layer:
+def _separable(features: int, stride: int, activation: Layer) -> Layer:
     return serial(
         depthwise=DepthwiseConv(3, stride=stride, padding=1, use_bias=False),
         norm1=BatchNorm(),
-        relu1=Activation(relu),
+        relu1=activation,
         pointwise=Conv(features, 1, use_bias=False),
         norm2=BatchNorm(),
-        relu2=Activation(relu),
+        relu2=activation,
     )
