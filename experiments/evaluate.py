@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import numpy as np
 import tyro
 
 from experiments import data, plots, runs, training
@@ -29,6 +28,7 @@ from experiments.command_line.options import TrainOptions, UserError
 from experiments.runs import saved
 from experiments.training import material
 from experiments.training.recipes import make_recipe
+from jaxcnn.interop import to_safetensors
 
 
 @dataclass(frozen=True)
@@ -133,26 +133,14 @@ def check_dataset(name: str | None, stored: TrainOptions) -> Any:
 
 
 def write_safetensors(path: Path, params: Any, net_state: Any, options: TrainOptions) -> None:
-    """Every array under `params/…` or `state/…`, with the model and the data set as metadata.
-
-    A file is replaced as a whole, behind a link too; into a device or a pipe it is written.
+    """With the model and the data set as metadata.
 
     Raises:
         UserError: the file cannot be written.
     """
-    from safetensors.numpy import save
-
-    found, _ = jax.tree.flatten_with_path({"params": params, "state": net_state})
-    tensors = {
-        "/".join(str(key.key) for key in where): np.ascontiguousarray(leaf) for where, leaf in found
-    }
     about = {"model": options.model, "dataset": options.dataset, "layout": "NHWC, HWIO"}
-    content = save(tensors, metadata=about)
     try:
-        if path.is_file() or not path.exists():
-            runs.write_whole(path.resolve(), content)
-        else:
-            path.write_bytes(content)
+        to_safetensors(params, net_state, path, metadata=about)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
 

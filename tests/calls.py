@@ -1,6 +1,7 @@
 """Everything public that can be called, with arguments that are right: one table for many tests."""
 
 import inspect
+import os
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ SWITCHES = jnp.zeros((2, 3, 3, 4), jnp.uint8)
 IMAGES = jnp.ones((3, 2, 2), jnp.float32)
 NET = layers.serial(layers.Flatten(), layers.Dense(3, use_bias=False))
 PARAMS = {"dense1": {"weight": LOGITS.T[:4]}}
+TENSORS = {"1.weight": jnp.ones((3, 4), jnp.float32)}
 CROSS = jc.softmax_cross_entropy
 REGRESSIONS = (jc.squared_error, jc.absolute_error, jc.huber, jc.smooth_l1, jc.kl_divergence)
 
@@ -136,6 +138,8 @@ FUNCTIONS = {
     interop.max_pool: FLAX,
     interop.min_pool: FLAX,
     interop.avg_pool: FLAX,
+    interop.from_torch: {"net": NET, "weights": TENSORS, "input_shape": (2, 2)},
+    interop.to_safetensors: {"params": {"a": B}, "state": {}, "path": os.devnull},
     interop.from_onnx: {"source": RELU, "constants": {}},
     initializers.dirac: {},
     initializers.patch_whitening: {"images": X},

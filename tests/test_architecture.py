@@ -79,7 +79,7 @@ def test_scripts_stand_at_the_top_and_what_they_share_in_packages():
 def test_the_library_depends_on_jax_and_jaxtyping_only():
     allowed = {"jax", "jaxlib", "jaxtyping", "numpy", "jaxcnn"}
     # By the folder whose business it is, inside functions; or in modules imported by such.
-    extra = {"onnx": {"onnx", "google"}, "native": {"llvmlite"}}
+    extra = {"onnx": {"onnx", "google"}, "native": {"llvmlite"}, "weights": {"torch"}}
     import sys
 
     for path in sorted(ROOT.glob("jaxcnn/**/*.py")):
@@ -89,7 +89,9 @@ def test_the_library_depends_on_jax_and_jaxtyping_only():
             assert known or top in extra.get(path.parent.name, ()), f"{path.name}: {module}"
         for node in ast.parse(path.read_text()).body:
             for module in imported_by(node):
-                assert module.split(".")[0] not in {"onnx", "google"}, f"{path.name} at once"
+                assert module.split(".")[0] not in {"onnx", "google", "torch"}, (
+                    f"{path.name} at once"
+                )
 
 
 def rules():

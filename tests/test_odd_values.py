@@ -77,6 +77,7 @@ ALSO = {
     jc.backprop: ("flatten", "dense", "softmax_cross_entropy", "apply"),
     layers.rows: ("flatten",),
     layers.summary: ("flatten",),
+    interop.from_torch: ("flatten", "dense", "init"),
     gradcheck.assert_gradients: ("check_gradients",),
 }
 # Said of all at once, as one of them does not fit the others: then another may be named.
@@ -166,7 +167,8 @@ def test_layers(kind):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-def test_functions(function):
+def test_functions(function, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # a text may name a file to write
     right = FUNCTIONS[function]
 
     allowed = "|".join([function.__name__, *ALSO.get(function, ())])
