@@ -1,1 +1,1 @@
-"""Weights: PyTorch's come in, those of any network go out; torch itself reads its own files only."""
+"""Weights: PyTorch's come in, those of any network go out; torch reads its own files only."""
