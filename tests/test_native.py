@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -16,11 +15,13 @@ from generated.forms import problems
 from generated.running import at_most
 from hypothesis import assume, given
 
-from jaxcnn.geometry import Geometry, parse_geometry
-from jaxcnn.lowering import native, plain
+from jaxcnn.geometry import parse_geometry
+from jaxcnn.lowering import native
+from jaxcnn.lowering.convolution import plain
+from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.native import made
 from jaxcnn.lowering.native.machine import Machine, here
-from jaxcnn.lowering.native.problem import Problem
+from jaxcnn.lowering.native.problem import Problem as Sizes
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed (extra: native)")
 if here() is None:
@@ -30,32 +31,18 @@ if here() is None:
 MACHINES = [here(), Machine("narrow", 16, 32, 3), Machine("few registers", 16, 16, 1)]
 
 
-@dataclass(frozen=True)
-class Task:
-    geometry: Geometry
-    n: int
-
-
-def plain_correlation(x, kernel, *, problem):
-    return plain.correlate(x, kernel, sliding=plain.Sliding.of(problem.geometry))
-
-
-def plain_gradient(x, delta, *, problem):
-    return plain.kernel_grad(x, delta, geometry=problem.geometry)
-
-
 FORMS = {
-    "correlation": (native.correlate, plain_correlation),
-    "gradient": (native.kernel_gradient, plain_gradient),
+    "correlation": (native.correlate, plain.correlate),
+    "gradient": (native.kernel_gradient, plain.kernel_grad),
 }
 
 
 def spoilt_correlation(x, kernel, *, problem):
-    return plain_correlation(x, kernel, problem=problem) * jnp.nan
+    return plain.correlate(x, kernel, problem=problem) * jnp.nan
 
 
 def spoilt_gradient(x, delta, *, problem):
-    return plain_gradient(x, delta, problem=problem) * jnp.nan
+    return plain.kernel_grad(x, delta, problem=problem) * jnp.nan
 
 
 SPOILT = {"correlation": spoilt_correlation, "gradient": spoilt_gradient}
@@ -65,11 +52,19 @@ def by_kernel(map, geometry, spoilt=True):
     """The map as a function of two arrays; NaN where the kernel is not taken, unless it may be."""
     form, run = FORMS[map]
     run = SPOILT[map] if spoilt else run
-    return lambda x, other: form(x, other, geometry, native.Plainly(run, Task(geometry, len(x))))
+
+    def taken(x, other):
+        return form(x, other, geometry, native.Plainly(run, problem_of(geometry, x, other)))
+
+    return taken
+
+
+def problem_of(geometry, x, other):
+    return Problem.of(geometry, x, other.shape[-1], gradient=False)
 
 
 def plainly(map, geometry):
-    return lambda x, other: FORMS[map][1](x, other, problem=Task(geometry, len(x)))
+    return lambda x, other: FORMS[map][1](x, other, problem=problem_of(geometry, x, other))
 
 
 @pytest.fixture
@@ -211,7 +206,7 @@ def test_kernels_take_no_more_than_their_time_to_be_made():
     for map in FORMS:
         for size, c, d in ((33, 16, 16), (17, 32, 32), (9, 64, 64)):
             geometry = parse_geometry("conv", (size, size), (3, 3), stride=1, padding=1)
-            assert made.made(made.Kernel(map, Problem.of(128, c, d, 32, geometry)))
+            assert made.made(made.Kernel(map, Sizes.of(128, c, d, 32, geometry)))
     assert perf_counter() - began < 6
 
 
