@@ -5,7 +5,7 @@ The cases are generated, with the profiles of `test_generated`: a few per operat
 
     pytest -n 1 --full --hypothesis-seed=0 tests/test_onnx.py
 
-That run: 225 configurations of 9 operators, no failure, under a minute.
+That run: 325 configurations of 13 operators, no failure, under a minute.
 
 The evaluator (onnx 1.23) departs from the operators' published definitions in a few places. What it
 says there is not compared with; PyTorch, another oracle, sides with the definition and with us, as
@@ -19,6 +19,7 @@ the last tests show:
   less than nothing. We pass the amounts as numbers, and auto_pad to Conv alone.
 * MaxPool with a stride and a dilation of all 1 forgets part of the padding, and returns no indices.
 * LRN loops over as many channels as there are examples.
+* Resize with pytorch_half_pixel puts the only element of a result at −½ instead of 0.
 """
 
 from typing import Any

@@ -13,6 +13,7 @@ from generated import STRATEGIES, conv
 from generated.geometry import amounts
 from generated.peer import fixed_arguments
 from generated.pool import flat_positions
+from generated.windows import shuffled
 from jaxcnn.geometry import Geometry, parse_geometry, parse_pool_geometry
 from jaxcnn.gradcheck.cases.case import Case
 
@@ -207,6 +208,49 @@ def normalisation(case: Case) -> None:
     assert np.allclose(found, last(y), rtol=0, atol=1e-6)
 
 
+def shuffling(case: Case) -> None:
+    x, block = named(case)["x"], case.settings["block"]
+    block = block if isinstance(block, int) else block[0]
+    if case.op is jc.pixel_shuffle:
+        (y,) = evaluate("DepthToSpace", [first(x)], blocksize=block, mode=case.settings["order"])
+    else:
+        (y,) = evaluate("SpaceToDepth", [first(x)], blocksize=block)
+    same(ours(case), last(y))
+
+
+def square(case: Case) -> bool:
+    """ONNX has one block for both axes."""
+    return len(np.unique(case.settings["block"])) == 1
+
+
+def resizing(case: Case) -> None:
+    x, size = first(named(case)["x"]), case.settings["size"]
+    size = [size] * (x.ndim - 2) if isinstance(size, int) else size
+    (y,) = evaluate(
+        "Resize", [x, None, None, np.array([*x.shape[:2], *size])],
+        mode=case.settings["method"], nearest_mode=case.settings["rounding"],
+        coordinate_transformation_mode=case.settings["coordinates"],
+    )  # fmt: skip
+    # The evaluator has the weights of its cubics in float32; their sum is off by 1e-6.
+    error = 1e-5 if case.settings["method"] == "cubic" else 1e-12
+    assert np.allclose(ours(case), last(y), rtol=0, atol=error)
+
+
+def known_places(case: Case) -> bool:
+    """A scale that is no quotient of the sizes is read otherwise by the evaluator; and the one
+    element of a result it puts at −½, where the definition of pytorch_half_pixel and onnxruntime
+    have 0.
+    """
+    one = 1 in np.ravel(case.settings.get("size", ()))
+    unknown = one and case.settings["coordinates"] == "pytorch_half_pixel"
+    return "size" in case.settings and not unknown
+
+
+def slopes(case: Case) -> None:
+    x, slope = named(case).values()
+    same(ours(case), evaluate("PRelu", [x, slope])[0])
+
+
 def cross_entropy(case: Case) -> None:
     arrays, labels = named(case), fixed_arguments(case)["targets"].astype(np.int64)
     attributes = {"reduction": case.settings.get("reduction", "mean")}
@@ -243,6 +287,10 @@ def as_many_channels_as_examples(draw) -> Case:
 
 
 OPERATORS = {
+    "DepthToSpace": (shuffled(jc.pixel_shuffle, 2).filter(square), shuffling),
+    "SpaceToDepth": (shuffled(jc.pixel_unshuffle, 2, ("DCR",)).filter(square), shuffling),
+    "Resize": (STRATEGIES["resize"].filter(known_places), resizing),
+    "PRelu": (STRATEGIES["prelu"], slopes),
     "Conv": (
         conv.convolutions(jc.conv, input_dilated=False).filter(not_negative),
         convolution,

@@ -49,15 +49,15 @@ def spread(draw: Draw, op, name: str) -> Case:
 
 
 @st.composite
-def shuffled(draw: Draw, op) -> Case:
-    axes = draw(st.integers(1, 3))
+def shuffled(draw: Draw, op, axes: int | None = None, orders=("CRD", "DCR")) -> Case:
+    axes = axes or draw(st.integers(1, 3))
     size, block = draw(each(axes, 1, (5, 4, 2)[axes - 1])), draw(each(axes, 1, 3))
     n, *_, c = maps(draw, ())
     if op is jc.pixel_shuffle:
         c *= math.prod(block)
     else:
         size = tuple(h * b for h, b in zip(size, block, strict=True))
-    order = draw(st.sampled_from(("CRD", "DCR")))
+    order = draw(st.sampled_from(orders))
     return _linear(op, {"x": (n, *size, c)}, {"block": spelled(draw, block), "order": order})
 
 
