@@ -287,8 +287,8 @@ def as_many_channels_as_examples(draw) -> Case:
 
 
 OPERATORS = {
-    "DepthToSpace": (shuffled(jc.pixel_shuffle, 2).filter(square), shuffling),
-    "SpaceToDepth": (shuffled(jc.pixel_unshuffle, 2, ("DCR",)).filter(square), shuffling),
+    "DepthToSpace": (shuffled(jc.pixel_shuffle, 2, 2).filter(square), shuffling),
+    "SpaceToDepth": (shuffled(jc.pixel_unshuffle, 2, 2, ("DCR",)).filter(square), shuffling),
     "Resize": (STRATEGIES["resize"].filter(known_places), resizing),
     "PRelu": (STRATEGIES["prelu"], slopes),
     "Conv": (

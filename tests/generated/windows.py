@@ -49,8 +49,8 @@ def spread(draw: Draw, op, name: str) -> Case:
 
 
 @st.composite
-def shuffled(draw: Draw, op, axes: int | None = None, orders=("CRD", "DCR")) -> Case:
-    axes = axes or draw(st.integers(1, 3))
+def shuffled(draw: Draw, op, least: int = 1, most: int = 3, orders=("CRD", "DCR")) -> Case:
+    axes = draw(st.integers(least, most))
     size, block = draw(each(axes, 1, (5, 4, 2)[axes - 1])), draw(each(axes, 1, 3))
     n, *_, c = maps(draw, ())
     if op is jc.pixel_shuffle:
