@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jaxcnn
 from jaxcnn import models
 from jaxcnn.gradcheck import relative_error
 
@@ -40,7 +39,7 @@ def test_a_program_runs_without_jaxcnn_on_any_batch(name, tmp_path):
     net, shape = NETWORKS[name]
     params, state = net.init(jax.random.key(0), shape)
 
-    @jaxcnn.jit
+    @jax.jit
     def both(x):
         """The logits, and their sum's gradient with respect to the images."""
         logits, pull = jax.vjp(lambda x: net.apply(params, state, x)[0], x)
@@ -67,6 +66,7 @@ def test_the_lines_of_the_readme_run(tmp_path, monkeypatch):
     params, state = net.init(jax.random.key(0), shape)
     images = jnp.ones((2, *shape), jnp.float32)
     monkeypatch.chdir(tmp_path)
-    scope = {"jax": jax, "Path": Path, **dict(net=net, params=params, state=state, images=images)}
+    scope = {"jax": jax, "Path": Path, "net": net, "params": params, "state": state}
+    scope["images"] = images
     exec(compile(source, "README.md", "exec"), scope)
     assert relative_error(scope["logits"], net.apply(params, state, images)[0])[0] < 1e-6
