@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxcnn import check, hints
 from jaxcnn.compilation import Jitted
-from jaxcnn.lowering import convolution
+from jaxcnn.lowering import convolution, pooling
 from jaxcnn.lowering.forms import Form, Table, choose, names, plain
 from jaxcnn.primitive import by_hand_p
 
@@ -29,7 +29,8 @@ def forms(name: str) -> Iterator[None]:
     Raises:
         ValueError: no form has that name.
     """
-    check.choice("forms", "name", name, names(convolution.TABLES.values()))
+    tables = *convolution.TABLES.values(), *pooling.TABLES.values()
+    check.choice("forms", "name", name, names(tables))
     with hints.form(name):
         yield
 

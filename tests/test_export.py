@@ -133,7 +133,7 @@ MAPS, KERNEL = (4, 8, 8, 4), (3, 3, 4, 6)
 # A product for each row of a kernel of 3 × 3.
 PATCHES = {"convolution": 2, "while": 1, "dot_general": 3, "dynamic_slice": 2}
 # The same form everywhere, unless a platform has been measured to want another one: see
-# `jaxcnn.lowering.conv` for a CPU's.
+# `jaxcnn.lowering.convolution` for a CPU's.
 FORMS = [
     # With few channels a CPU has two forms: that for maps which are not finite is the plain one.
     form(conv, MAPS, KERNEL, cpu={"convolution": 2}, convolution=1),

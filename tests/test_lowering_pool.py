@@ -1,7 +1,8 @@
 """Every way to compute a pooling and its adjoint gives what XLA's reduction of windows gives."""
 
+from dataclasses import replace
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from generated.forms import poolings, with_ties
@@ -10,7 +11,9 @@ from hypothesis import example, given
 
 from jaxcnn.geometry import parse_pool_geometry
 from jaxcnn.gradcheck import relative_error
-from jaxcnn.lowering import pool, sums
+from jaxcnn.lowering.forms import choose
+from jaxcnn.lowering.pooling import GATHERS, MAXIMA, SWITCHES, TABLES, max_with_switches
+from jaxcnn.lowering.problem import Problem
 
 
 def problem(size, **settings):
@@ -33,17 +36,28 @@ FIXED = [
 ]
 
 
+def computed(table, geometry, *arrays):
+    """By each form that can, under its name."""
+    problem = Problem.of(geometry, arrays[0])
+    forms = [form for form in table if not form.refuses(problem)]
+    asked = [replace(problem, asked=form.name) for form in forms]
+    assert [choose(table, p) for p in asked] == [(form, True) for form in forms]
+    return [f.run(*arrays, problem=p) for f, p in zip(forms, asked, strict=True)]
+
+
 def same_maxima(x, geometry):
-    """A CPU's, one axis after the other, with and without switches, and XLA's own."""
+    """Those of every form, with and without switches, and the elements that switches name."""
 
-    def forms(x):
-        best, switches = pool.max_with_switches(x, geometry)
-        gathered = pool.gather_at_switches(x, switches, geometry)
-        chosen, by_axis = pool.max_pool(x, geometry), pool._max_by_axis(x, geometry)
-        return pool._max(x, geometry), by_axis, chosen, best, gathered
+    def by_forms(x):
+        maxima, pairs = computed(MAXIMA, geometry, x), computed(SWITCHES, geometry, x)
+        best, switches = zip(*pairs, strict=True)
+        found = [*maxima, *best, *computed(GATHERS, geometry, x, switches[0])]
+        return found, switches
 
-    expected, *found = jax.jit(forms)(x)
-    return all(np.array_equal(y, expected, equal_nan=True) for y in found)
+    found, switches = jax.jit(by_forms)(x)
+    assert len(found) > 3
+    equal = all(np.array_equal(y, found[0], equal_nan=True) for y in found)
+    return equal and all(np.array_equal(s, switches[0]) for s in switches)
 
 
 @pytest.mark.parametrize("case", range(len(FIXED)))
@@ -60,22 +74,22 @@ def test_the_forms_of_a_maximum_are_equal_at_generated_windows(request):
     holds()
 
 
-@pytest.mark.parametrize("form", ["sums", "spread"])
-def test_the_forms_of_a_sum_and_of_its_adjoint_are_equal(form, request):
+@pytest.mark.parametrize("map", ["sum of windows", "gradient of sums", "gradient at switches"])
+def test_the_forms_of_a_sum_and_of_the_adjoints_are_equal(map, request):
     @at_most(request, 12, 200)
     @example(PADDING_ONLY)
+    @example(problem((7, 6), window=2))
     @given(poolings())
     def holds(problem):
         x, geometry = problem
         x = np.nan_to_num(x, neginf=5)
-        if form == "spread":
-            x = np.resize(x, (len(x), *geometry.output, x.shape[-1]))
-
-        def both(x):
-            by_axis, at_once = (getattr(sums, f"_{form}{how}") for how in ("_by_axis", ""))
-            return by_axis(x, geometry=geometry), at_once(x, geometry=geometry)
-
-        found, expected = jax.jit(both)(jnp.asarray(x))
-        assert relative_error(found, expected)[0] < 1e-12
+        arrays = [x]
+        if map != "sum of windows":
+            arrays = [np.resize(x, (len(x), *geometry.output, x.shape[-1]))]
+        if map == "gradient at switches":
+            arrays.append(max_with_switches(x, geometry)[1])
+        found = jax.jit(lambda *arrays: computed(TABLES[map], geometry, *arrays))(*arrays)
+        for y in found:
+            assert relative_error(y, found[-1])[0] < 1e-12
 
     holds()

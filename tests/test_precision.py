@@ -126,8 +126,8 @@ def test_a_long_sum_is_rounded_once(name):
     ("name", "module"),
     [
         ("local_response_norm", "jaxcnn.ops.local_response"),
-        ("patches", "jaxcnn.lowering.windows"),
-        ("sum_pool", "jaxcnn.lowering.sums"),
+        ("patches", "jaxcnn.lowering.pooling.windows"),
+        ("sum_pool", "jaxcnn.lowering.pooling.sums"),
     ],
 )
 def test_a_long_sum_in_a_half_is_caught(monkeypatch, name, module):

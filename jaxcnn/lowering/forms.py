@@ -7,27 +7,13 @@ taken on every platform for all that it can compute, whether or not it is the fa
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from jax import Array
 
 from jaxcnn import hints
 from jaxcnn.lowering.places import on_a_cpu
-
-
-class Problem(Protocol):
-    """All that a choice depends on: static, hashable."""
-
-    @property
-    def asked(self) -> str | None:
-        """The form that the user named."""
-        ...
-
-    @property
-    def closed(self) -> str:
-        """Why nothing but a form for any sizes can compute it; empty if that is not so."""
-        ...
-
+from jaxcnn.lowering.problem import Problem
 
 P = TypeVar("P", bound=Problem)
 

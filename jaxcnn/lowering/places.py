@@ -139,7 +139,7 @@ def _all_finite(size: int, mapped: list[bool], x: Array) -> tuple[Array, bool]:
     return all_finite(x), False
 
 
-@partial(jax.jit, static_argnames=("cpu", "default", "problem", "geometry"))
+@partial(jax.jit, static_argnames=("cpu", "default", "problem"))
 def on_a_cpu(
     *maps: Array, cpu: Callable[..., Array], default: Callable[..., Array], **settings: Any
 ) -> Array:

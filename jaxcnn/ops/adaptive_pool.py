@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from jaxcnn import check, entry
 from jaxcnn.geometry import AdaptiveGeometry, PerAxis
-from jaxcnn.lowering import adaptive as lowering
+from jaxcnn.lowering.pooling import adaptive as lowering
 from jaxcnn.rules import Function, adjoints, custom_rule, selection
 
 

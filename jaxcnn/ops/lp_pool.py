@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled
-from jaxcnn.lowering import windows as lowering
+from jaxcnn.lowering.pooling import windows as lowering
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
 from jaxcnn.lowering.statistics import inverse_unit

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt
 
 from jaxcnn import entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled
-from jaxcnn.lowering import pool as lowering
+from jaxcnn.lowering import pooling as lowering
 from jaxcnn.ops.switches import gather_at_switches_map, scatter_at_switches_map
 from jaxcnn.rules import Function, custom_rule, selection
 

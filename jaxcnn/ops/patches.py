@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, parse_geometry
-from jaxcnn.lowering import windows as lowering
+from jaxcnn.lowering.pooling import windows as lowering
 from jaxcnn.rules import Function, adjoints, custom_rule
 
 

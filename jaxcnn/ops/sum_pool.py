@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled, unpooled
-from jaxcnn.lowering import sums as lowering
+from jaxcnn.lowering import pooling as lowering
 from jaxcnn.lowering.precision import widen
 from jaxcnn.rules import Function, adjoints, custom_rule, linear
 

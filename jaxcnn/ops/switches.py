@@ -14,7 +14,7 @@ from jaxtyping import Float, Integer, UInt
 
 from jaxcnn import check
 from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled, smallest_pooled, unpooled
-from jaxcnn.lowering import pool as lowering
+from jaxcnn.lowering import pooling as lowering
 from jaxcnn.rules import Function, adjoints, custom_rule
 
 

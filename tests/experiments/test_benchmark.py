@@ -76,7 +76,7 @@ def test_another_checkout_runs_its_own_code_and_is_shown_beside_itself(tmp_path,
     before, folder = tmp_path / "before", tmp_path / "run"
     for package in ("jaxcnn", "experiments"):
         shutil.copytree(Path(benchmark.__file__).parents[1] / package, before / package)
-    with (before / "jaxcnn" / "lowering" / "conv.py").open("a") as file:
+    with (before / "jaxcnn" / "lowering" / "forms.py").open("a") as file:
         file.write("\n_right, correlate = correlate, lambda *a: 2 * _right(*a)\n")
     name = f"jaxcnn@{before}"
     arguments = ["--rows", "smoke/conv/*/forward", "smoke/max_pool/*/forward", "--pairs", "2"]

@@ -5,8 +5,8 @@ from mutation import given, wrong
 
 import jaxcnn as jc
 from jaxcnn.gradcheck.cases.case import Case, levels, switch_array
-from jaxcnn.lowering import pool as lowering
-from jaxcnn.lowering.sums import upsample
+from jaxcnn.lowering import pooling as lowering
+from jaxcnn.lowering.pooling import upsample
 from jaxcnn.ops.sum_pool import sum_pool_input_grad_map, sum_pool_map
 
 

@@ -43,7 +43,7 @@ from mutation import forgets, given, wrong
 
 import jaxcnn as jc
 from jaxcnn.gradcheck.cases.case import Case
-from jaxcnn.lowering import pool as lowering
+from jaxcnn.lowering import pooling as lowering
 from jaxcnn.ops.conv import conv_kernel_grad_map, conv_map
 from jaxcnn.ops.elementary import power
 from jaxcnn.ops.sum_pool import sum_pool_map

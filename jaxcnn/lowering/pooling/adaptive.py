@@ -36,7 +36,7 @@ def avg_input_grad(delta: Array, geometry: AdaptiveGeometry) -> Array:
 def max_with_positions(x: Array, geometry: AdaptiveGeometry) -> tuple[Array, Array]:
     """The maximum of every window and its place on the map, in row-major order; the first one wins.
 
-    One axis after the other, the last one first, as `jaxcnn.lowering.pool.max_with_switches`.
+    One axis after the other, the last one first, as `jaxcnn.lowering.pooling.max_with_switches`.
     """
     best, positions = x, jnp.zeros(x.shape, jnp.int32)
     below = 1

@@ -13,11 +13,18 @@ import numpy as np
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.places import on_a_cpu, pad
-from jaxcnn.lowering.pool import along_axis, on_the_map
+from jaxcnn.lowering.places import pad
+from jaxcnn.lowering.pooling.windows import (
+    along_axis,
+    combined,
+    fill_remainder,
+    on_the_map,
+    sliced,
+    tap,
+)
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.problem import Problem
 from jaxcnn.lowering.sharding import by_batch
-from jaxcnn.lowering.windows import combined, fill_remainder, sliced, tap
 from jaxcnn.sizes import larger
 
 # Up to so many taps along an axis are slices of the map, which XLA sums in one pass.
@@ -26,24 +33,24 @@ FEW_TAPS = 8
 _summed = partial(combined, lax.add, 0.0)
 
 
-@by_batch
-def sum_pool(x: Array, geometry: Geometry) -> Array:
-    """The sum of every window; padding counts as zero."""
-    if geometry.whole:
-        return widen(x).sum(range(1, x.ndim - 1), keepdims=True).astype(x.dtype)
-    total = on_a_cpu(widen(x), cpu=_sums_by_axis, default=_sums, geometry=geometry)
+def of_the_whole(x: Array, *, problem: Problem) -> Array:
+    """One reduction."""
+    del problem
+    return widen(x).sum(range(1, x.ndim - 1), keepdims=True).astype(x.dtype)
+
+
+def by_axis(x: Array, *, problem: Problem) -> Array:
+    """One axis after the other: kh + kw additions instead of kh · kw."""
+    total = widen(x)
+    for axis in range(problem.geometry.axes):
+        total = _sum_along(total, axis, problem.geometry)
     return total.astype(x.dtype)
 
 
-def _sums(x: Array, *, geometry: Geometry) -> Array:
-    return _summed(x, geometry.window, geometry.stride, geometry.dilation, geometry.padding)
-
-
-def _sums_by_axis(x: Array, *, geometry: Geometry) -> Array:
-    """One axis after the other: kh + kw additions instead of kh · kw."""
-    for axis in range(geometry.axes):
-        x = _sum_along(x, axis, geometry)
-    return x
+def plain(x: Array, *, problem: Problem) -> Array:
+    """XLA's reduction of windows."""
+    g = problem.geometry
+    return _summed(widen(x), g.window, g.stride, g.dilation, g.padding).astype(x.dtype)
 
 
 def _sum_along(x: Array, axis: int, geometry: Geometry) -> Array:
@@ -64,33 +71,28 @@ def _window_sums(
     return _summed(x, along(window, 1), along(stride, 1), along(dilation, 1))
 
 
-@by_batch
-def sum_pool_input_grad(delta: Array, geometry: Geometry) -> Array:
-    """full(dilate(δ), ones): every δ at each place of its window; where windows overlap, they add.
+def spread_over_blocks(delta: Array, *, problem: Problem) -> Array:
+    """Replication, where windows tile the map; zeros for the remainder."""
+    geometry = problem.geometry
+    return fill_remainder(upsample(delta, geometry.window), geometry)
+
+
+def spread(delta: Array, *, problem: Problem) -> Array:
+    """full(dilate(δ), ones), by XLA's reduction of windows.
 
     The high padding runs up to the size of the input, as for a convolution: a remainder gets zeros.
     """
-    if geometry.tiling:
-        return fill_remainder(upsample(delta, geometry.window), geometry)
-    spread = on_a_cpu(widen(delta), cpu=_spread_by_axis, default=_spread, geometry=geometry)
-    return spread.astype(delta.dtype)
+    g = problem.geometry
+    wide = pad(widen(delta), g.transposed.padding, g.stride)
+    return _summed(wide, g.window, (1,) * g.axes, g.dilation).astype(delta.dtype)
 
 
-def _spread(delta: Array, *, geometry: Geometry) -> Array:
-    padding = [
-        (extent - 1 - low, h + low - p)
-        for extent, (low, _), h, p in zip(
-            geometry.extent, geometry.padding, geometry.input, geometry.dilated_output, strict=True
-        )
-    ]
-    spread = pad(delta, padding, geometry.stride)
-    return _summed(spread, geometry.window, (1,) * geometry.axes, geometry.dilation)
-
-
-def _spread_by_axis(delta: Array, *, geometry: Geometry) -> Array:
-    for axis in range(geometry.axes):
-        delta = _spread_along(delta, axis, geometry)
-    return delta
+def spread_by_axis(delta: Array, *, problem: Problem) -> Array:
+    """One axis after the other."""
+    total = widen(delta)
+    for axis in range(problem.geometry.axes):
+        total = _spread_along(total, axis, problem.geometry)
+    return total.astype(delta.dtype)
 
 
 def _spread_along(x: Array, axis: int, geometry: Geometry) -> Array:

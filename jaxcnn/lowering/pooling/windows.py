@@ -5,14 +5,16 @@ One axis after the other, so that a program grows with kh + kw and not with kh Â
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch, whole_channels
-from jaxcnn.sizes import known
+from jaxcnn.sizes import arange, known
 
 UNPADDED = (0, 0, 0)  # an axis that is not padded
 
@@ -148,3 +150,17 @@ def fill_remainder(x: Array, geometry: Geometry) -> Array:
     """Zeros for the rows and columns at the end that no window reached."""
     rest = [h - k for h, k in zip(geometry.input, x.shape[1:-1], strict=True)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((0, r, 0) for r in rest), (0, 0, 0)])
+
+
+def on_the_map(
+    geometry: Geometry, axis: int, tap: int, reach: tuple[int, int] = (0, 0)
+) -> np.ndarray | Array:
+    """For which outputs along the axis the tap lies on the map, or as far beyond its two ends."""
+    start = tap * geometry.dilation[axis] - geometry.padding[axis][0]
+    position = start + geometry.stride[axis] * arange(geometry.output[axis])
+    return (position >= -reach[0]) & (position < geometry.input[axis] + reach[1])
+
+
+def along_axis(values: Any, axis: int, geometry: Geometry) -> Any:
+    """Values per position of one spatial axis, shaped to broadcast against n p q c."""
+    return values.reshape([-1 if a == axis + 1 else 1 for a in range(geometry.axes + 2)])

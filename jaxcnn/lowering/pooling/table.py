@@ -1,0 +1,79 @@
+"""The forms of poolings and of their adjoints, in order: the first that serves is taken.
+
+Elsewhere than on a CPU most were not measured, and it is left to XLA.
+"""
+
+from jaxcnn.lowering.forms import Form
+from jaxcnn.lowering.pooling import maxima, sums, switches
+from jaxcnn.lowering.problem import Problem
+
+Forms = tuple[Form[Problem], ...]
+
+MAXIMA: Forms = (
+    Form(
+        "whole",
+        maxima.of_the_whole,
+        "one reduction, no step per tap in the program",
+        cannot=maxima.cannot_be_whole,
+        everywhere=True,
+    ),
+    Form("by axis", maxima.by_axis, "kh + kw comparisons instead of kh · kw", slower=maxima.slower),
+    Form("plain", maxima.plain, "XLA's reduction of windows"),
+)
+
+SWITCHES: Forms = (
+    Form(
+        "whole",
+        maxima.switches_of_the_whole,
+        "two reductions, no step per tap in the program",
+        cannot=maxima.cannot_be_whole,
+        everywhere=True,
+    ),
+    Form("plain", maxima.with_switches, "kh + kw comparisons, one axis after the other"),
+)
+
+GATHERS: Forms = (
+    Form(
+        "tiling",
+        switches.gather_from_blocks,
+        "one pass over the map, no step per tap in the program",
+        cannot=switches.cannot_tile,
+        everywhere=True,
+    ),
+    Form("plain", switches.gather, "a comparison for each tap, in one pass"),
+)
+
+SCATTERS: Forms = (
+    Form(
+        "tiling",
+        switches.scatter_to_blocks,
+        "one pass over the map, no step per tap in the program",
+        cannot=switches.cannot_tile,
+        everywhere=True,
+    ),
+    Form("plain", switches.scatter, "a comparison for each tap, in one pass"),
+)
+
+SUMS: Forms = (
+    Form(
+        "whole",
+        sums.of_the_whole,
+        "one reduction",
+        cannot=maxima.cannot_be_whole,
+        everywhere=True,
+    ),
+    Form("by axis", sums.by_axis, "kh + kw additions instead of kh · kw"),
+    Form("plain", sums.plain, "XLA's reduction of windows"),
+)
+
+SPREADS: Forms = (
+    Form(
+        "tiling",
+        sums.spread_over_blocks,
+        "no sums",
+        cannot=switches.cannot_tile,
+        everywhere=True,
+    ),
+    Form("by axis", sums.spread_by_axis, "no zeros, and kh + kw additions instead of kh · kw"),
+    Form("plain", sums.spread, "XLA's reduction of windows"),
+)
