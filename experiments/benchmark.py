@@ -67,6 +67,9 @@ class Options:
     resume: Path | None = None
     """Folder of a run that was interrupted: the rows that it lacks are measured, as it was asked
     to, by the same versions on the same machine."""
+    forms: bool = False
+    """Instead of rows and peers: each form of a convolution or a pooling against the plain one, on
+    both sides of every threshold."""
     check: bool = False
     """Whether to fail when a bar is exceeded or a peer's program fails."""
     read: Path | None = None
@@ -85,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for row in rows.select(options.rows, quick=options.quick):
                 print(f"{row.name}  ({row.group})")
             return 0
+        if options.forms:
+            options = replace(options, rows=("forms/*",), peers=("form", "plain"))
         results = read(options.read) if options.read is not None else run(options)
     except (UserError, ValueError, EndedError) as error:
         print(error, file=sys.stderr)

@@ -14,6 +14,7 @@ from mutation import all_mutants
 
 import jaxcnn
 from jaxcnn import interop, layers, ops
+from jaxcnn.lowering import thresholds
 from jaxcnn.rules import custom_rule
 from jaxcnn.twins import TWINS
 
@@ -221,15 +222,17 @@ def test_files_stay_readable():
         assert len(path.read_text().splitlines()) <= most, path
 
 
-def test_a_constant_of_the_lowering_means_one_thing():
-    found = [
-        name
-        for path in ROOT.glob("jaxcnn/lowering/**/*.py")
-        for name in re.findall(r"^([A-Z][A-Z_]+(?:, [A-Z][A-Z_]+)*) = ", path.read_text(), re.M)
-    ]
-    names = [name for group in found for name in group.split(", ")]
+def test_all_thresholds_between_forms_are_in_one_file():
+    """Each is used, and none stands beside the form that it is about."""
+    names = [n for n, t in vars(thresholds).items() if isinstance(t, thresholds.Threshold)]
     assert len(names) > 30
-    assert len(set(names)) == len(names), sorted(names)
+    folders = ("convolution", "pooling")
+    texts = [
+        path.read_text() for name in folders for path in ROOT.glob(f"jaxcnn/lowering/{name}/*.py")
+    ]
+    for name in names:
+        assert any(len(re.findall(rf"\b{name}\b", text)) > 1 for text in texts), name
+    assert not [n for text in texts for n in re.findall(r"^[A-Z_, ]+ = -?\d.*", text, re.M)]
 
 
 def test_a_layer_is_one_class_with_its_fields_in_view():

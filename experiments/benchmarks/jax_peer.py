@@ -70,6 +70,10 @@ def _operation(peer: Peer, row: OperationRow, dtype: str) -> Program:
         twin = jaxcnn.autodiff_twin(op)
     plain = function(twin)
     f = function(op) if peer.hand else plain
+    jit = jit_of(peer)
+    if row.form:
+        f = _by_form(peer.name if peer.name == "plain" else row.form, f)
+        jit = jax.jit if row.default else jaxcnn.jit
     shape = jax.eval_shape(plain, *arguments).shape
     delta = jnp.asarray(cotangent(shape), dtype)
     times = 3 if row.part == "all" else 1
@@ -77,8 +81,16 @@ def _operation(peer: Peer, row: OperationRow, dtype: str) -> Program:
     if row.part == "all":
         facts["residual_bytes"] = residual_bytes(f, arguments)
     if row.part == "forward":
-        return pure(jit_of(peer)(f), tuple(arguments), facts)
-    return pure(jit_of(peer)(_gradient(f, row.part)), (delta, *arguments), facts)
+        return pure(jit(f), tuple(arguments), facts)
+    return pure(jit(_gradient(f, row.part)), (delta, *arguments), facts)
+
+
+def _by_form(form: str, f: Callable[..., Any]) -> Callable[..., Any]:
+    def named(*arrays):
+        with jaxcnn.forms(form):
+            return f(*arrays)
+
+    return named
 
 
 def _eager(peer: Peer, row: OperationRow, dtype: str) -> Program:

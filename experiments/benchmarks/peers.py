@@ -59,6 +59,8 @@ PEERS = {
             reverse=True,
             group="hvp",
         ),
+        Peer("form", "jax", "the form that a row names; rows forms/* only", True, group="forms"),
+        Peer("plain", "jax", "its plain form; rows forms/* only", True, group="forms"),
         Peer("autodiff", "jax", "jax.grad of plain lax, with XLA's default options"),
         Peer("autodiff-options", "jax", "jax.grad of plain lax, with our options", options=True),
         Peer(
@@ -85,6 +87,7 @@ COMPARISONS = (
     ("jaxcnn-default", "autodiff"),
     ("jaxcnn-fft", "jaxcnn"),
     ("jaxcnn", "jaxcnn-reverse"),
+    ("form", "plain"),
 )
 
 

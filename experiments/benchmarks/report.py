@@ -1,13 +1,13 @@
 """The tables of a run."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.benchmarks import bars
+from experiments.benchmarks import bars, forms
 from experiments.benchmarks.bars import Verdict
 from experiments.benchmarks.peers import comparisons, revisions
-from experiments.benchmarks.results import Results, RowResult, Spread, spread
+from experiments.benchmarks.results import Results, RowResult, Spread, geometric_mean, spread
 
 
 def present(results: Results) -> list[str]:
@@ -21,7 +21,7 @@ def show(results: Results, verdicts: Sequence[Verdict]) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 200)
     tables = (_times(results), _ratios(results, verdicts), _means(results), _static(results))
-    for table in (*tables, _batches(results)):
+    for table in (*tables, _batches(results), *_forms(results)):
         if table.row_count and len(table.columns) > 1:
             console.print(table)
     _show_notes(results, console)
@@ -136,6 +136,38 @@ def _batches(results: Results) -> Any:
             cells = ["" if t is None else f"{1e3 * t.median / row.images:.4g}" for t in times]
             table.add_row(row.name, *cells)
     return table
+
+
+def _forms(results: Results) -> Iterator[Any]:
+    """What each form gains, on both sides of its thresholds and on the whole."""
+    ratios = {
+        row.name: ratio.median
+        for row in results.rows
+        if row.group == "forms" and (ratio := row.ratio("form", "plain")) is not None
+    }
+    if not ratios:
+        return
+    sides = {row.name: forms.taken(row) for row in forms.FORMS if row.name in ratios}
+
+    def shown(name: str) -> str:
+        return f"{ratios[name]:.2f}{' taken' * sides[name]}" if name in ratios else ""
+
+    table = _table("Each form ÷ plain, where what is counted is no larger, and where it is")
+    for column in ("threshold", "form", "no larger", "larger", "found"):
+        table.add_column(column)
+    for name, threshold in forms.thresholds().items():
+        where = f"{name} = {threshold:d} {threshold.unit}"
+        cells = threshold.form, shown(threshold.below), shown(threshold.above)
+        table.add_row(where, *cells, threshold.measured)
+    yield table
+    table = _table("Each form ÷ plain where it is taken", "Below 0.9 it earns its place.")
+    for column in ("form", "geometric mean", "rows"):
+        table.add_column(column)
+    for form in dict.fromkeys(row.form for row in forms.FORMS):
+        own = [ratios[r.name] for r in forms.FORMS if r.form == form and sides.get(r.name)]
+        if own:
+            table.add_row(form, f"{geometric_mean(own):.2f}", str(len(own)))
+    yield table
 
 
 def notes(results: Results) -> list[str]:

@@ -38,6 +38,10 @@ class OperationRow(Row):
     settings: Mapping[str, Any] = field(default_factory=dict)
     classes: int = 0
     """For losses: integer labels below this number are the last argument."""
+    form: str = ""
+    """The form that the peer of that name is to compute it by."""
+    default: bool = False
+    """Whether the form, and the plain one, have XLA's default options."""
     kind: Literal["operation", "eager", "foreign"] = "operation"
     """eager: called outside `jit`, and compared with the plain expression. foreign: a function of
     others', in which `with_rules` puts the rules."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from experiments.benchmarks.forms import FORMS
 from experiments.benchmarks.row import (
     PARTS,
     NetworkRow,
@@ -292,7 +293,7 @@ SMOKE: tuple[Row, ...] = (
     NetworkRow("smoke/hvp", "smoke", "product", None, HVP, "lenet5", (2, 32, 32, 1)),
 )
 
-BY_NAME: dict[str, Row] = {row.name: row for row in (*ROWS, *SMOKE)}
+BY_NAME: dict[str, Row] = {row.name: row for row in (*ROWS, *SMOKE, *FORMS)}
 
 
 def select(patterns: Sequence[str], *, quick: bool = False) -> list[Row]:
@@ -303,7 +304,8 @@ def select(patterns: Sequence[str], *, quick: bool = False) -> list[Row]:
     """
     chosen: dict[str, Row] = {}
     for pattern in patterns:
-        among = (*ROWS, *SMOKE) if pattern.startswith("smoke") else ROWS
+        own = {"smoke": (*ROWS, *SMOKE), "forms": FORMS}
+        among = own.get(pattern.partition("/")[0], ROWS)
         found = {row.name: row for row in among if fnmatchcase(row.name, pattern)}
         if not found:
             raise ValueError(f"--rows must match rows that --list prints, got {pattern!r}")

@@ -1,6 +1,7 @@
 """The benchmark in a shrunken form. Nothing here depends on how long anything takes."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,21 @@ import numpy as np
 import pytest
 
 from experiments import benchmark
-from experiments.benchmarks import bars, foreign, jax_peer, measure, peers, program, report, rows
+from experiments.benchmarks import (
+    bars,
+    foreign,
+    forms,
+    jax_peer,
+    measure,
+    peers,
+    program,
+    report,
+    rows,
+)
 from experiments.benchmarks.results import Results, RowResult, read, spread
 from experiments.benchmarks.row import OperationRow
 from experiments.command_line.options import UserError
+from jaxcnn.lowering import convolution, pooling
 
 FOUR = ("jaxcnn", "jaxcnn-default", "autodiff", "autodiff-options")
 
@@ -76,7 +88,7 @@ def test_another_checkout_runs_its_own_code_and_is_shown_beside_itself(tmp_path,
     before, folder = tmp_path / "before", tmp_path / "run"
     for package in ("jaxcnn", "experiments"):
         shutil.copytree(Path(benchmark.__file__).parents[1] / package, before / package)
-    with (before / "jaxcnn" / "lowering" / "forms.py").open("a") as file:
+    with (before / "jaxcnn" / "lowering" / "convolution" / "__init__.py").open("a") as file:
         file.write("\n_right, correlate = correlate, lambda *a: 2 * _right(*a)\n")
     name = f"jaxcnn@{before}"
     arguments = ["--rows", "smoke/conv/*/forward", "smoke/max_pool/*/forward", "--pairs", "2"]
@@ -286,7 +298,7 @@ def test_every_pair_of_peers_is_asked_equally_often_in_either_order():
 def test_rows_have_names_of_their_own_and_operations_that_exist():
     import jaxcnn
 
-    names = [row.name for row in (*rows.ROWS, *rows.SMOKE)]
+    names = [row.name for row in (*rows.ROWS, *rows.SMOKE, *forms.FORMS)]
     assert len(set(names)) == len(names)
     operations = [row for row in rows.ROWS if isinstance(row, OperationRow)]
     assert all(hasattr(jaxcnn, row.op) for row in operations if row.kind != "foreign")
@@ -294,6 +306,46 @@ def test_rows_have_names_of_their_own_and_operations_that_exist():
     for bar in bars.BARS:
         assert any(bars.bar_of(RowResult(r.name, r.group, r.part), bar.ours, bar.theirs) is bar
                    for r in rows.ROWS), f"no row for {bar}"  # fmt: skip
+
+
+TABLES = *convolution.TABLES.values(), *pooling.TABLES.values()
+
+# Of forms -----------------------------------------------------------------------------------------
+
+
+def test_every_form_has_two_rows_and_is_taken_in_one():
+    names = {form.name for table in TABLES for form in table} - {"plain", "fft"}
+    for name in names:
+        own = [row for row in forms.FORMS if row.form == name]
+        assert len(own) > 1
+        assert any(map(forms.taken, own)), name
+
+
+@pytest.mark.parametrize("name", forms.thresholds())
+def test_a_threshold_has_a_row_on_either_side(name):
+    """Where it decides, the form is taken on one side only; else on both, if it is large enough."""
+    threshold = forms.thresholds()[name]
+    by_name = {row.name: row for row in forms.FORMS}
+    sides = [forms.taken(by_name[side]) for side in (threshold.below, threshold.above)]
+    assert sum(sides) == (1 if threshold.decides else 2)
+    assert threshold.unit
+    assert re.fullmatch(r"\d{4}-\d\d, jax \d[\d.]*", threshold.measured)
+
+
+def test_forms_are_measured_against_the_plain_one():
+    row = rows.BY_NAME[forms.thresholds()["NEIGHBOURS"].below]
+    assert isinstance(row, OperationRow)
+    small = replace(row, shapes=((1, 9, 8, 1), (5, 5, 1, 6)))
+    found = [jax_peer.build(peers.PEERS[name], small, "float32") for name in ("form", "plain")]
+    assert measure.alike(found[0].fingerprint, found[1].fingerprint, 1e-5)
+    assert found[0].facts["memory"] != found[1].facts["memory"]
+    results = Results({}, {"form": {}, "plain": {}}, {}, {}, [])
+    for row, seconds in zip(forms.FORMS, (0.5, 2.0) * len(forms.FORMS), strict=False):
+        times = {"form": [seconds], "plain": [1.0]}
+        results.rows.append(RowResult(row.name, "forms", row.part, seconds=times))
+    first, second = report._forms(results)
+    assert first.row_count == len(forms.thresholds())
+    assert second.row_count > 10
 
 
 def test_a_quick_run_has_one_row_of_each_group_and_part():

@@ -17,10 +17,20 @@ from jax import Array
 
 from jaxcnn.lowering.convolution import plain
 from jaxcnn.lowering.convolution.problem import Problem
-from jaxcnn.lowering.places import REGISTER, pad
-
-# With more, the products with zeros take as long as the copies that they save.
-MANY_FILTERS = 64
+from jaxcnn.lowering.places import pad
+from jaxcnn.lowering.thresholds import (
+    CHANNELS_BANDED,
+    COPIED_ALONE,
+    FEW_OF_BOTH,
+    FEW_PAIRS,
+    FEW_PAIRS_TOLD,
+    FILTERS_BANDED,
+    FILTERS_COPIED,
+    LIBRARY_FAST,
+    NARROW,
+    NEIGHBOURS,
+    NEIGHBOURS_OF_STRIDES,
+)
 
 
 def cannot(problem: Problem) -> str:
@@ -33,21 +43,23 @@ def cannot(problem: Problem) -> str:
 
 def slower(problem: Problem) -> str:
     """Why more products, side by side, take more time."""
-    if problem.geometry.window[-1] < 3:
+    if problem.geometry.window[-1] <= NARROW:
         return "in so narrow a window zeros outweigh the taps"
     c, d = problem.c, problem.d
     if not problem.fast:  # the library is fast from one or two channels to many
-        few = c * d <= 64 and c <= REGISTER and (d <= REGISTER or c > 2)
+        few = d <= FILTERS_BANDED or c > LIBRARY_FAST
+        few = few and c * d <= FEW_PAIRS and c <= CHANNELS_BANDED
     else:  # such a convolution copies windows first, four channels or more at once
-        few = c * d <= 128 or max(c, d) < REGISTER or (c <= 4 and d <= MANY_FILTERS)
+        few = c * d <= FEW_PAIRS_TOLD or max(c, d) <= FEW_OF_BOTH
+        few = few or (c <= COPIED_ALONE and d <= FILTERS_COPIED)
     return "" if few else f"{c} and {d} channels fill vector registers"
 
 
 def neighbours(c: int, d: int, stride: int) -> int:
     """How many outputs become channels. A stride has made channels of inputs already."""
     if stride > 1:
-        return 2 if c * d <= 96 else 1
-    return 4 if min(c, d) <= 2 else 2
+        return 2 if c * d <= NEIGHBOURS_OF_STRIDES else 1
+    return 4 if min(c, d) <= NEIGHBOURS else 2
 
 
 @dataclass(frozen=True)

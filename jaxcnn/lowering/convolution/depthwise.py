@@ -18,18 +18,8 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import at_once, every, pad, sum_over_parts
 from jaxcnn.lowering.precision import widen
+from jaxcnn.lowering.thresholds import MAX_PRODUCTS, PRODUCTS, ROWS, SIDE_BY_SIDE, SUM_BYTES
 from jaxcnn.sizes import known
-
-# With more products per element the program would be long, and a convolution loses less.
-MAX_PRODUCTS = 128
-# With several filters per channel, fewer groups than this leave the vector registers half empty.
-SIDE_BY_SIDE = 8
-# How many rows the kernel gradient adds element by element, or all if there are no more than twice
-# as many; fewer rows where there are many taps, or the program would be long.
-ROWS, PRODUCTS = 8, 200
-# Bytes of the sums over rows, and of maps copied for them, at a time: anything larger is allocated
-# anew in every call.
-SUM_BYTES = 4 * 2**20
 
 
 def cannot(problem: Problem) -> str:
@@ -42,8 +32,8 @@ def slower(problem: Problem) -> str:
     each = problem.inputs * problem.outputs
     if (products := problem.geometry.taps * each) > MAX_PRODUCTS:
         return f"{products} products per element are more than {MAX_PRODUCTS}"
-    if problem.groups < SIDE_BY_SIDE and each > 1:
-        return f"{problem.groups} groups are fewer than {SIDE_BY_SIDE}"
+    if problem.groups <= SIDE_BY_SIDE and each > 1:
+        return f"{problem.groups} groups are no more than {SIDE_BY_SIDE}"
     return ""
 
 

@@ -21,16 +21,13 @@ from jax import Array, lax
 
 from jaxcnn.lowering.convolution import plain
 from jaxcnn.lowering.convolution.problem import Problem
-from jaxcnn.lowering.places import REGISTER
-
-# XLA's own code needs more input channels than this, and outputs enough to fill a vector register.
-XLA_NEEDS = 2
-# Convolutions with no more channels than this, in and out, are not given to YNNPACK.
-KEPT_BY_XLA = 16
-# From this many channels in times channels out on, YNNPACK uses nearly all processors.
-ALL_PROCESSORS = 2**14
-# Of so many outputs at most one more may be computed and thrown away.
-WASTED = 3
+from jaxcnn.lowering.thresholds import (
+    ALL_PROCESSORS,
+    FILTERS_EXTENDED,
+    KEPT_BY_XLA,
+    WASTED,
+    XLA_NEEDS,
+)
 
 
 class Extension(NamedTuple):
@@ -114,4 +111,4 @@ def _bare(problem: Problem) -> bool:
 
 def _on_one_thread(problem: Problem) -> bool:
     """Whether there are so few channels that YNNPACK takes one processor where it needs all."""
-    return problem.d >= REGISTER and problem.c * problem.d < ALL_PROCESSORS
+    return problem.d > FILTERS_EXTENDED and problem.c * problem.d <= ALL_PROCESSORS

@@ -13,9 +13,7 @@ from jax import Array
 
 from jaxcnn.lowering.convolution.plain import Map
 from jaxcnn.lowering.convolution.problem import Problem
-
-# With more groups it is one convolution again: the program would be long.
-MAX_GROUPS = 64
+from jaxcnn.lowering.thresholds import MAX_GROUPS
 
 
 def cannot(problem: Problem) -> str:

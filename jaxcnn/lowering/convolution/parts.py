@@ -17,18 +17,17 @@ from jax import Array
 
 from jaxcnn.lowering.convolution import extended
 from jaxcnn.lowering.convolution.problem import Problem
-from jaxcnn.lowering.places import REGISTER, sum_over_parts
+from jaxcnn.lowering.places import sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
+from jaxcnn.lowering.thresholds import (
+    FEW_FILTERS,
+    MAP_BYTES,
+    MAX_TAPS,
+    MIN_IMAGES,
+    MIN_PLACES,
+    SLOW_IMAGES,
+)
 from jaxcnn.sizes import known
-
-# Bytes of the map to transpose at a time: a second-level cache. A smaller map is taken whole.
-MAP_BYTES = 2**20
-# With fewer images the convolution has too few channels, with fewer places too short sums.
-MIN_IMAGES, MIN_PLACES = 16, 2**12
-# For larger windows the products take so long that the transposition does not matter.
-MAX_TAPS = 25
-# By default an image takes longer among more than this many; with few filters, than twice as many.
-SLOW_IMAGES, FEW_FILTERS = 8, REGISTER
 
 
 def cannot(problem: Problem) -> str:
@@ -67,7 +66,8 @@ def _images(problem: Problem) -> int:
     own = problem.n // devices
     if problem.fast:
         size = 4 * math.prod(geometry.input) * problem.c
-        least = max(MIN_IMAGES, MIN_PLACES // math.prod(geometry.output), MAP_BYTES // size)
+        places = (MIN_PLACES + 1) // math.prod(geometry.output)
+        least = max(MIN_IMAGES + 1, places, MAP_BYTES // size)
     else:
         least = 2 * SLOW_IMAGES if problem.d <= FEW_FILTERS else SLOW_IMAGES
     parts = (m for m in range(least, own // 2 + 1) if own % m == 0)

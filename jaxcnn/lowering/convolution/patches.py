@@ -16,21 +16,18 @@ from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.convolution.problem import Problem
-from jaxcnn.lowering.places import REGISTER, at_once, every, outer_sum, pad
+from jaxcnn.lowering.places import at_once, every, outer_sum, pad
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.lowering.sharding import vary_together
+from jaxcnn.lowering.thresholds import (
+    FEW_IMAGES,
+    FEW_INPUTS,
+    FILTERS_OF_PATCHES,
+    MIN_COLUMNS,
+    MIN_PATCH,
+    PATCH_BYTES,
+)
 from jaxcnn.sizes import known
-
-# Bytes of patches at a time: a second-level cache and a bit.
-PATCH_BYTES = 3 * 2**19
-# For one row of the kernel: a product with fewer columns of patches leaves processors idle.
-MIN_COLUMNS = 16
-# With no more filters than fill a vector register, or no more input channels than this, a
-# convolution of some images at a time is as fast as writing the patches, or faster.
-FEW_INPUTS = 32
-# Smaller patches than this are not worth their writing either.
-MIN_PATCH = 16
-FEW_IMAGES = 2
 
 
 def cannot(problem: Problem) -> str:
@@ -47,14 +44,14 @@ def slower(problem: Problem) -> str:
     for one or two images; without them, for many images and for few filters.
     """
     c, d = problem.c, problem.d
-    if problem.geometry.taps * c < MIN_PATCH:
-        return f"a patch has fewer than {MIN_PATCH} numbers"
+    if problem.geometry.taps * c <= MIN_PATCH:
+        return f"a patch has no more than {MIN_PATCH} numbers"
     if problem.n <= FEW_IMAGES:
-        fits = problem.fast or d <= REGISTER
+        fits = problem.fast or d <= FILTERS_OF_PATCHES
         return "" if fits else f"a convolution of few images and {d} filters is fast"
     if problem.fast:
         return f"a convolution of more than {FEW_IMAGES} images is fast"
-    many = d > REGISTER and c > FEW_INPUTS
+    many = d > FILTERS_OF_PATCHES and c > FEW_INPUTS
     return "" if many else f"{c} channels or {d} filters are too few"
 
 
@@ -98,7 +95,7 @@ def kernel_grad(
 def _columns(c: int, geometry: Geometry) -> int:
     """Of the patches of one product: those of a row of the kernel, or of all if they are few."""
     columns = math.prod(geometry.window[1:]) * c
-    return columns if columns >= MIN_COLUMNS else columns * geometry.window[0]
+    return columns if columns > MIN_COLUMNS else columns * geometry.window[0]
 
 
 def _patches(x: Array, rows: int, geometry: Geometry) -> list[Array]:

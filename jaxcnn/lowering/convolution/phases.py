@@ -25,14 +25,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.convolution import plain
 from jaxcnn.lowering.convolution.plain import Map
 from jaxcnn.lowering.convolution.problem import Problem
-from jaxcnn.lowering.places import REGISTER
-
-# A convolution for each phase pays if it has channels enough to fill the vector registers, and for
-# few phases: the results of many, interleaved, are copied number by number.
-FEW = 8
-# Where convolutions are slow, XLA's products with zeros are the faster way from this many channels
-# on, unless there are more phases than this: then hardly anything but zeros is left.
-MANY_CHANNELS, ZEROS = 32, 16
+from jaxcnn.lowering.thresholds import FEW_PHASES, FILTERS_APART, MANY_FILTERS, MANY_PHASES
 
 
 class Phase(NamedTuple):
@@ -67,19 +60,19 @@ def slower_apart(problem: Problem) -> str:
         return "there are groups"
     if not problem.fast:
         return "convolutions are slow with these compiler options"
-    few = problem.d < REGISTER
-    return f"{problem.d} filters are fewer than {REGISTER}" if few else many(problem)
+    few = problem.d <= FILTERS_APART
+    return f"{problem.d} filters are no more than {FILTERS_APART}" if few else many(problem)
 
 
 def many(problem: Problem) -> str:
     """Why the phases are too many to be convolved one by one."""
     count = number(problem.geometry)
-    return f"{count} phases are more than {FEW}" if count > FEW else ""
+    return f"{count} phases are more than {FEW_PHASES}" if count > FEW_PHASES else ""
 
 
 def slower_joined(problem: Problem) -> str:
     """Why one convolution of all phases takes more time than the products with zeros."""
-    if problem.fast or problem.d < MANY_CHANNELS or number(problem.geometry) > ZEROS:
+    if problem.fast or problem.d <= MANY_FILTERS or number(problem.geometry) > MANY_PHASES:
         return ""
     return f"{problem.d} filters hide the zeros where convolutions are slow"
 

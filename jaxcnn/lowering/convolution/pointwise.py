@@ -11,10 +11,8 @@ from jax import Array, lax
 from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import at_once, in_one_lane, long_sum, outer_sum, pad
 from jaxcnn.lowering.precision import accumulator
+from jaxcnn.lowering.thresholds import FEW_PARTS, PLACES
 from jaxcnn.sizes import known
-
-# Into how many parts a sum is cut, if each has this many times more places than channels.
-FEW_PARTS, PLACES = 4, 16
 
 
 def cannot(problem: Problem) -> str:

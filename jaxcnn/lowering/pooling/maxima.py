@@ -14,10 +14,8 @@ from jax import Array, lax
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.pooling.windows import along_axis, combined, on_the_map, tap
 from jaxcnn.lowering.problem import Problem
+from jaxcnn.lowering.thresholds import SMALL_WINDOW
 from jaxcnn.sizes import arange, known
-
-# Where convolutions are slow, windows of no more elements than this are left to XLA's reduction.
-SMALL_WINDOW = 9
 
 
 def cannot_be_whole(problem: Problem) -> str:

@@ -25,10 +25,8 @@ from jaxcnn.lowering.pooling.windows import (
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.problem import Problem
 from jaxcnn.lowering.sharding import by_batch
+from jaxcnn.lowering.thresholds import FEW_TAPS
 from jaxcnn.sizes import larger
-
-# Up to so many taps along an axis are slices of the map, which XLA sums in one pass.
-FEW_TAPS = 8
 
 _summed = partial(combined, lax.add, 0.0)
 

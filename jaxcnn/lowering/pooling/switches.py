@@ -16,10 +16,8 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.pooling.windows import UNPADDED, blocks, fill_remainder, tap, unblock
 from jaxcnn.lowering.precision import accumulator, widen
 from jaxcnn.lowering.problem import Problem
+from jaxcnn.lowering.thresholds import VECTOR_LOOP
 from jaxcnn.sizes import arange, known, larger
-
-# With fewer channels XLA's loops over them are no vector loops.
-VECTOR_LOOP = 8
 
 
 def cannot_tile(problem: Problem) -> str:
@@ -65,7 +63,7 @@ def _computed_once(switches: Array, geometry: Geometry) -> Array:
     loops are no vector loops, a pooling and its gradient take half the time.
     """
     channels = switches.shape[-1]
-    if not known(channels, geometry.taps) or channels >= VECTOR_LOOP:
+    if not known(channels, geometry.taps) or channels > VECTOR_LOOP:
         return switches
     if geometry.taps >= jnp.iinfo(switches.dtype).max:
         return switches
