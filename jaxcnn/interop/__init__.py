@@ -19,6 +19,7 @@ those of any network:
 from jaxcnn.interop.conv import conv_general_dilated as conv_general_dilated
 from jaxcnn.interop.conv import conv_transpose as conv_transpose
 from jaxcnn.interop.onnx import from_onnx as from_onnx
+from jaxcnn.interop.onnx import to_onnx as to_onnx
 from jaxcnn.interop.pool import avg_pool as avg_pool
 from jaxcnn.interop.pool import max_pool as max_pool
 from jaxcnn.interop.pool import min_pool as min_pool

@@ -12,6 +12,7 @@ from jaxcnn.interop.onnx import moves as moves
 from jaxcnn.interop.onnx import norms as norms
 from jaxcnn.interop.onnx import resize as resize
 from jaxcnn.interop.onnx import windows as windows
+from jaxcnn.interop.onnx.export import to_onnx as to_onnx
 from jaxcnn.interop.onnx.graph import FromOnnx as FromOnnx
 from jaxcnn.interop.onnx.graph import Graph as Graph
 from jaxcnn.interop.onnx.graph import from_onnx as from_onnx
