@@ -141,6 +141,7 @@ FUNCTIONS = {
     interop.from_torch: {"net": NET, "weights": TENSORS, "input_shape": (2, 2)},
     interop.to_safetensors: {"params": {"a": B}, "state": {}, "path": os.devnull},
     interop.from_onnx: {"source": RELU, "constants": {}},
+    interop.to_onnx: {"net": NET, "params": PARAMS, "state": {}, "input_shape": (2, 2)},
     initializers.dirac: {},
     initializers.patch_whitening: {"images": X},
     gradcheck.adjoint_error: {"f": double, "adjoint": double, "x": B, "y": B},

@@ -74,6 +74,7 @@ WORDS = {
 }
 # Whose names messages have besides the function's own: those of the layers of the network given.
 ALSO = {
+    interop.to_onnx: ("flatten", "dense", "init"),
     jc.backprop: ("flatten", "dense", "softmax_cross_entropy", "apply"),
     layers.rows: ("flatten",),
     layers.summary: ("flatten",),

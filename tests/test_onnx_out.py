@@ -1,15 +1,21 @@
-"""Networks as files of ONNX: through onnxruntime, and in again."""
+"""Networks as files of ONNX: through onnxruntime, and in again.
+
+Every day a sample of layers and of the zoo; all, and the networks as they were published:
+
+    pytest -n 2 --full tests/test_onnx_out.py
+"""
 
 import calls
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_models import COUNTS, ROUNDED, ZOO
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra: test)")
 
 import jaxcnn as jc  # noqa: E402
-from jaxcnn import layers, models  # noqa: E402
+from jaxcnn import layers  # noqa: E402
 from jaxcnn.interop import from_onnx, to_onnx  # noqa: E402
 from jaxcnn.interop.onnx.export.pointwise import ACTIVATIONS  # noqa: E402
 from jaxcnn.layers import Activation, Conv, MaxPool, heads, residual, serial  # noqa: E402
@@ -22,7 +28,8 @@ def drawn(net, shape, dtype=jnp.float32):
     parts = net.init(jax.random.key(0), shape, dtype=dtype)
     leaves, tree = jax.tree.flatten(parts)
     keys = jax.random.split(jax.random.key(1), max(len(leaves), 1))
-    noisy = [a + 0.3 * jax.random.uniform(k, a.shape, a.dtype) for a, k in zip(leaves, keys)]  # noqa: B905
+    pairs = zip(leaves, keys, strict=len(leaves) > 0)
+    noisy = [a + 0.3 * jax.random.uniform(k, a.shape, a.dtype) for a, k in pairs]
     return jax.tree.unflatten(tree, noisy)
 
 
@@ -113,6 +120,9 @@ SETTINGS = [
     (layers.RMSNorm(axes=(-2, -1)), MAP),
     (layers.LocalResponseNorm(4, alpha=0.1, beta=0.5), MAP),
     (layers.LocalResponseNorm(3, alpha=0.1, average=True), MAP),
+    (layers.Resize((5, 12), method="linear"), MAP),
+    (layers.Resize(scale=(1.7, 0.6), coordinates="asymmetric", rounding="floor"), MAP),
+    (layers.Resize((4, 11), method="cubic", coordinates="align_corners"), MAP),
     (layers.PadChannels(1, 2), MAP),
     (layers.ScaleChannels(use_bias=False), (4,)),
     (layers.PReLU(shared=True), MAP),
@@ -123,7 +133,6 @@ SETTINGS = [
     (layers.PixelUnshuffle((3, 2), "DCR"), MAP),
     (layers.PixelUnshuffle(3), (9, 2)),
     (layers.Unflatten((2, 3, 2)), (12,)),
-    (layers.Unflatten((12,)), (2, 6)),
     (layers.Flatten(), (1, 1, 5)),
     (Activation(jc.softmax, {"axis": -1}), (5,)),
     (Activation(jc.softmax, {"axis": 2}), MAP),
@@ -134,26 +143,37 @@ SETTINGS = [
 ]
 
 
-def spelled(case):
-    return str(case[0])[:60] if isinstance(case, tuple) else None
-
-
+@pytest.mark.sampled(40)
 @pytest.mark.parametrize(("net", "shape"), EACH_LAYER + SETTINGS, ids=lambda v: str(v)[:50])
 def test_every_layer(net, shape):
     there_and_back(net, shape)
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("op", ACTIVATIONS, ids=lambda op: op.__name__)
 def test_every_activation(op):
     there_and_back(Activation(op), (3, 4, 5))
 
 
-SMALL = {
-    models.accurate_mnist: ({}, (28, 28, 1)),
-    models.airbench94: ({"widths": (4, 6, 8)}, (32, 32, 3)),
-    models.airbench96: ({"widths": (4, 6, 8)}, (32, 32, 3)),
-    models.alexnet: ({"widths": (4, 6, 8, 8, 6), "hidden": 10}, (227, 227, 3)),
-}
+@pytest.mark.sampled(8)
+@pytest.mark.parametrize("name", ZOO)
+def test_every_network_of_the_zoo(name):
+    """Narrow or shallow where that is a setting."""
+    model, shape = ZOO[name]
+    there_and_back(model(), shape)
+
+
+PUBLISHED = COUNTS + ROUNDED
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [row[1:3] for row in COUNTS + ROUNDED],
+    ids=[row[0] for row in COUNTS + ROUNDED],
+)
+def test_every_network_as_it_was_published(net, shape, optimised):
+    there_and_back(net, shape)
 
 
 def test_branches():
@@ -205,9 +225,19 @@ def test_gradients_of_what_comes_in_again_are_those_of_the_network():
     np.testing.assert_allclose(theirs[0]["dense1/weight"], ours[0]["dense1"]["weight"], 1e-7)
 
 
+def test_parameters_of_another_network_are_refused():
+    net = serial(Conv(3, 3), layers.BatchNorm())
+    params, state = drawn(net, (5, 5, 1))
+    for wrong in ({}, params | {"conv1": {}}, drawn(net, (5, 5, 2))[0]):
+        with pytest.raises(ValueError, match="to_onnx: params and state must be what init"):
+            to_onnx(net, wrong, state, (5, 5, 1))
+    with pytest.raises(ValueError, match="to_onnx: params and state must be what init"):
+        to_onnx(net, params, {}, (5, 5, 1))
+
+
 def test_what_has_no_counterpart_is_named():
     net = serial(Activation(jc.flatten))
     with pytest.raises(ValueError, match="activations that ONNX has, got flatten at 'flatten1'"):
         to_onnx(net, {}, {}, MAP)
     with pytest.raises(TypeError, match="net must be a layer"):
-        to_onnx("net", {}, {}, MAP)
+        to_onnx("net", {}, {}, MAP)  # type: ignore[arg-type]

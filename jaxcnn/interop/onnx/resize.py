@@ -13,13 +13,15 @@ import numpy as np
 from jax import Array
 
 from jaxcnn.interop.onnx.table import Node, operator, words
-from jaxcnn.interop.onnx.values import Maps, plain
+from jaxcnn.interop.onnx.values import Maps, channels_last, is_float, plain
+from jaxcnn.ops.resize import resize
 from jaxcnn.ops.sum_pool import upsample
 
 COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
     "tf_crop_and_resize",
 )  # fmt: skip
+OURS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 POLICIES = ("stretch", "not_larger", "not_smaller")
 
@@ -34,7 +36,7 @@ class Along(NamedTuple):
     roi: tuple[float, float]
 
 
-@operator("Resize", 19, upsample, settings=(1, 2, 3), layout="own")
+@operator("Resize", 19, upsample, resize, settings=(1, 2, 3), layout="own")
 def _resize(node: Node, x: Any, roi: Any = None, scales: Any = None, wanted: Any = None) -> Any:
     if node.version < 11:  # the second input were the scales, and coordinates without a choice
         return _upsample(node, x, roi)
@@ -59,7 +61,7 @@ def _resize(node: Node, x: Any, roi: Any = None, scales: Any = None, wanted: Any
     ))  # fmt: skip
 
 
-@operator("Upsample", 10, upsample, settings=(1,), layout="own")
+@operator("Upsample", 10, upsample, resize, settings=(1,), layout="own")
 def _upsample(node: Node, x: Any, scales: Any = None) -> Any:
     scales = _scales(node, node.get("scales") if scales is None else scales, x.ndim)
     steps = [
@@ -99,19 +101,17 @@ def _resized(
         whole[step.axis] = step.result
     node.claim(whole)
     steps = [s for s in steps if s.size != s.result or s.scale != 1 or s.roi != (0, 1)]
-    if isinstance(x, Maps) and all(step.axis > 1 for step in steps):
-        shift = -1
-    else:
-        x, shift = plain(x), 0
-    array = jnp.asarray(x.last if isinstance(x, Maps) else x)
-    if mode == "nearest" and shift:
-        size = _replicated(node, steps, array.ndim - 2, coordinates, nearest)
-        if size:
-            return Maps(node.of(upsample)(array, size))
+    if _in_space(x, steps):
+        maps = channels_last(x)
+        size = _replicated(node, steps, maps.ndim - 2, coordinates, nearest)
+        if mode == "nearest" and size:
+            return Maps(node.of(upsample)(maps, size))
+        if coordinates in OURS and _usual(node, steps):
+            return Maps(_by_rule(node, maps, steps, (mode, coordinates, nearest)))
+    array = jnp.asarray(plain(x))
     outside = np.zeros((), bool)
     for step in steps:
-        at = _coordinates(step, coordinates)
-        axis = step.axis + shift
+        at, axis = _coordinates(step, coordinates), step.axis
         if mode == "nearest":
             array = jnp.take(array, _rounded(node, at, nearest).clip(0, step.size - 1), axis)
         else:
@@ -123,7 +123,44 @@ def _resized(
     if coordinates == "tf_crop_and_resize":
         value = jnp.asarray(node.get("extrapolation_value", 0.0), array.dtype)
         array = jnp.where(jnp.broadcast_to(outside, array.shape), value, array)
-    return Maps(array) if isinstance(x, Maps) else array
+    return array
+
+
+def _in_space(x: Any, steps: Sequence[Along]) -> bool:
+    return is_float(x) and 3 <= x.ndim <= 5 and all(step.axis > 1 for step in steps)
+
+
+def _usual(node: Node, steps: Sequence[Along]) -> bool:
+    """Whether the sums, and the sizes that follow from scales, are those of the rule."""
+    floored = all(step.result == int(np.floor(step.size * step.scale)) for step in steps)
+    if not (floored or _of_sizes(steps)):
+        return False
+    others = node.get("antialias", 0) or node.get("exclude_outside", 0)
+    return not others and node.get("cubic_coeff_a", -0.75) == -0.75
+
+
+def _of_sizes(steps: Sequence[Along]) -> bool:
+    """Whether the scales are those of the sizes."""
+    return all(step.scale == step.result / step.size for step in steps)
+
+
+def _by_rule(
+    node: Node, maps: Array, steps: Sequence[Along], how: tuple[str, str, str | None]
+) -> Array:
+    mode, coordinates, nearest = how
+    size, scale = list(maps.shape[1:-1]), [1.0] * (maps.ndim - 2)
+    for step in steps:
+        size[step.axis - 2], scale[step.axis - 2] = step.result, step.scale
+    # Coordinates are those of the scale, where the file gives one.
+    by_size = _of_sizes(steps)
+    return node.of(resize)(
+        maps,
+        tuple(size) if by_size else None,
+        scale=None if by_size else tuple(scale),
+        method=mode,
+        coordinates=coordinates,
+        rounding=nearest or words(node, "nearest_mode", NEAREST[0], NEAREST),
+    )
 
 
 def _replicated(

@@ -63,6 +63,7 @@ def to_onnx(
         raise TypeError(f"to_onnx: net must be a layer of jaxcnn.layers, got {check.shown(net)}")
     check_pass("to_onnx", params, state, None, False)
     shape = check.integers("to_onnx", "input_shape", input_shape)
+    _check_parts(net, (params, state), shape)
     if path is not None and not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"to_onnx: path must be a path or None, got {check.shown(path)}")
     floats = [np.dtype(a.dtype) for a in jax.tree.leaves(params)] or [np.dtype(np.float32)]
@@ -100,6 +101,16 @@ def to_onnx(
     if path is not None:
         Path(path).write_bytes(model.SerializeToString())
     return model
+
+
+def _check_parts(net: layers.Layer, given: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless these are parameters and a state of the network for such examples."""
+    made = jax.eval_shape(lambda key: net.init(key, shape), jax.random.key(0))
+    if jax.tree.map(np.shape, made) != jax.tree.map(np.shape, given):
+        raise ValueError(
+            "to_onnx: params and state must be what init returns for net and an "
+            f"input_shape of {shape}, got others"
+        )
 
 
 def _first(net: layers.Layer) -> layers.Layer:

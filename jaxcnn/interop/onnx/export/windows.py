@@ -12,6 +12,7 @@ from jaxcnn.geometry import (
     Geometry,
     parse_geometry,
     parse_pool_geometry,
+    parse_resize_geometry,
     parse_transposed_geometry,
 )
 from jaxcnn.interop.onnx.export.writer import Value, Writer, writes
@@ -93,7 +94,7 @@ def _conv(layer: Any, w: Writer, x: Value, params: Any, state: Any) -> str:
     if isinstance(layer, layers.TableConv):
         kernel = connected(jnp.asarray(kernel), layer.table, x.shape[-1])
     if isinstance(layer, layers.TrueConv):
-        kernel = np.flip(kernel, range(x.axes))
+        kernel = np.flip(kernel, tuple(range(x.axes)))
     kernel = np.asarray(kernel)
     geometry = parse_geometry(
         "to_onnx", size, kernel.shape[:-2],
@@ -206,6 +207,20 @@ def _upsample(layer: Any, w: Writer, x: Value, params: Any, state: Any) -> str:
     return w.add(
         "Resize", x.name, "", scales, mode="nearest",
         coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+    )  # fmt: skip
+
+
+@writes(layers.Resize)
+def _resize(layer: Any, w: Writer, x: Value, params: Any, state: Any) -> str:
+    g = parse_resize_geometry(
+        "to_onnx", x.shape[:-1], layer.size, layer.scale, layer.method, layer.coordinates,
+        layer.rounding,
+    )  # fmt: skip
+    wanted = w.integers("sizes", g.output) if g.scale is None else w.tensor("scales", g.scale, "f4")
+    return w.add(
+        "Resize", x.name, "", *([""] if g.scale is None else []), wanted,
+        axes=list(range(2, 2 + x.axes)), mode=layer.method, nearest_mode=layer.rounding,
+        coordinate_transformation_mode=layer.coordinates,
     )  # fmt: skip
 
 
