@@ -59,6 +59,15 @@ def test_the_lines_for_flax_run():
     assert [one.by for one in found] == ["conv", "max_pool"]
 
 
+def test_the_lines_for_onnx_run(tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="onnx is not installed (extra: test)")
+    (source,) = [block for block in fences("python") if "from_onnx" in block]
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    exec(compile(source.replace("ones((8", "ones((2"), "README.md", "exec"), scope)
+    assert scope["logits"].shape == (2, 10)
+
+
 def without_docstring(node):
     """What it says to Python, of a function without decorators and annotations."""
     if not isinstance(node, ast.FunctionDef):
