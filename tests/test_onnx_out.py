@@ -241,3 +241,5 @@ def test_what_has_no_counterpart_is_named():
         to_onnx(net, {}, {}, MAP)
     with pytest.raises(TypeError, match="net must be a layer"):
         to_onnx("net", {}, {}, MAP)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="path must be a path or None, got 3"):
+        to_onnx(layers.Flatten(), {}, {}, MAP, path=3)  # type: ignore[arg-type]
