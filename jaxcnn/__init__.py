@@ -95,6 +95,8 @@ from jaxcnn.ops.dropout import spatial_dropout as spatial_dropout
 from jaxcnn.ops.drop_block import drop_block as drop_block
 from jaxcnn.rules import custom_rule as custom_rule
 from jaxcnn.twins import autodiff_twin as autodiff_twin
+from jaxcnn.swapping import swap_rules as swap_rules
+from jaxcnn.swapping import with_backward as with_backward
 from jaxcnn.backprop import backprop as backprop
 from jaxcnn.rewriting import with_rules as with_rules
 from jaxcnn.compilation import jit as jit

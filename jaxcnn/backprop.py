@@ -8,16 +8,17 @@ that at the network's output, is given, or comes from the rule of a loss of ours
 `jax.grad` computes it, and nothing else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn import check
+from jaxcnn import check, pictures
 from jaxcnn.layers.base import Layer, Leaf, Tree, check_pass, named
 from jaxcnn.layers.combinators import Branches, Serial, without_empty
+from jaxcnn.layers.partial import up_to
 from jaxcnn.ops import is_operation, rule_of
 from jaxcnn.ops.join import split
 
@@ -40,6 +41,11 @@ class Backprop(NamedTuple):
     gradients: Tree
     deltas: Any
     input_delta: Array | None
+
+    def _repr_html_(self) -> str:
+        """For notebooks: every δ of the first example as a picture, from the image up."""
+        named = self.deltas if isinstance(self.deltas, Mapping) else {"output": self.deltas}
+        return pictures.table({"the input": self.input_delta, **named})
 
 
 class _Call(NamedTuple):
@@ -72,10 +78,17 @@ def backprop(
     loss: Loss | Mapping[str, Loss] | None = None,
     *,
     delta: Any = None,
+    unit: int | Sequence[int] | None = None,
+    layer: str | None = None,
     key: Array | None = None,
     train: bool = True,
 ) -> Backprop:
     """Forward through the network and the loss, then back, layer by layer, from δ⁽ᴸ⁾ = ∂loss/∂y.
+
+        backprop(net, params, state, x, labels, softmax_cross_entropy)   # from a loss
+        backprop(net, params, state, x, unit=3)                          # from a logit
+        backprop(net, params, state, x, layer="c3", unit=(5, 5, 0))      # from a unit in the middle
+        backprop(net, params, state, x, layer="c3", delta=delta)         # from any δ
 
     Under `jax.shard_map` the gradients are each device's own share: sum them by `jax.lax.psum`.
     (`jax.grad` sums them where it differentiates the sharing of the parameters; here nothing does.)
@@ -91,6 +104,10 @@ def backprop(
             For several heads a dict of one for each, whose sum is the loss, or one function of the
             dict of outputs.
         delta: δ at the output, in its shape (for several heads a dict), in the place of a loss.
+        unit: the place of one element in an example's output, as 3 or (row, column, map), in the
+            place of a loss: the sum of this element over the batch is what is differentiated.
+        layer: where the network ends, as `jaxcnn.layers.up_to` names it; all that is said of the
+            output, and everything returned, is then that of this layer and of what is below it.
         key: for layers that draw random numbers in training.
         train: whether this is a training pass.
 
@@ -98,14 +115,22 @@ def backprop(
         TypeError: a layer's rule has no backward pass of ours (a twin, for example), or loss is no
             function.
         ValueError: as the operations do; or losses and heads do not go by the same names; or a loss
-            is not one number, delta does not fit the output, or there is both or neither of them.
+            is not one number, delta does not fit the output, unit is outside it, there is no such
+            layer, or there is none of loss, delta and unit, or more than one.
     """
     check_pass("backprop", params, state, key, train)
-    if (loss is None) == (delta is None):
-        got = "neither" if loss is None else "both"
-        raise ValueError(f"backprop: loss or delta must be given, one of them, got {got}")
+    starts = {"loss": loss, "delta": delta, "unit": unit}
+    given = [name for name, start in starts.items() if start is not None]
+    if len(given) != 1:
+        raise ValueError(
+            "backprop: loss, delta or unit must be given, one of them, "
+            f"got {' and '.join(given) or 'none'}"
+        )
+    net = net if layer is None else up_to(net, layer)
     outputs, state, record = _forward(net, params, state, x, key, train)
-    if loss is None:
+    if unit is not None:
+        value, delta = _one_unit(unit, outputs)
+    elif loss is None:
         value, delta = None, _given(delta, outputs)
     elif isinstance(loss, Mapping):
         heads, given = (
@@ -144,6 +169,23 @@ def _one_number(value: Any) -> Array:
     if value.ndim:
         raise ValueError(f"backprop: loss must be one number, got shape {value.shape}")
     return value
+
+
+def _one_unit(unit: Any, outputs: Any) -> tuple[Array, Array]:
+    """An element of every example's output, summed over the batch, and its δ."""
+    if isinstance(outputs, Mapping):
+        raise ValueError(
+            f"backprop: unit must be in one output, got heads {sorted(outputs)}; "
+            "name one of them as layer"
+        )
+    wanted = unit if check.is_sequence(unit) else (unit,)
+    place = check.integers("backprop", "unit", wanted, count=outputs.ndim - 1, minimum=0)
+    if any(i >= size for i, size in zip(place, outputs.shape[1:], strict=True)):
+        raise ValueError(
+            f"backprop: unit must lie in an example's output {outputs.shape[1:]}, got {place}"
+        )
+    at = (slice(None), *place)
+    return outputs[at].sum(), jnp.zeros_like(outputs).at[at].set(1)
 
 
 def _given(delta: Any, outputs: Any) -> Any:

@@ -40,6 +40,7 @@ from jaxcnn.layers.norm import InstanceNorm as InstanceNorm
 from jaxcnn.layers.norm import LayerNorm as LayerNorm
 from jaxcnn.layers.norm import LocalResponseNorm as LocalResponseNorm
 from jaxcnn.layers.norm import RMSNorm as RMSNorm
+from jaxcnn.layers.partial import up_to as up_to
 from jaxcnn.layers.pool import AdaptiveAvgPool as AdaptiveAvgPool
 from jaxcnn.layers.pool import AdaptiveMaxPool as AdaptiveMaxPool
 from jaxcnn.layers.pool import AvgPool as AvgPool

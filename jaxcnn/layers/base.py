@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from fractions import Fraction
+from reprlib import Repr
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -43,6 +44,18 @@ SAME_PLACE = Window(1, 1)
 @dataclass(frozen=True, kw_only=True)
 class Layer:
     """A node of a network. One signature for all, leaves and combinators alike."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Before `dataclass` puts its own there, which prints every field and addresses.
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = cls.__repr__
+
+    def _repr_html_(self) -> str:
+        """For notebooks: every layer with its settings."""
+        from jaxcnn.layers.summary import outline  # which reads this module
+
+        return outline(self)
 
     def init(
         self, key: Array, input_shape: Sequence[int], *, dtype: DTypeLike = jnp.float32
@@ -101,6 +114,18 @@ class Leaf(Layer):
 
     def __post_init__(self) -> None:
         check_settings(self, fields(self))
+
+    def __repr__(self) -> str:
+        """As it is made; settings that are as usual are left out."""
+        settings = [f for f in fields(self) if getattr(self, f.name) != f.default]
+        settings.sort(key=lambda f: f.default is not MISSING)
+        said = [
+            _spelt(getattr(self, f.name))
+            if f.default is MISSING
+            else f"{f.name}={_spelt(getattr(self, f.name))}"
+            for f in settings
+        ]
+        return f"{type(self).__name__}({', '.join(said)})"
 
     @property
     def kind(self) -> str:
@@ -161,6 +186,17 @@ class Leaf(Layer):
         x = jax.ShapeDtypeStruct((1, *shape), dtype)
         y, _ = jax.eval_shape(self.apply, params, state, x)
         return params, state, y.shape[1:]
+
+
+_SHORT = Repr()
+
+
+def _spelt(value: Any) -> str:
+    """A setting in a line; a function by its name, one made by another by that one's."""
+    if callable(value):
+        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        return str(name).partition(".<locals>")[0] if name else type(value).__name__
+    return _SHORT.repr(value)
 
 
 def _draw(key: Array, wanted: dict[str, Parameter], dtype: DTypeLike) -> Tree:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import jax
@@ -12,6 +13,11 @@ from jaxcnn.layers.base import Layer, Leaf, Rule, Tree, check_pass, named
 from jaxcnn.ops.join import concatenate, concatenate_map
 
 Children = tuple[tuple[str, Layer], ...]
+
+# By the merge of branches, what makes them.
+_WORDS = {
+    "serial": "serial", "add": "residual", "concatenate": "concatenated", "outputs": "heads",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,24 @@ class Combinator(Layer):
                 raise TypeError(
                     f"{op}: children must be pairs of a name and a layer, got {check.shown(child)}"
                 )
+
+    def __repr__(self) -> str:
+        """As `serial` and the others make it; layers that repeat are said once."""
+        word = _WORDS[getattr(self, "merge", "serial")]
+        names, layers = zip(*self.children, strict=True)
+        usual = [name for name, _ in _numbered(layers)]
+        if word == "residual" and names == ("body", "shortcut"):
+            usual[0] = "body"
+            layers = layers[:1] if isinstance(layers[1], Identity) else layers
+        said = [
+            ("" if name == other else name, repr(layer))
+            for name, other, layer in zip(names, usual, layers, strict=False)
+        ]
+        parts = []
+        for (name, text), same in groupby(said):
+            times = len(list(same))
+            parts.append(f"{name}={text}" if name else f"*[{text}] * {times}" if times > 1 else text)
+        return f"{word}({', '.join(parts)})"
 
     def keys(self, key: Any) -> list[Any]:
         """A key of its own for every child; None for each if there is none."""
@@ -198,14 +222,19 @@ def without_empty(trees: Tree) -> Tree:
     return {name: tree for name, tree in trees.items() if tree}
 
 
-def _children(op: str, layers: Sequence[Layer], by_name: dict[str, Layer]) -> Children:
+def _numbered(layers: Sequence[Layer]) -> list[tuple[str, Layer]]:
+    """Layers named after their kind and number."""
     children: list[tuple[str, Layer]] = []
     counts: dict[str, int] = {}
     for layer in layers:
         kind = layer.kind if isinstance(layer, Leaf) else type(layer).__name__.lower()
         counts[kind] = counts.get(kind, 0) + 1
         children.append((f"{kind}{counts[kind]}", layer))
-    children += by_name.items()
+    return children
+
+
+def _children(op: str, layers: Sequence[Layer], by_name: dict[str, Layer]) -> Children:
+    children = [*_numbered(layers), *by_name.items()]
     if not children:
         raise ValueError(f"{op}: layers must be one at least, got none")
     for name, layer in children:

@@ -94,6 +94,11 @@ class Activation(Leaf):
             )
         return settings
 
+    def __repr__(self):
+        settings = f", {dict(self.settings)}" if self.settings else ""
+        rule = "" if self.rule is ops.rule_of(self.op) else f", rule={self.rule.__name__}"
+        return f"Activation({self.op.__name__}{settings}{rule})"
+
     @property
     def kind(self):  # noqa: D102
         return self.op.__name__

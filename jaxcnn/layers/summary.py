@@ -1,7 +1,8 @@
 """The summary: what a network looks like, without running it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from html import escape
 from typing import Any, NamedTuple
 
 import jax
@@ -9,25 +10,34 @@ import jax.numpy as jnp
 
 from jaxcnn import check
 from jaxcnn.layers.base import SAME_PLACE, Layer, Leaf, Tree, Window, named
-from jaxcnn.layers.combinators import Branches, Serial
+from jaxcnn.layers.combinators import Branches, Combinator, Serial
+from jaxcnn.layers.conv_variants import ConvTranspose
 
 
 class Row(NamedTuple):
-    """One line of the summary: the receptive field is None where an output sees the whole input."""
+    """One line of the summary: the receptive field is None where an output sees the whole input.
+
+    Multiply-adds are those of products with weights, for one example: every weight counts once for
+    each place at which it is used, padding included. Of other operations none are counted.
+    """
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
     parameters: int
     receptive_field: tuple[int, ...] | None
+    multiply_adds: int
 
+
+# Parameters with which a layer multiplies what it is given.
+_WEIGHTS = ("kernel", "weights", "weight")
 
 # The windows between the input and an element; None: it sees everything.
 Passed = tuple[Window, ...] | None
 
 
 def rows(net: Layer, input_shape: Sequence[int]) -> list[Row]:
-    """Name, kind, output shape, number of parameters and receptive field of every layer.
+    """Name, kind, output shape, parameters, receptive field and multiply-adds of every layer.
 
     The receptive field is followed back from one output: r neighbours see (r − 1)·stride + extent
     elements of the layer below. Paddings do not count, and windows that differ, as those behind an
@@ -56,13 +66,15 @@ def _walk(
     match net:
         case Leaf():
             with named(path):
-                window = net.window(shape)
+                window, before = net.window(shape), shape
                 params, shape = _abstract(net, shape)
             if window != SAME_PLACE:
                 passed = None if window is None or passed is None else (*passed, window)
             axes = _axes(axes, shape, passed)
             count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-            found.append(Row(path or net.kind, net.kind, shape, count, _seen(passed, axes)))
+            products = _multiply_adds(net, params, before, shape)
+            seen = _seen(passed, axes)
+            found.append(Row(path or net.kind, net.kind, shape, count, seen, products))
             return shape, passed
         case Serial(children):
             for name, layer in children:
@@ -78,6 +90,15 @@ def _walk(
                 _, shape = _abstract(net, shape)
             return shape, _widest(ways, axes)
     raise TypeError(f"summary: net must be a layer of jaxcnn.layers, got {check.shown(net)}")
+
+
+def _multiply_adds(
+    layer: Leaf, params: Tree, before: tuple[int, ...], after: tuple[int, ...]
+) -> int:
+    """A convolution's adjoint uses its weights at each place of its input, others of the output."""
+    places = before if isinstance(layer, ConvTranspose) else after
+    sizes = [math.prod(params[name].shape) for name in _WEIGHTS if name in params]
+    return math.prod(places[:-1]) * sum(sizes)
 
 
 def _axes(axes: int, shape: tuple[int, ...], passed: Passed) -> int:
@@ -106,30 +127,74 @@ def _join(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
 
 
-def summary(net: Layer, input_shape: Sequence[int]) -> str:
-    """A table for people: layer, output shape, parameters, receptive field; the total below.
+class Summary(str):
+    """The table as text; in a notebook it shows as one."""
+
+    cells: list[tuple[str, ...]]
+
+    def _repr_html_(self) -> str:
+        return _html(self.cells)
+
+
+def summary(net: Layer, input_shape: Sequence[int]) -> Summary:
+    """A table for people, in notebooks too: what `rows` finds, and the totals below.
 
     Raises:
         TypeError, ValueError: as `rows` does.
     """
     table = _rows("summary", net, input_shape)
-    cells = [("layer", "operation", "output shape", "parameters", "receptive field")]
-    cells.append(("input", "", _times(input_shape), "", ""))
+    cells = [_HEAD, ("input", "", _times(input_shape), "", "", "")]
     for row in table:
         seen = "whole input" if row.receptive_field is None else _times(row.receptive_field)
-        count = f"{row.parameters:,}" if row.parameters else ""
-        cells.append((row.name, row.kind, _times(row.output_shape), count, seen))
-    cells.append(("total", "", "", f"{sum(row.parameters for row in table):,}", ""))
-    widths = [max(len(line[column]) for line in cells) for column in range(5)]
+        counts = (f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds))
+        cells.append((row.name, row.kind, _times(row.output_shape), *counts, seen))
+    totals = (sum(row.parameters for row in table), sum(row.multiply_adds for row in table))
+    cells.append(("total", "", "", *(f"{n:,}" for n in totals), ""))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if column == 3 else cell.ljust(width)
+            cell.rjust(width) if column in _NUMBERS else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in cells
     ]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    text = Summary("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]))
+    text.cells = cells
+    return text
+
+
+_HEAD = ("layer", "operation", "output shape", "parameters", "multiply-adds", "receptive field")
+_NUMBERS = (3, 4)
+
+
+def outline(net: Layer) -> str:
+    """The layers with their settings as a table; shapes need that of an input: `summary`."""
+    leaves = [(path or "", repr(leaf)) for path, leaf in _leaves(net, "")]
+    return _html([("layer", "settings"), *leaves, ("shapes", "layers.summary(net, input_shape)")])
+
+
+def _leaves(net: Layer, path: str) -> Iterable[tuple[str, Layer]]:
+    if isinstance(net, Combinator):
+        for name, layer in net.children:
+            yield from _leaves(layer, _join(path, name))
+    else:
+        yield path, net
+
+
+def _html(cells: Sequence[Sequence[str]]) -> str:
+    """A table of which the first line is the head and the last one the foot."""
+    lines = [
+        "".join(
+            f'<{tag} style="text-align:{"right" if i in _NUMBERS else "left"}">{escape(cell)}</{tag}>'
+            for i, cell in enumerate(line)
+        )
+        for tag, line in zip(("th", *("td",) * (len(cells) - 2), "th"), cells, strict=True)
+    ]
+    head, *body, foot = (f"<tr>{line}</tr>" for line in lines)
+    return (
+        f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody><tfoot>{foot}</tfoot></table>"
+    )
 
 
 def _abstract(net: Layer, shape: tuple[int, ...]) -> tuple[Tree, Any]:

@@ -5,11 +5,12 @@ tests and in experiments, and the way `--rules autodiff` works. Nothing here has
 """
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass
 from functools import partial
 from typing import Any
 
 from jaxcnn.ops import rule_of
+from jaxcnn.swapping import swapped
 from jaxcnn.twins import (
     activation,
     adaptive_pool,
@@ -52,20 +53,8 @@ def autodiff_twin(thing: Any) -> Any:
         TypeError: thing is none of these.
     """
     if is_dataclass(thing) and not isinstance(thing, type):
-        return _swap_rules(thing)
+        return swapped(thing, TWINS)
     if callable(thing) and thing in TWINS:
         return TWINS[thing]
     rule = rule_of(thing, "autodiff_twin: thing, if no rule and no network,")
     return partial(thing, rule=TWINS[rule])
-
-
-def _swap_rules(value: Any) -> Any:
-    """The value with every rule in it, however deep, replaced by its twin."""
-    if is_dataclass(value) and not isinstance(value, type):
-        changes = {f.name: _swap_rules(getattr(value, f.name)) for f in fields(value) if f.init}
-        return replace(value, **changes)
-    if isinstance(value, tuple):
-        return tuple(_swap_rules(entry) for entry in value)
-    if callable(value):
-        return TWINS.get(value, value)
-    return value
