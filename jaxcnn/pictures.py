@@ -82,8 +82,8 @@ def picture(values: Any) -> Picture:
     is not finite is shown in grey.
 
     Args:
-        values: an array n h w c, h w or n c of numbers; of other axes of space, n w c and n d h w c,
-            a plane for each further one.
+        values: an array n h w c or n c of numbers; n w c is drawn as rows, n d h w c as maps for
+            every d.
 
     Raises:
         TypeError: values are no array of real numbers.

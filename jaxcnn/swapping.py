@@ -16,8 +16,8 @@ Function = Callable[..., Any]
 def swap_rules(net: Any, rules: Mapping[Function, Function]) -> Any:
     """The same network with other rules in the place of some; what is not named stays.
 
-        guided = with_backward(relu_map, lambda delta, y, x: jnp.where(y > 0, jnp.maximum(delta, 0), 0))
-        net = swap_rules(net, {jaxcnn.relu: guided})
+        plain = with_backward(jaxcnn.relu, lambda delta, y, x: jnp.where(y > 0, delta, 0))
+        net = swap_rules(net, {jaxcnn.relu: plain})
 
     Args:
         net: a network of `jaxcnn.layers`.
@@ -50,18 +50,23 @@ def swapped(value: Any, rules: Mapping[Function, Function]) -> Any:
     return value
 
 
-def with_backward(rule: custom_rule, backward: Function) -> Function:
+def with_backward(of: Any, backward: Function) -> Function:
     """The same function with another backward pass, reverse mode only: ∂x = backward(δ, y, …).
 
     `backward` gets δ at the output, the output, then the rule's own arguments, settings included.
     It returns the gradient of the first one; or a tuple, one for each that is no setting.
 
+    Args:
+        of: a rule, or the public operation whose rule it is.
+        backward: the backward pass.
+
     Raises:
-        TypeError: rule is no rule of jaxcnn, or backward is no function.
+        TypeError: of is no rule of jaxcnn, or backward is no function.
     """
+    rule = rule_of(of) if is_operation(of) else of
     if not isinstance(rule, custom_rule):
         raise TypeError(
-            f"with_backward: rule must be a rule, as relu_map, got {check.shown(rule)}"
+            f"with_backward: of must be an operation of jaxcnn or a rule, got {check.shown(rule)}"
         )
     check.function("with_backward", "backward", backward)
     places = tuple(rule.nondiff_argnums)

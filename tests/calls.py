@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxcnn as jc
-from jaxcnn import gradcheck, initializers, interop, layers, models
+from jaxcnn import attribution, gradcheck, initializers, interop, layers, models
 
 X = jnp.ones((2, 6, 6, 4), jnp.float32)
 K = jnp.ones((3, 3, 4, 8), jnp.float32)
@@ -22,6 +22,8 @@ IMAGES = jnp.ones((3, 2, 2), jnp.float32)
 NET = layers.serial(layers.Flatten(), layers.Dense(3, use_bias=False))
 PARAMS = {"dense1": {"weight": LOGITS.T[:4]}}
 TENSORS = {"1.weight": jnp.ones((3, 4), jnp.float32)}
+RECTIFIED = layers.serial(layers.Flatten(), layers.Activation(), dense1=NET.children[1][1])
+CONVOLVED = layers.serial(a=layers.MaxPool(2), b=layers.GlobalAvgPool())
 CROSS = jc.softmax_cross_entropy
 REGRESSIONS = (jc.squared_error, jc.absolute_error, jc.huber, jc.smooth_l1, jc.kl_divergence)
 
@@ -123,6 +125,41 @@ FUNCTIONS = {
     jc.backprop: {**PASS, "targets": LABELS, "loss": CROSS},
     jc.jit: {"f": double},
     jc.with_rules: {"f": double},
+    jc.swap_rules: {"net": NET, "rules": {jc.relu: double}},
+    jc.with_backward: {"of": jc.relu, "backward": double},
+    layers.up_to: {"net": NET, "layer": "dense1"},
+    **{
+        getattr(attribution, name): {**PASS, "target": 1}
+        for name in (
+            "saliency",
+            "gradient_times_input",
+            "integrated_gradients",
+            "lrp",
+            "relevance",
+            "deep_lift",
+        )
+    },
+    attribution.guided_backprop: {**PASS, "net": RECTIFIED, "target": 1},
+    attribution.deconvolution: {**PASS, "net": RECTIFIED, "target": 1},
+    attribution.smooth_grad: {**PASS, "target": 1, "key": KEY, "samples": 2},
+    attribution.occlusion: {
+        "net": CONVOLVED,
+        "params": {},
+        "state": {},
+        "x": X,
+        "target": 1,
+        "window": 3,
+        "stride": 3,
+    },
+    attribution.grad_cam: {"net": CONVOLVED, "params": {}, "state": {}, "x": X, "layer": "a"},
+    attribution.grad_cam_plus_plus: {
+        "net": CONVOLVED,
+        "params": {},
+        "state": {},
+        "x": X,
+        "layer": "a",
+    },
+    attribution.picture: {"values": X},
     jc.compiler_options: {},
     layers.separable_conv: {"features": 3, "window_size": 3},
     layers.rows: {"net": NET, "input_shape": (2, 2)},
@@ -246,12 +283,13 @@ def called(function, given):
 
 
 # Results, base classes, and what takes any number of arguments: called with lists by other tests.
-NOT_CALLED = {jc.custom_rule, layers.Layer, layers.Leaf, layers.Row, gradcheck.Finding}
+NOT_CALLED = {jc.custom_rule, layers.Layer, layers.Leaf, layers.Row, layers.Summary, gradcheck.Finding,
+              attribution.Relevance}  # fmt: skip
 
 
 def public():
     """All that can be called: what is defined here, and has a public name."""
-    modules = (jc, layers, models, interop, initializers, gradcheck)
+    modules = (jc, layers, models, interop, initializers, gradcheck, attribution)
     things = {
         thing
         for module in modules

@@ -63,5 +63,6 @@ from jaxcnn.layers.shape import Resize as Resize
 from jaxcnn.layers.shape import Subsample as Subsample
 from jaxcnn.layers.shape import Unflatten as Unflatten
 from jaxcnn.layers.summary import Row as Row
+from jaxcnn.layers.summary import Summary as Summary
 from jaxcnn.layers.summary import rows as rows
 from jaxcnn.layers.summary import summary as summary

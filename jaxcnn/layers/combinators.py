@@ -59,7 +59,9 @@ class Combinator(Layer):
         parts = []
         for (name, text), same in groupby(said):
             times = len(list(same))
-            parts.append(f"{name}={text}" if name else f"*[{text}] * {times}" if times > 1 else text)
+            parts.append(
+                f"{name}={text}" if name else f"*[{text}] * {times}" if times > 1 else text
+            )
         return f"{word}({', '.join(parts)})"
 
     def keys(self, key: Any) -> list[Any]:

@@ -184,10 +184,11 @@ def _leaves(net: Layer, path: str) -> Iterable[tuple[str, Layer]]:
 
 def _html(cells: Sequence[Sequence[str]]) -> str:
     """A table of which the first line is the head and the last one the foot."""
+    sides = ["right" if i in _NUMBERS else "left" for i in range(len(_HEAD))]
     lines = [
         "".join(
-            f'<{tag} style="text-align:{"right" if i in _NUMBERS else "left"}">{escape(cell)}</{tag}>'
-            for i, cell in enumerate(line)
+            f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>'
+            for cell, side in zip(line, sides, strict=False)
         )
         for tag, line in zip(("th", *("td",) * (len(cells) - 2), "th"), cells, strict=True)
     ]
