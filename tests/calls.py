@@ -283,8 +283,10 @@ def called(function, given):
 
 
 # Results, base classes, and what takes any number of arguments: called with lists by other tests.
-NOT_CALLED = {jc.custom_rule, layers.Layer, layers.Leaf, layers.Row, layers.Summary, gradcheck.Finding,
-              attribution.Relevance}  # fmt: skip
+NOT_CALLED = {
+    jc.custom_rule, layers.Layer, layers.Leaf, layers.Row, layers.Summary, gradcheck.Finding,
+    attribution.Relevance,
+}  # fmt: skip
 
 
 def public():
