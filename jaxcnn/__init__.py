@@ -101,9 +101,9 @@ from jaxcnn.backprop import backprop as backprop
 from jaxcnn.rewriting import with_rules as with_rules
 from jaxcnn.compilation import jit as jit
 from jaxcnn.compilation import compiler_options as compiler_options
-from jaxcnn import attribution as attribution
 from jaxcnn.explanation import explain_forms as explain_forms
 from jaxcnn.explanation import forms as forms
+from jaxcnn import attribution as attribution
 from jaxcnn import gradcheck as gradcheck
 from jaxcnn import initializers as initializers
 from jaxcnn import interop as interop

@@ -106,7 +106,7 @@ def picture(values: Any) -> Picture:
 
 
 def _numbers(values: Any) -> np.ndarray:
-    if not check.holds_numbers(values) and not isinstance(values, (int, float)):
+    if not check.holds_numbers(values):
         raise TypeError(f"picture: values must be an array, got {check.shown(values)}")
     array = np.asarray(values)
     if array.dtype.kind == "c":

@@ -374,7 +374,7 @@ def test_a_method_that_changes_a_rule_is_a_few_lines():
         found, attribution.guided_backprop(SMALL, params, state, x, CLASS), atol=1e-12
     )
     by_hand = jc.backprop(net, params, state, x, unit=CLASS, train=False).input_delta
-    np.testing.assert_allclose(by_hand, found, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(by_hand), found, atol=1e-12)
 
 
 def test_a_rule_with_settings_and_gradients_for_all_arguments():

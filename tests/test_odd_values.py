@@ -76,7 +76,7 @@ WORDS = {
 # Whose names messages have besides the function's own: those of the layers of the network given.
 ALSO = {
     interop.to_onnx: ("flatten", "dense", "init"),
-    jc.backprop: ("flatten", "dense", "softmax_cross_entropy", "apply"),
+    jc.backprop: ("up_to", "flatten", "dense", "softmax_cross_entropy", "apply"),
     layers.rows: ("flatten",),
     layers.summary: ("flatten",),
     interop.from_torch: ("flatten", "dense", "init"),
@@ -103,9 +103,10 @@ def whole_tracebacks():
     jax.config.update("jax_traceback_filtering", usual)
 
 
-def _values(name, usual):
+def _values(function, name, usual):
     """Odd values for an argument; a function of the caller's says itself what it does not take."""
     takes_functions = callable(usual) or name.endswith(("rule", "_init", "twin", "adjoint"))
+    takes_functions |= function in vars(attribution).values() and name in ("net", "target")
     for what, value in ODD.items():
         if not (takes_functions and callable(value)):
             yield what, value
@@ -142,7 +143,7 @@ def _complaints(function, right, run, names):
         if name in HANDED_ON:
             continue
         usual = right.get(name, parameter.default)
-        for what, value in _values(name, usual):
+        for what, value in _values(function, name, usual):
             complaint = _complaint(lambda n=name, v=value: run({**right, n: v}), names, name)
             if complaint:
                 found.append(f"{function.__name__}({name}={what}): {complaint}")

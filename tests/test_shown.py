@@ -168,7 +168,7 @@ def test_backprop_from_a_unit(drawn, layer, unit):
 
     value, (gradients, delta) = jax.value_and_grad(chosen, (0, 1))(params, x)
     np.testing.assert_allclose(back.loss, value)
-    np.testing.assert_allclose(back.input_delta, delta, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(back.input_delta), delta, atol=1e-12)
     for name in back.gradients:
         for a, b in zip(
             jax.tree.leaves(back.gradients[name]),
@@ -187,7 +187,7 @@ def test_backprop_from_a_delta_or_a_loss_in_the_middle(drawn):
     )
     expected = jax.grad(lambda x: (part.apply(params, state, x)[0] ** 2).sum())(x)
     for found in (back, own):
-        np.testing.assert_allclose(found.input_delta, expected, atol=1e-12)
+        np.testing.assert_allclose(np.asarray(found.input_delta), expected, atol=1e-12)
     assert list(back.deltas) == ["a", "b"]
 
 

@@ -143,8 +143,9 @@ def _complete(score: Score, x: Array, start: Array, tolerance: float) -> Array:
 
 def reference(op: str, baseline: Any, x: Array) -> Array:
     """What x is compared with, in its shape."""
-    given = check.float_array(op, "baseline", jnp.asarray(baseline, x.dtype) if isinstance(
-        baseline, (int, float)) else baseline, like=("x", x))  # fmt: skip
+    if isinstance(baseline, (int, float)):
+        baseline = jnp.asarray(check.number(op, "baseline", baseline), x.dtype)
+    given = check.float_array(op, "baseline", baseline, like=("x", x))
     if given.ndim and given.shape not in (x.shape, x.shape[1:]):
         raise ValueError(
             f"{op}: baseline must be a number or have shape {x.shape} or {x.shape[1:]}, "

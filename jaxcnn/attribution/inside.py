@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxcnn import check
 from jaxcnn.attribution.target import Model, run
@@ -73,7 +73,7 @@ def tapped(op: str, net: Model, params: Any, state: Any, layer: Any, tap: Tap) -
 
 
 def _closed(program: Any) -> Any:
-    return program if hasattr(program, "consts") else jax.extend.core.ClosedJaxpr(program, ())
+    return program if hasattr(program, "consts") else ClosedJaxpr(program, ())
 
 
 def _put(net: Any, path: list[str], tap: Tap) -> Layer:

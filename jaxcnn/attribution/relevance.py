@@ -49,8 +49,8 @@ def lrp(
 
     "epsilon": z_j + ε sign z_j below. "alpha-beta": with positive and negative parts apart,
     R_i = Σ_j (α z⁺_ij / z⁺_j + (1 − α) z⁻_ij / z⁻_j) R_j; a unit that has parts of one sign only
-    shares all among those. "z+": α = 1. Activations keep their relevance, maxima give it to the first maximum,
-    sums share it out in proportion; so do batch norms, shift and all, with ε.
+    shares all among those. "z+": α = 1. Activations keep their relevance, maxima give it to the
+    first maximum, sums share it out in proportion; so do batch norms, shift and all, with ε.
     Conserved: Σ R_i and what biases and ε keep is u (`relevance` says how much that is); under
     "alpha-beta" and "z+" nothing is kept where biases are zero or left out, but by the ε of batch
     norms, and by units of which every part is zero (it counts among what biases keep).

@@ -35,7 +35,7 @@ def _up_to(net: Any, path: list[str], layer: str) -> Layer:
     names = [n for n, _ in net.children] if isinstance(net, Combinator) else []
     if name not in names:
         there = ", ".join(names) or "no layers"
-        raise ValueError(f"up_to: layer must be in the network, got {layer!r} where {there} stand")
+        raise ValueError(f"up_to: layer must name a layer of net, got {layer!r} among {there}")
     position = names.index(name)
     last = (name, _up_to(net.children[position][1], below, layer))
     if isinstance(net, Serial):
