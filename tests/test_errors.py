@@ -21,7 +21,7 @@ import pytest
 from calls import FUNCTIONS, LAYERS, LOGITS, OPERATIONS, K, X, public, trial
 
 import jaxcnn as jc
-from jaxcnn import interop, layers, models
+from jaxcnn import attribution, interop, layers, models
 
 
 def lax_conv(strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), **settings):
@@ -172,8 +172,9 @@ def test_every_argument_of_every_function_has_a_row():
     said |= {f"{thing.__name__}: {name}" for thing, name, *_ in wrong_settings()}
     handed_on = {
         "assert_gradients: f", "assert_gradients: args", "assert_gradients: options",
-        "jit: settings", "explain_forms: args", "backprop: net", "backprop: x", "backprop: targets", "backprop: layer",
-        *(f"{method}: {name}" for method in vars(calls.attribution) for name in ("params", "state")),
+        "jit: settings", "explain_forms: args", "backprop: net", "backprop: x", "backprop: targets",
+        "backprop: layer",
+        *(f"{method}: {name}" for method in vars(attribution) for name in ("params", "state")),
     }  # fmt: skip
     wanted = {
         f"{function.__name__}: {argument}"
