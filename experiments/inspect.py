@@ -4,13 +4,17 @@ Command:  python -m experiments.inspect RUN           (RUN: a folder of experime
           python -m experiments.inspect RUN --index 7
           python -m experiments.inspect RUN IMAGE     (a picture of your own; --invert: ink on
           paper)
-Result:   RUN/inspect/report.html, which needs no network, and its pictures as PNG files
+          python -m experiments.inspect RUN --page    (steps through the network, in a browser)
+Result:   RUN/inspect/report.html, which needs no network, and its pictures as PNG files; with
+          --page RUN/inspect/page.html, one file that runs the network by itself
 Time:     17 s, 20 s of processor time, for LeNet-5
 Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2
 
 Filters of the first layer; for an image and a class every layer's output and δ, as
 `jaxcnn.backprop` gives it; saliency; the deconvnet's pictures; images that excite a unit; receptive
-fields; the confusion matrix and the worst mistakes. Each stands beside its formula.
+fields; the confusion matrix and the worst mistakes. Each stands beside its formula. The page takes
+networks of up to 250,000 parameters whose layers `jaxcnn.page` knows; the epochs that a run kept
+(`train --keep-every N`) are on a slider.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from experiments.data.picture import Background
 from experiments.looking.opened import Opened, open_run
 from experiments.looking.page import page
 from experiments.looking.report import Chosen, Judged, report
+from experiments.looking.stepping import stepping
 from experiments.training import material
 
 
@@ -51,6 +56,8 @@ class Options:
     """What stands behind transparent pixels; otherwise white, or black behind light ink."""
     label: int | None = None
     """The class that δ comes from; otherwise the image's own, of a picture the likeliest."""
+    page: bool = False
+    """Write a page that steps forward and back through the network, in the place of the report."""
     output: Path | None = None
     """Folder to write; otherwise RUN/inspect."""
 
@@ -86,22 +93,25 @@ def inspect(options: Options) -> Path:
         raise UserError(f"--index must be from 0 to {last}, got {options.index}.")
     judged = judge(opened, split)
     chosen = choose(options, opened, judged)
-    sections = report(opened, judged, chosen)
-
     folder = options.output or options.run / "inspect"
     accuracy = float(np.mean(judged.probabilities.argmax(1) == judged.split.labels))
-    introduction = (
+    about = (
         f"{opened.options.model} on {opened.options.dataset}, run {opened.folder.name}; "
-        f"test accuracy {100 * accuracy:.2f} %. Signed values are orange where positive and violet "
-        "where negative."
+        f"test accuracy {100 * accuracy:.2f} %."
     )
+    pictures = {}
+    if options.page:
+        name, text = "page.html", stepping(opened, judged.split, chosen, about)
+    else:
+        sections = report(opened, judged, chosen)
+        pictures = {f"{name}.png": image for s in sections for name, _, image in s.pictures}
+        signed = f"{about} Signed values are orange where positive and violet where negative."
+        name, text = "report.html", page("What the network learned", signed, sections)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for section in sections:
-            for name, _, image in section.pictures:
-                (folder / f"{name}.png").write_bytes(image)
-        path = folder / "report.html"
-        text = page("What the network learned", introduction, sections)
+        for picture, image in pictures.items():
+            (folder / picture).write_bytes(image)
+        path = folder / name
         # Names of files may hold bytes that are no text.
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:

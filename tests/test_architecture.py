@@ -21,7 +21,7 @@ from jaxcnn.twins import TWINS
 ROOT = Path(__file__).parent.parent
 # A module may import from what stands to its right, and from its own group.
 ORDER = [
-    "experiments", "cases", "models", "attribution", "interop", "backprop", "layers",
+    "experiments", "cases", "page", "models", "attribution", "interop", "backprop", "layers",
     "initializers", "rewriting", "drop-ins", "gradcheck", "twins", "swapping", "ops", "entry",
     "explanation", "rules", "primitive", "mapped", "tangents", "lowering", "compilation", "hints",
     "geometry", "pictures", "check",

@@ -42,6 +42,7 @@ _LEAST = {
     "train_images": 1,
     "patience": 1,
     "keep": 1,
+    "keep_every": 1,
     "segment": 1,
     "check_gradients": 1,
     "devices": 1,

@@ -120,6 +120,9 @@ class Safety:
     keep: int = 2
     """Checkpoints kept: so many of the latest, and the best one by validation accuracy, which is
     written together with the next."""
+    keep_every: int | None = None
+    """Keep the parameters that every so many epochs ended with, and those that the run began with,
+    for the page of experiments.inspect."""
     checkpoint_seconds: float = 60.0
     """A checkpoint when the last is as old as this, at a look at the run; 0: every time."""
     segment: int | None = None
@@ -214,9 +217,9 @@ class TrainOptions:
 # What may differ when a run goes on: nothing that changes what is computed. On other devices sums
 # are rounded in another order.
 FREE = {
-    "progress", "data_dir", "manual_dir", "run_dir", "keep", "checkpoint_seconds", "segment",
-    "check_gradients", "resume", "checkpoint", "devices", "axes", "distributed", "coordinator",
-    "processes", "process",
+    "progress", "data_dir", "manual_dir", "run_dir", "keep", "keep_every", "checkpoint_seconds",
+    "segment", "check_gradients", "resume", "checkpoint", "devices", "axes", "distributed",
+    "coordinator", "processes", "process",
 }  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def spine(opened: Opened) -> list[Stage]:
         else:
             yield stage
 
-    return list(along(_whole(opened)))
+    return list(along(whole(opened)))
 
 
 def every_layer(opened: Opened) -> list[Stage]:
@@ -83,17 +83,18 @@ def every_layer(opened: Opened) -> list[Stage]:
         if not isinstance(stage.layer, Serial):
             yield stage
 
-    return list(within(_whole(opened)))
+    return list(within(whole(opened)))
 
 
-def _whole(opened: Opened) -> Stage:
+def whole(opened: Opened) -> Stage:
+    """The network itself."""
     return Stage("", opened.net, opened.params, opened.state)
 
 
 def look(opened: Opened, x: Float[Array, "1 h w c"], label: Int[Array, "1"]) -> Looked:
     """Forward, then back from the cross-entropy of that class by `jaxcnn.backprop`."""
     outputs: dict[str, Array] = {}
-    logits = _forward(_whole(opened), x, outputs)
+    logits = _forward(whole(opened), x, outputs)
     back = jaxcnn.backprop(
         opened.net, opened.params, opened.state, x, label, jaxcnn.softmax_cross_entropy, train=False
     )

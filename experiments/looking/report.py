@@ -13,13 +13,13 @@ from jaxtyping import Float, UInt8
 
 from experiments import data
 from experiments.looking import pictures
-from experiments.looking.formulas import formula_of, kind_of
 from experiments.looking.layers import Looked, Stage, every_layer, look, spine
 from experiments.looking.opened import Opened
 from experiments.looking.page import Picture, Section
 from experiments.looking.units import deconvolved, maps_of, maximised, receptive_field
 from experiments.training.evaluation import confusion_counts
 from jaxcnn.layers import Branches, Flatten, Identity, TableConv
+from jaxcnn.page import formula_of, kind_of
 
 SIGNED = "each on a scale of its own, zero in the middle"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +26,19 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from experiments.command_line.options import UserError
-from experiments.looking.formulas import formula_of, kind_of
-from experiments.looking.layers import every_layer, look
+from experiments.looking.layers import Looked, every_layer, look, whole
 from experiments.looking.opened import Opened
-from jaxcnn.layers import Dropout, Flatten, Identity
+from experiments.looking.terms import INPUT, readers, terms
+from jaxcnn.page import formula_of, kind_of, shell
 
 SIDE = 28  # of what the page sends
 LARGEST = 64 * 1024  # bytes of a request: 784 numbers are 4 kB at most
-PAGE = Path(__file__).with_name("demo.html")
+TITLE = "Back-propagation, drawn"
+INTRODUCTION = (
+    "Draw a digit. On the left it runs forward, layer by layer; on the right δ, the gradient of "
+    "the error, runs back: from the class that is second likeliest, until you choose one. Choose "
+    "an element of a δ to see which δ above made it, through which weights."
+)
 
 
 class BadRequestError(ValueError):
@@ -80,23 +86,41 @@ def application(opened: Opened) -> Starlette:
     """
     check_digits(opened)
     answer = answers(opened)
-    answer(np.zeros((SIDE, SIDE), np.uint8), 0)
+    text = shell(
+        TITLE, INTRODUCTION, Path(__file__).with_name("demo.js"), {"layers": answer.layers}
+    )
+    sizes = {layer["name"]: math.prod(layer["shape"]) for layer in answer.layers}
 
     async def page(request: Request) -> Response:
         del request
-        return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+        return HTMLResponse(text)
 
-    async def look_at(request: Request) -> Response:
+    async def asked(request: Request, what: Callable[[dict[str, Any]], Any]) -> Response:
         try:
-            pixels, label = parse(await _body(request), opened.about.classes)
+            found = await run_in_threadpool(what, parse(await _body(request)))
         except BadRequestError as error:
             return JSONResponse({"error": str(error)}, error.status)
         except ClientDisconnect:  # nobody is there to be answered
             return Response(status_code=400)
-        return JSONResponse(await run_in_threadpool(answer, pixels, label))
+        return JSONResponse(found)
+
+    async def look_at(request: Request) -> Response:
+        return await asked(request, lambda sent: answer.look(*drawing(sent, opened.about.classes)))
+
+    async def explain(request: Request) -> Response:
+        return await asked(
+            request,
+            lambda sent: answer.explain(
+                *drawing(sent, opened.about.classes), *element(sent, sizes)
+            ),
+        )
 
     return Starlette(
-        routes=[Route("/", page), Route("/look", look_at, methods=["POST"])],
+        routes=[
+            Route("/", page),
+            Route("/look", look_at, methods=["POST"]),
+            Route("/explain", explain, methods=["POST"]),
+        ],
         # A page elsewhere that gives this machine a name of its own gets no answer.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1"])],
     )
@@ -112,11 +136,11 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def parse(body: bytes, classes: int) -> tuple[UInt8[np.ndarray, "28 28"], int | None]:
-    """The drawing and the class that δ is to come from; None: the second likeliest.
+def parse(body: bytes) -> dict[str, Any]:
+    """The object that was sent.
 
     Raises:
-        BadRequestError: it is not what the page sends.
+        BadRequestError: it is none.
     """
     try:
         sent = json.loads(body)
@@ -124,6 +148,15 @@ def parse(body: bytes, classes: int) -> tuple[UInt8[np.ndarray, "28 28"], int | 
         raise BadRequestError(400, "The request must be JSON.") from error
     if not isinstance(sent, dict) or not isinstance(sent.get("pixels"), list):
         raise BadRequestError(422, 'The request must be an object with a list "pixels".')
+    return sent
+
+
+def drawing(sent: Mapping[str, Any], classes: int) -> tuple[UInt8[np.ndarray, "28 28"], int | None]:
+    """The drawing and the class that δ is to come from; None: the second likeliest.
+
+    Raises:
+        BadRequestError: it is not what the page sends.
+    """
     pixels, label = sent["pixels"], sent.get("label")
     if len(pixels) != SIDE * SIDE:
         raise BadRequestError(
@@ -136,35 +169,31 @@ def parse(body: bytes, classes: int) -> tuple[UInt8[np.ndarray, "28 28"], int | 
     return np.array(pixels, np.uint8).reshape(SIDE, SIDE), label
 
 
-def centred(drawing: UInt8[np.ndarray, "28 28"]) -> UInt8[np.ndarray, "28 28"]:
-    """The drawing as MNIST has its digits: 20 pixels long, the centre of mass in the middle."""
-    from PIL import Image
+def element(sent: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[str, int]:
+    """The layer and the element of its δ that the page asks for.
 
-    rows, columns = np.nonzero(drawing > 32)
-    if not len(rows):
-        return np.zeros_like(drawing)
-    ink = drawing[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    factor = 20 / max(ink.shape)
-    h, w = (max(1, round(side * factor)) for side in ink.shape)
-    digit = np.asarray(Image.fromarray(ink).resize((w, h), Image.Resampling.BILINEAR), np.float64)
-    mass = digit.sum()
-    centre = [
-        (digit.sum(1 - axis) * (np.arange(digit.shape[axis]) + 0.5)).sum() / mass for axis in (0, 1)
-    ]
-    top, left = (
-        int(np.clip(round(SIDE / 2 - c), 0, SIDE - n))
-        for c, n in zip(centre, digit.shape, strict=True)
-    )
-    placed = np.zeros((SIDE, SIDE), np.uint8)
-    placed[top : top + digit.shape[0], left : left + digit.shape[1]] = digit.round()
-    return placed
+    Raises:
+        BadRequestError: there is none such.
+    """
+    layer, index = sent.get("layer"), sent.get("index")
+    if not isinstance(layer, str) or layer not in sizes:
+        raise BadRequestError(422, f"layer must be one of {', '.join(sizes)}.")
+    if type(index) is not int or not 0 <= index < sizes[layer]:
+        raise BadRequestError(422, f"index must be from 0 to {sizes[layer] - 1}.")
+    return layer, index
 
 
-def answers(opened: Opened) -> Callable[[np.ndarray, int | None], dict[str, Any]]:
-    """answer(drawing, label): what the page shows; one compiled program for all of it."""
-    passed_over = Flatten | Dropout | Identity  # they change nothing that could be seen
-    shown = [stage for stage in every_layer(opened) if not isinstance(stage.layer, passed_over)]
-    formulas = {stage.name: formula_of(stage.layer) for stage in shown}
+class Answers(NamedTuple):
+    """What the page asks for. layers: the image and every layer, as the page tells of them."""
+
+    layers: list[dict[str, Any]]
+    look: Callable[[np.ndarray, int | None], dict[str, Any]]
+    explain: Callable[[np.ndarray, int | None, str, int], dict[str, Any]]
+
+
+def answers(opened: Opened) -> Answers:
+    """What the page asks for; one compiled program runs the network forward and back."""
+    stages, read_by = every_layer(opened), readers(whole(opened))
 
     @jax.jit
     def compute(pixels, label):
@@ -176,34 +205,54 @@ def answers(opened: Opened) -> Callable[[np.ndarray, int | None], dict[str, Any]
         label = jnp.where(label < 0, runner_up, label)
         return look(opened, x, label), label
 
-    def answer(drawing: np.ndarray, label: int | None) -> dict[str, Any]:
-        start = time.perf_counter()
-        pixels = centred(drawing)
+    def run(pixels: np.ndarray, label: int | None) -> tuple[np.ndarray, Looked, int]:
         fitted = opened.fit(pixels[None, :, :, None])
         wanted = np.array([-1 if label is None else label], np.int32)
         looked, used = jax.device_get(compute(fitted, wanted))
+        return fitted, looked, int(used[0])
+
+    def answer(pixels: np.ndarray, label: int | None) -> dict[str, Any]:
+        start = time.perf_counter()
+        fitted, looked, used = run(pixels, label)
         layers = [
             {
                 "name": stage.name,
-                "kind": kind_of(stage.layer),
-                "formula": formulas[stage.name],
                 "shape": list(looked.outputs[stage.name].shape[1:]),
                 "y": packed(looked.outputs[stage.name]),
                 "delta": packed(looked.deltas[stage.name]),
             }
-            for stage in shown
+            for stage in stages
         ]
-        image = {"shape": list(fitted.shape[1:]), "delta": packed(looked.input_delta)}
         return {
             "probabilities": [round(float(p), 6) for p in looked.probabilities[0]],
-            "label": int(used[0]),
+            "label": used,
+            "loss": -float(np.log(looked.probabilities[0][used])),
             "seen": base64.b64encode(fitted.tobytes()).decode("ascii"),
-            "image": image,
+            "image": {"delta": packed(looked.input_delta)},
             "layers": layers,
             "milliseconds": round(1000 * (time.perf_counter() - start), 1),
         }
 
-    return answer
+    def explain(pixels: np.ndarray, label: int | None, layer: str, index: int) -> dict[str, Any]:
+        fitted, looked, _ = run(pixels, label)
+        image = layer == INPUT
+        x = opened.normalise(fitted) if image else jnp.asarray(looked.outputs[layer])
+        delta = looked.input_delta if image else looked.deltas[layer]
+        return {
+            "value": float(np.ravel(delta)[index]),
+            "through": [reader.stage.name for reader in read_by[layer]],
+            "terms": [term._asdict() for term in terms(read_by[layer], looked, x, index)],
+        }
+
+    blank = np.zeros((SIDE, SIDE), np.uint8)
+    shapes = {layer["name"]: layer["shape"] for layer in answer(blank, 0)["layers"]}  # compiles
+    image = {"name": INPUT, "kind": "the image as the network sees it", "formula": ""}
+    described = [
+        {"name": stage.name, "kind": kind_of(stage.layer), "formula": formula_of(stage.layer)}
+        for stage in stages
+    ]
+    shapes[INPUT] = list(opened.shape)
+    return Answers([d | {"shape": shapes[d["name"]]} for d in [image, *described]], answer, explain)
 
 
 def milliseconds(opened: Opened, strokes: int) -> np.ndarray:
@@ -213,15 +262,14 @@ def milliseconds(opened: Opened, strokes: int) -> np.ndarray:
         UserError: the run is of no network for digits.
     """
     check_digits(opened)
-    answer = answers(opened)
-    answer(np.zeros((SIDE, SIDE), np.uint8), None)  # compiles
+    answer = answers(opened).look
     taken = []
     for stroke in range(strokes):
-        drawing = np.zeros((SIDE, SIDE), int)
-        drawing[4 : 6 + stroke % 20, 10:13] = 255  # a line that grows
-        body = json.dumps({"pixels": drawing.ravel().tolist(), "label": stroke % 10}).encode()
+        line = np.zeros((SIDE, SIDE), int)
+        line[4 : 6 + stroke % 20, 10:13] = 255  # it grows
+        body = json.dumps({"pixels": line.ravel().tolist(), "label": stroke % 10}).encode()
         start = time.perf_counter()
-        JSONResponse(answer(*parse(body, opened.about.classes)))
+        JSONResponse(answer(*drawing(parse(body), opened.about.classes)))
         taken.append(1000 * (time.perf_counter() - start))
     return np.array(taken)
 

@@ -172,18 +172,19 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 # Parameters ---------------------------------------------------------------------------------------
 
 
-def save_parameters(folder: Path, params: Any, net_state: Any) -> None:
+def save_parameters(folder: Path, params: Any, net_state: Any, name: str = "parameters") -> None:
     """Write them as NumPy arrays, which belong to no device: any machine can restore them."""
     import orbax.checkpoint as ocp
 
+    path = folder / name
     tree = jax.tree.map(np.asarray, {"params": params, "state": net_state})
     with ocp.StandardCheckpointer() as checkpointer:
         whole = {**tree, "digest": np.frombuffer(bytes.fromhex(digest(tree)), np.uint8)}
-        checkpointer.save(folder.resolve() / "parameters", whole, force=True)
-    seal(folder / "parameters")
+        checkpointer.save(path.resolve(), whole, force=True)
+    seal(path)
 
 
-def load_parameters(folder: Path) -> tuple[Any, Any]:
+def load_parameters(folder: Path, name: str = "parameters") -> tuple[Any, Any]:
     """(params, state) of the run, as NumPy arrays that `net.apply` takes.
 
     Raises:
@@ -191,9 +192,9 @@ def load_parameters(folder: Path) -> tuple[Any, Any]:
     """
     import orbax.checkpoint as ocp
 
-    path = folder / "parameters"
+    path = folder / name
     if not path.is_dir():
-        raise UserError(f"{folder} holds no finished run: there is no folder parameters in it.")
+        raise UserError(f"{folder} holds no finished run: there is no folder {name} in it.")
     damage = broken(path)
     if damage is not None:
         raise UserError(f"The parameters in {path} are damaged ({damage}).")

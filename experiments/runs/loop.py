@@ -20,6 +20,7 @@ import numpy as np
 from experiments import runs
 from experiments.command_line.options import TrainOptions, command_to_go_on
 from experiments.command_line.progress import Progress, Report
+from experiments.runs import epochs
 from experiments.runs.checkpoints import Checkpoints
 from experiments.runs.metrics import Events
 from experiments.training import (
@@ -72,6 +73,8 @@ class Loop:
         """
         compare, checked, finite = None, -1, jax.jit(all_finite)
         saved, best = time.monotonic(), None
+        if progress.done == 0:
+            self._keep(0, state)
         with stop_requests() as requested:
             longest = longest_segment(self.options, self.epoch_steps)
             for segment in segments(self.steps, self.epoch_steps, progress.done, longest):
@@ -114,6 +117,12 @@ class Loop:
                     )
         return state
 
+    def _keep(self, epoch: int, state: TrainState) -> None:
+        """Keep the parameters of an epoch that is due, for who looks at the run afterwards."""
+        every = self.options.safety.keep_every
+        if every is not None and epoch % every == 0:
+            epochs.keep(self.folder, epoch, *evaluated(state, self.recipe.averaging))
+
     def _save_due(self, saved: float, stopping: bool, done: int) -> bool:
         """Whether to write a checkpoint now."""
         old = time.monotonic() - saved >= self.options.safety.checkpoint_seconds
@@ -153,6 +162,7 @@ class Loop:
             runs.append_metrics(self.folder, record)
             self.events.write(record)
             report.epoch(record)
+        self._keep(segment.epoch, state)
         if state.factor is not None:
             seen = [r["validation_accuracy"] for r in progress.records]
             about = self.options.optimisation

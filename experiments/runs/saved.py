@@ -41,7 +41,7 @@ def read(folder: Path, checkpoint: int | str | None = None) -> Saved:
     else:
         params, state = _of_checkpoint(folder, options, checkpoint)
     where = folder / "parameters" if checkpoint is None else f"the checkpoint {checkpoint}"
-    _check(params, state, options, f"The parameters in {where}")
+    check(params, state, options, f"The parameters in {where}")
     return Saved(options, params, state)
 
 
@@ -59,7 +59,7 @@ def _of_checkpoint(folder: Path, options: TrainOptions, checkpoint: int | str) -
         checkpoints.close()
 
 
-def _check(params: Any, state: Any, options: TrainOptions, where: str) -> None:
+def check(params: Any, state: Any, options: TrainOptions, where: str) -> None:
     """Refuse what is not the network's, or no numbers."""
     shapes = _shapes(options)
     dtype = "float64" if options.precision == "float64" else "float32"

@@ -8,15 +8,22 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from serving import served
 
+import jaxcnn
 from experiments import demo
-from experiments.command_line.options import UserError
-from experiments.looking import server, units
+from experiments.command_line.options import TrainOptions, UserError
+from experiments.looking import layers, server, units
+from experiments.looking.opened import Opened
+from experiments.looking.terms import readers, terms
+from jaxcnn.layers import Activation, BatchNorm, Branches, Conv, Dense, Flatten, Identity, serial
 
 
 class Response(NamedTuple):
@@ -112,16 +119,54 @@ def test_a_drawing_is_answered_with_every_layer(client, opened):
     assert unasked["label"] == int(np.argsort(unasked["probabilities"])[-2])
 
 
-def test_drawings_are_centred_as_mnist_is():
-    placed = server.centred(drawing().astype(np.uint8))
-    rows, columns = np.nonzero(placed)
-    assert rows.max() - rows.min() + 1 == 20
-    assert rows.mean() == pytest.approx(13.5, abs=0.6)
-    assert columns.mean() == pytest.approx(13.5, abs=0.6)
-    assert not server.centred(np.zeros((28, 28), np.uint8)).any()
-    dot = np.zeros((28, 28), np.uint8)
-    dot[0, 27] = 255
-    assert server.centred(dot).any()
+def explain(client, pixels, layer, index):
+    question = {"pixels": pixels.reshape(-1).tolist(), "label": 7, "layer": layer, "index": index}
+    return client.post("/explain", json.dumps(question).encode())
+
+
+@pytest.mark.parametrize("layer", ["input", "c1", "c1_activation", "s2", "s4", "flatten", "f6"])
+def test_an_element_of_delta_is_the_sum_of_what_is_said_to_make_it(client, opened, layer):
+    pixels = np.zeros((28, 28), int)
+    pixels[4:24, 10:13] = 255
+    x = opened.normalise(opened.fit(pixels.astype(np.uint8)[None, :, :, None]))
+    looked = layers.look(opened, x, jnp.array([7], jnp.int32))
+    delta = looked.input_delta if layer == "input" else looked.deltas[layer]
+    index = int(np.argmax(np.abs(np.ravel(delta))))
+    said = explain(client, pixels, layer, index).json()
+    assert said["value"] == pytest.approx(float(np.ravel(delta)[index]), rel=1e-4)
+    total = sum(term["delta"] * term["weight"] for term in said["terms"])
+    assert total == pytest.approx(said["value"], rel=1e-4)
+    assert {term["layer"] for term in said["terms"]} <= set(said["through"])
+
+
+@pytest.mark.parametrize("merge", ["add", "concatenate"])
+def test_an_element_that_branches_read_is_made_of_what_all_of_them_send_back(merge):
+    branches = (
+        Conv(3, 3, padding="SAME"),
+        Identity(),
+        serial(Conv(3, 3, padding="SAME"), BatchNorm()),
+    )
+    joined = Branches(tuple((f"b{i}", b) for i, b in enumerate(branches)), merge=merge)
+    net = serial(Conv(3, 3), joined, Activation(jaxcnn.tanh), Flatten(), Dense(10))
+    params, state = net.init(jax.random.key(0), (6, 5, 1), dtype=jnp.float32)
+    opened = Opened(Path(), TrainOptions(), net, params, state)
+    x = jax.random.normal(jax.random.key(1), (1, 6, 5, 1), jnp.float32)
+    looked = layers.look(opened, x, jnp.array([4], jnp.int32))
+    read_by = readers(layers.whole(opened))
+    assert {reader.stage.name for reader in read_by["conv1"]} == {
+        "branches1/b0", "branches1/b1", "branches1/b2/conv1"
+    }  # fmt: skip
+    del read_by["dense1"], read_by["input"]  # the loss's, and not among the outputs
+    for name, readers_of_it in read_by.items():
+        delta = looked.deltas[name]
+        for index in (0, delta.size - 1):
+            said = terms(readers_of_it, looked, looked.outputs[name], index)
+            total = sum(term.delta * term.weight for term in said)
+            assert total == pytest.approx(float(np.ravel(delta)[index]), rel=1e-4, abs=1e-6)
+
+
+def element(**named):
+    return json.dumps({"pixels": [0] * 784, **named}).encode()
 
 
 BAD = {
@@ -135,6 +180,11 @@ BAD = {
     "too bright": (json.dumps({"pixels": [256] * 784}).encode(), 422, "integers from 0 to 255"),
     "true": (json.dumps({"pixels": [True] * 784}).encode(), 422, "integers from 0 to 255"),
     "class": (json.dumps({"pixels": [0] * 784, "label": 10}).encode(), 422, "from 0 to 9"),
+    "layer": (element(layer="c9", index=0), 422, "layer must be one of input, c1"),
+    "no layer": (element(index=0), 422, "layer must be one of"),
+    "a list": (element(layer=[], index=0), 422, "layer must be one of"),
+    "outside": (element(layer="f6", index=84), 422, "index must be from 0 to 83"),
+    "no integer": (element(layer="f6", index=True), 422, "index must be from 0 to 83"),
     "huge": (b" " * (server.LARGEST + 1), 413, "bytes at most"),
 }
 
@@ -142,7 +192,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_requests_are_refused_and_nothing_breaks(client, case):
     body, status, sentence = BAD[case]
-    response = client.post("/look", body)
+    response = client.post("/explain" if b"index" in body else "/look", body)
     assert response.status_code == status
     assert sentence in response.json()["error"]
     assert ask(client, drawing()).status_code == 200

@@ -3,9 +3,9 @@
 import io
 import math
 import re
-import shutil
 
 import pytest
+from browsing import Windows, chromium, needs_chromium
 from PIL import Image
 from serving import served
 
@@ -14,11 +14,7 @@ from experiments.looking.opened import open_run
 from experiments.looking.page import Section
 from experiments.looking.page import page as report_page
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed (extra: browser)"
-)
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = needs_chromium
 
 # In parts of the canvas's side, as a hand would draw them.
 DIGITS = {
@@ -40,29 +36,16 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
 def opened(browser, address):
     """A function that opens the page in a window of its own; no script in it may fail."""
-    contexts, errors = [], []
-
-    def new(width=1200, height=900):
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        page.wait_for_selector(".class")
-        return page
-
-    yield new
-    for context in contexts:
-        context.close()
-    assert not errors
+    windows = Windows(browser)
+    yield lambda *size, **settings: windows.open(address, *size, **settings)
+    windows.close()
 
 
 def draw(page, digit):
@@ -93,8 +76,8 @@ def test_drawn_digits_are_read(opened, tmp_path):
     headings = page.locator(".layer h3").all_inner_texts()
     assert [text.split(":")[0] for text in headings][:3] == ["input", "c1", "c1_activation"]
     image, *scales = page.locator(".scale").all_inner_texts()
-    assert image == "0 to 255"
-    assert all(re.fullmatch(r"up to ±[\d.e+-]+|all zero", text) for text in scales)
+    assert image == "from black to white"
+    assert all(re.fullmatch(r"up to ±[\d.·⁻⁰-⁹¹²³]+|all zero", text) for text in scales)
     path = tmp_path / "page.png"
     page.screenshot(path=str(path), full_page=True)
     assert path.stat().st_size > 20_000
@@ -109,7 +92,7 @@ def test_delta_comes_from_the_class_that_is_chosen(opened):
     assert "looks like 1; δ comes from class 4" in page.inner_text("#status")
     page.click("#clear")
     page.wait_for_selector("#status:not([data-predicted])")
-    assert page.inner_text("#status").startswith("Draw a digit: what stands here is of an empty")
+    assert page.inner_text("#status").startswith("Draw: what stands here is of an empty")
 
 
 def test_two_browsers_at_once_each_have_their_own_answer(opened):
@@ -132,11 +115,8 @@ def ink(page):
     )
 
 
-def test_only_the_first_finger_and_the_main_button_draw(browser, address):
-    context = browser.new_context(viewport={"width": 390, "height": 900}, has_touch=True)
-    page = context.new_page()
-    page.goto(address)
-    page.wait_for_selector(".class")
+def test_only_the_first_finger_and_the_main_button_draw(opened):
+    page = opened(390, has_touch=True)
     box = page.locator("#pad").bounding_box()
 
     def at(x, y):
@@ -148,7 +128,7 @@ def test_only_the_first_finger_and_the_main_button_draw(browser, address):
     page.mouse.up(button="right")
     assert ink(page) == [0, 0]
 
-    hand = context.new_cdp_session(page)
+    hand = page.context.new_cdp_session(page)
 
     def touch(kind, *places):
         fingers = [{**at(*place), "id": number} for number, place in enumerate(places)]
@@ -163,7 +143,6 @@ def test_only_the_first_finger_and_the_main_button_draw(browser, address):
     assert left > 1000
     assert right == 0
     assert page.evaluate("window.scrollY") == 0
-    context.close()
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -172,6 +151,31 @@ def test_nothing_is_wider_than_the_window(width, opened):
     draw(page, 0)
     wait_for_answer(page, 0)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_click_on_a_delta_tells_which_ones_above_made_it(width, opened):
+    page = opened(width)
+    draw(page, 7)
+    wait_for_answer(page, 7)
+    canvas = page.locator(".layer").nth(3).locator("canvas").nth(1)
+    canvas.scroll_into_view_if_needed()
+    index = page.evaluate("state.answer.delta[3].indexOf(Math.max(...state.answer.delta[3]))")
+    x, y, w, h = canvas.evaluate(f"canvas => boxOf(canvas.layout, {index})")
+    canvas.click(position={"x": x + w / 2, "y": y + h / 2})
+    page.wait_for_selector("#element:not([hidden])")
+    place = f"[{index // 6 // 14}, {index // 6 % 14}, {index % 6}]"
+    assert page.inner_text("#element h2").startswith(f"δ of s2{place} = ")
+    assert page.inner_text("#how").startswith("Through c3 (conv): ∂x = full(dilate(δ), rot180(k))")
+    above = page.locator("#element tbody button").first
+    name = above.inner_text()
+    assert re.fullmatch(r"c3\[\d+, \d+, \d+\]", name)
+    above.click()
+    page.wait_for_function("state.chosen.layer === 4")
+    page.wait_for_function(f"$('element').children[1].textContent.startsWith('δ of {name} = ')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator(".layer").nth(1).locator("canvas").nth(0).click(position={"x": 9, "y": 9})
+    page.wait_for_function("$('element').children[1].textContent.startsWith('δ of c1[')")
 
 
 def test_a_server_that_is_gone_is_told(opened):

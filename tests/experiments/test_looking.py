@@ -14,7 +14,6 @@ import jaxcnn
 from experiments import data, inspect
 from experiments.command_line.options import TrainOptions
 from experiments.looking import layers, pictures, report, units
-from experiments.looking.formulas import formula_of
 from experiments.looking.opened import Opened
 from experiments.training import material
 from jaxcnn.layers import (
@@ -34,6 +33,7 @@ from jaxcnn.layers import (
     serial,
 )
 from jaxcnn.ops.activation import relu
+from jaxcnn.page import formula_of
 
 
 @pytest.fixture(scope="module")
