@@ -261,10 +261,14 @@ function refreshLayers() {
       place.classList.toggle("later", later);
       scale.textContent = later ? "not yet" : image ? "from black to white"
         : largest(values) ? `up to ±${number(largest(values))}` : "all zero";
-      const here = chosen && chosen.half === half && chosen.layer === l;
-      paint(canvas, source.layers[l].shape, values, place.clientWidth || 150, {
-        range: image ? source.range : undefined, chosen: here ? chosen.index : undefined,
-        marked: chosen?.half === half ? marked.filter(term => term.layer === l).map(term => term.index) : []});
+      const here = chosen && chosen.half === half && chosen.layer === l, room = place.clientWidth || 150;
+      const around = chosen?.half === half ? marked.filter(term => term.layer === l).map(term => term.index) : [];
+      // A step changes a few of many pictures.
+      const key = [room, darkness.matches, here ? chosen.index : "", around].join();
+      if (canvas.values === values && canvas.key === key) continue;
+      Object.assign(canvas, {values, key});
+      paint(canvas, source.layers[l].shape, values, room, {range: image ? source.range : undefined,
+        chosen: here ? chosen.index : undefined, marked: around});
     }
   });
 }
