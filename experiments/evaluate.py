@@ -121,7 +121,7 @@ def check_dataset(name: str | None, stored: TrainOptions) -> Any:
     """
     if name is None:
         return stored.dataset
-    about = data.DATASETS[stored.dataset]
+    about = data.describe(stored)
     alike = [
         other
         for other, its in data.DATASETS.items()

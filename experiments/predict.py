@@ -72,7 +72,7 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
     if not options.images:
         raise UserError("IMAGE must be one file at least, got none.")
     stored, params, net_state = saved.read(options.run)
-    about = data.DATASETS[stored.dataset]
+    about = data.describe(stored)
     if not 1 <= options.top <= about.classes:
         raise UserError(f"--top must be from 1 to {about.classes}, got {options.top}.")
     pixels = np.stack(

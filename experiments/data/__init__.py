@@ -8,6 +8,7 @@ from experiments.data.sets import Split as Split
 from experiments.data.sets import balanced_order as balanced_order
 from experiments.data.sets import check as check
 from experiments.data.sets import checksum as checksum
+from experiments.data.sets import describe as describe
 from experiments.data.sets import fit as fit
 from experiments.data.sets import generated as generated
 from experiments.data.sets import hold_out as hold_out

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.command_line.options import UserError
+from experiments.command_line.options import TrainOptions, UserError
 
 
 class Split(NamedTuple):
@@ -98,6 +98,12 @@ DATASETS = {
     ),
 }  # fmt: skip
 
+
+def describe(options: TrainOptions) -> Description:
+    """What a run of these options reads."""
+    return DATASETS[options.dataset]
+
+
 # The split of mnist5k and the choice of held-out images are part of the experiment, not of its
 # noise: they come from this constant and stay the same whatever --seed is.
 CHOICE = 1998
@@ -163,12 +169,12 @@ def checksum(split: Split) -> str:
     return hashlib.sha256(np.sort(each).tobytes()).hexdigest()[:16]
 
 
-def generated(name: str, train: int, test: int, shape: tuple[int, int, int]) -> Dataset:
+def generated(about: Description, train: int, test: int) -> Dataset:
     """Images as --smoke takes them: a pattern for each class, under noise; always the same ones."""
     rng = np.random.default_rng(CHOICE)
-    classes = DATASETS[name].classes
-    patterns = rng.uniform(0, 255, (classes, 4, 4, shape[-1]))
-    rows, columns = (np.arange(size) * 4 // size for size in shape[:2])
+    classes, (*sides, channels) = about.classes, about.shape
+    patterns = rng.uniform(0, 255, (classes, 4, 4, channels))
+    rows, columns = (np.arange(size) * 4 // size for size in sides)
 
     def split(count: int) -> Split:
         labels = np.arange(count, dtype=np.int32) % classes

@@ -16,7 +16,7 @@ from experiments import data
 from experiments.command_line.options import TrainOptions, UserError
 from experiments.runs import saved
 from experiments.training import material
-from experiments.training.networks import NETWORKS, make
+from experiments.training.networks import find, make
 from jaxcnn.layers import Serial
 
 
@@ -35,7 +35,7 @@ class Opened:
     @property
     def about(self) -> data.Description:
         """Of the data set."""
-        return data.DATASETS[self.options.dataset]
+        return data.describe(self.options)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -72,7 +72,7 @@ def open_run(folder: Path) -> Opened:
         options, params, state = saved.read(folder)
     except UserError as error:
         raise UserError(f"{wanted}, {folder} is not: {error}") from error
-    about, network = data.DATASETS[options.dataset], NETWORKS[options.model]
+    about, network = data.describe(options), find(options.model)
     if about.streamed or network.signals:
         raise UserError(f"{wanted} on small images, {folder} is one of {options.model}.")
     # Looking is done in float32, whatever the precision of the training was.

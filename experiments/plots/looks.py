@@ -27,7 +27,7 @@ def save_looks(
     params: dict[str, Any],
 ) -> None:
     """All three, as far as there is anything to show."""
-    about = data.DATASETS[options.dataset]
+    about = data.describe(options)
     names = about.class_names
     title = f"{options.model} on {options.dataset}, {len(found.logits):,} test images"
     if about.classes <= MOST_CLASSES:

@@ -34,7 +34,8 @@ def folder_of(options: TrainOptions) -> Path:
     if options.run_dir is not None:
         return _in_text(options.run_dir.expanduser())
     time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Path("runs") / f"{time}-{options.model}-{options.dataset}-s{options.seed}"
+    model = options.model.rpartition(":")[2]  # of a user's own the function
+    return Path("runs") / f"{time}-{model}-{options.dataset}-s{options.seed}"
 
 
 def _in_text(folder: Path) -> Path:

@@ -80,8 +80,8 @@ def check(params: Any, state: Any, options: TrainOptions, where: str) -> None:
 
 def _shapes(options: TrainOptions) -> dict[str, Any]:
     """Of every array of the network, by name."""
-    network = networks.NETWORKS[options.model]
-    net = networks.make(options.model, data.DATASETS[options.dataset].classes, small=options.smoke)
+    network = networks.find(options.model)
+    net = networks.make(options.model, data.describe(options).classes, small=options.smoke)
     h, w, channels = material.image_shape(options)
     shape = (h * w, channels) if network.signals else (h, w, channels)
     drawn = jax.eval_shape(lambda key: net.init(key, shape, dtype=jnp.float32), jax.random.key(0))

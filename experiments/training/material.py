@@ -25,7 +25,7 @@ from experiments.data.stream import Stream, crop, open_streams, open_test_stream
 from experiments.training import Recipe, Resident, TrainState, compile_predict
 from experiments.training.devices import everywhere
 from experiments.training.evaluation import Scores, compile_stream, scores
-from experiments.training.networks import NETWORKS
+from experiments.training.networks import check_fits, find, make
 
 SMOKE_TRAIN, SMOKE_TEST = 64, 32
 WHITENED = 5_000  # images from which a first kernel is computed
@@ -61,7 +61,7 @@ def image_shape(options: TrainOptions) -> tuple[int, int, int]:
     Raises:
         UserError: it takes none of this data set's.
     """
-    about, network = data.DATASETS[options.dataset], NETWORKS[options.model]
+    about, network = data.describe(options), find(options.model)
     if network.channels not in (None, about.shape[-1]):
         raise UserError(
             f"--model {options.model} takes images of {network.channels} "
@@ -80,14 +80,17 @@ def load(options: TrainOptions, mesh: Mesh | None) -> Material:
     Raises:
         UserError: they do not fit, or the data cannot be had.
     """
-    image_shape(options)
-    if data.DATASETS[options.dataset].streamed:
+    shape = image_shape(options)
+    if ":" in options.model:
+        classes = data.describe(options).classes
+        check_fits(options.model, make(options.model, classes), shape, classes)
+    if data.describe(options).streamed:
         return _on_disk(options, partial(_streams, mesh=mesh))
     splits = [_fitted(split, options) for split in _splits(options)]
     train, validation, test = splits
     _check_cutout(options, min(train.images.shape[1:3]))
     pixels, labels = everywhere(mesh, (train.images, train.labels))
-    first = train.images[:WHITENED] if NETWORKS[options.model].whitened else None
+    first = train.images[:WHITENED] if find(options.model).whitened else None
     return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first)
 
 
@@ -105,7 +108,7 @@ def test_images(options: TrainOptions) -> data.Split | Stream:
     Raises:
         UserError: the data cannot be had.
     """
-    if data.DATASETS[options.dataset].streamed:
+    if data.describe(options).streamed:
         return _on_disk(options, _test_stream)
     return _fitted(all_images(options).test, options)
 
@@ -159,8 +162,8 @@ def all_images(options: TrainOptions) -> data.Dataset:
         UserError: the data cannot be had.
     """
     if options.smoke:
-        shape = data.DATASETS[options.dataset].shape
-        return data.generated(options.dataset, SMOKE_TRAIN + options.validation, SMOKE_TEST, shape)
+        train = SMOKE_TRAIN + options.validation
+        return data.generated(data.describe(options), train, SMOKE_TEST)
     return data.load(options.dataset, options.data_dir, options.manual_dir)
 
 
@@ -195,7 +198,7 @@ def _fitted(split: data.Split, options: TrainOptions) -> data.Split:
 
 def fit_images(images: np.ndarray, options: TrainOptions) -> np.ndarray:
     """Images of the size that the network takes: with an edge of zeros around."""
-    return data.fit(images, NETWORKS[options.model].size, options.dataset)
+    return data.fit(images, find(options.model).size, options.dataset)
 
 
 def read_picture(
@@ -208,7 +211,7 @@ def read_picture(
     Raises:
         UserError: the file cannot be read, is no picture, or shows nothing.
     """
-    about, size = data.DATASETS[options.dataset], NETWORKS[options.model].size
+    about, size = data.describe(options), find(options.model).size
     h, w, channels = about.shape
     picture = open_picture(path, grey=channels == 1, invert=invert, background=background)
     if about.streamed:
@@ -235,7 +238,7 @@ def smoke(options: TrainOptions) -> TrainOptions:
     """The options, shrunken to a run of seconds; others pass as they are."""
     if not options.smoke:
         return options
-    size = NETWORKS[options.model].size or 32
+    size = find(options.model).size or 32
     batch = min(options.batch_size, 8 if size > 100 else 16)
     return dataclasses.replace(
         options,

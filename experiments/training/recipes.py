@@ -21,7 +21,7 @@ def make_recipe(
     mesh: jax.sharding.Mesh | None = None,
 ) -> training.Recipe:
     """What stays fixed during the run; without images, for parameters that are loaded."""
-    about, network = data.DATASETS[options.dataset], networks.NETWORKS[options.model]
+    about, network = data.describe(options), networks.find(options.model)
     rate = training.make_schedule(options.optimisation, steps, epoch_steps)
     relative = dataclasses.replace(options.optimisation, learning_rate=1.0)
     course = Course(

@@ -138,14 +138,14 @@ def test_checksums_see_a_single_bit_and_a_swapped_label_but_not_the_order():
 
 
 def test_generated_images_have_the_shape_asked_for_and_can_be_learned():
-    train, test = data.generated("cifar10", 40, 20, (32, 32, 3))
+    train, test = data.generated(data.DATASETS["cifar10"], 40, 20)
     assert (train.images.shape, test.images.shape) == ((40, 32, 32, 3), (20, 32, 32, 3))
     # The nearest training image tells the class.
     flat = [split.images.reshape(len(split.labels), -1).astype(float) for split in (train, test)]
     distances = ((flat[1][:, None] - flat[0][None]) ** 2).sum(-1)
     assert (train.labels[distances.argmin(1)] == test.labels).all()
     # The same test images beside however many training images.
-    _, again = data.generated("cifar10", 60, 20, (32, 32, 3))
+    _, again = data.generated(data.DATASETS["cifar10"], 60, 20)
     np.testing.assert_array_equal(test.images, again.images)
 
 

@@ -83,7 +83,7 @@ def test_a_dead_network_has_no_receptive_fields_to_draw(opened):
 def test_the_test_images_are_those_of_the_run(opened, monkeypatch):
     asked = []
     monkeypatch.setattr(data, "load", lambda *args: asked.append(args) or data.generated(
-        "mnist5k", 4, 4, (28, 28, 1)))  # fmt: skip
+        data.DATASETS["mnist5k"], 4, 4))  # fmt: skip
     folders = {"data_dir": Path("here"), "manual_dir": Path("there")}
     options = dataclasses.replace(opened.options, **folders)
     assert dataclasses.replace(opened, options=options).test_images().images.shape == (4, 32, 32, 1)

@@ -1,15 +1,20 @@
 """Every preset in smoke form, and what the command line makes of presets."""
 
 import dataclasses
-import typing
+import importlib
+import inspect
+import re
+from functools import partial
 
 import pytest
 
 from experiments import runs, train
-from experiments.command_line.options import Model, TrainOptions, UserError, values
+from experiments.command_line.options import TrainOptions, UserError, values
 from experiments.command_line.presets import PRESETS, listing
 from experiments.command_line.schema import from_json
-from experiments.training.networks import NETWORKS
+from experiments.runs import saved
+from experiments.training import networks
+from jaxcnn import models
 
 # Every day the one with the most parts: a whitened kernel, an optimiser of its own, Lookahead, six
 # views of each test image.
@@ -32,8 +37,55 @@ def test_every_preset_runs_in_smoke_form(name, tmp_path, capsys):
     assert (folder / "curves.png").exists()
 
 
-def test_networks_and_options_name_the_same_models():
-    assert set(typing.get_args(Model)) == set(NETWORKS)
+# The one that makes no logits of a picture.
+NO_CLASSIFIER = {models.ray_cnn}
+
+
+def test_every_network_of_the_library_can_be_trained():
+    public = {model for model in vars(models).values() if inspect.isfunction(model)}
+    calls = set()
+    with pytest.MonkeyPatch.context() as patch:
+        for model in public:
+            note = partial(lambda model, *_, **__: calls.add(model), model)
+            patch.setattr(models, model.__name__, note)
+        for network in vars(importlib.reload(networks))["NETWORKS"].values():
+            network.build(classes=5)
+    importlib.reload(networks)
+    assert calls == public - NO_CLASSIFIER
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ("resnet", "--model must be one of lenet5, .*, or module:function, got 'resnet'."),
+        ("no_such:net", "must name .*: no_such cannot be .ModuleNotFoundError: No module named"),
+        ("math:net", "must name a function of .*: math has no function net."),
+        ("math:pi", "must name a function of .*: math has no function pi."),
+        ("math:sqrt", r"sqrt\(classes=10\) fails \(TypeError: math.sqrt.. takes no keyword"),
+        ("jaxcnn.layers:Flatten", r"fails .TypeError: .* unexpected keyword argument 'classes'"),
+        ("jaxcnn.models:alexnet", r"of 28 × 28 × 1: ValueError: max_pool: .*, in layer pool1\.\n"),
+        ("builtins:dict", r"dict\(classes=10\) is no layer of jaxcnn, but {'classes': 10}."),
+    ],
+)
+def test_what_is_no_network_gets_a_sentence(model, sentence, tmp_path, capsys):
+    assert train.main(["--model", model, "--run-dir", str(tmp_path / "run")]) == 2
+    assert re.search(sentence, capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_of_ones_own_is_trained_under_its_name(tmp_path, monkeypatch, capsys):
+    (tmp_path / "nets_of_mine.py").write_text(
+        "from jaxcnn import layers\n\n"
+        "def tiny(classes):\n"
+        "    return layers.serial(layers.Flatten(), layers.Dense(classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["--model", "nets_of_mine:tiny", "--smoke"]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert "-tiny-mnist5k-" in folder.name
+    assert saved.read(folder).params["dense1"]["weight"].shape == (784, 10)
+    assert capsys.readouterr().out.startswith("nets_of_mine:tiny (7,850 parameters) on mnist5k")
 
 
 def test_a_preset_is_other_defaults_for_the_same_options():
