@@ -121,7 +121,7 @@ def _input(value: Any) -> Input:
     shape = None
     if kind.HasField("shape"):
         shape = tuple(
-            d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim
+            d.dim_value if d.dim_value > 0 else d.dim_param or None for d in kind.shape.dim
         )
     return Input(value.name, shape, dtype_of(kind.elem_type, f"the input {value.name!r}"))
 
