@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int, PyTree
 
 import jaxcnn
 from experiments.looking.opened import Opened
+from jaxcnn import attribution
 from jaxcnn.layers import Branches, Layer, Leaf, Serial
 from jaxcnn.layers.combinators import Combinator
 
@@ -103,10 +103,10 @@ def look(opened: Opened, x: Float[Array, "1 h w c"], label: Int[Array, "1"]) -> 
         for stage in every_layer(opened)
     }
 
-    def logit(x: Array) -> Array:
-        return opened.net.apply(opened.params, opened.state, x)[0][0, label[0]]
-
-    return Looked(outputs, deltas, jaxcnn.softmax(logits), back.input_delta, jax.grad(logit)(x))
+    saliency = attribution.saliency(
+        opened.net, opened.params, opened.state, x, label, absolute=False
+    )
+    return Looked(outputs, deltas, jaxcnn.softmax(logits), back.input_delta, saliency)
 
 
 def _forward(stage: Stage, x: Array, outputs: dict[str, Array]) -> Array:

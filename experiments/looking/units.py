@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,9 +11,10 @@ from jax import Array, lax
 from jaxtyping import Float, Int
 
 import jaxcnn
-from experiments.looking.layers import Stage, spine
+from experiments.looking.layers import Stage, every_layer, spine
 from experiments.looking.opened import Opened
-from jaxcnn.layers import Activation, Branches, Serial
+from jaxcnn import layers
+from jaxcnn.layers import Activation, Branches
 
 
 def maps_of(opened: Opened, x: Array) -> list[str]:
@@ -47,45 +50,25 @@ def deconvolved(
     reverse, each by its adjoint: convolutions by their input gradient, poolings by unpooling at
     their switches. Rectifiers are applied to what comes down, not to what once went up.
     """
-    stages, signal = up_to(opened, name), x
-    for stage in stages:
-        signal = stage(signal)
+    rules = {
+        stage.layer.rule: jaxcnn.with_backward(stage.layer.rule, _rectified)
+        for stage in every_layer(opened)
+        if isinstance(stage.layer, Activation)
+    }
+    net = jaxcnn.swap_rules(layers.up_to(opened.net, name), rules)
+    signal, pull = jax.vjp(lambda x: net.apply(opened.params, opened.state, x)[0], x)
     _, h, w, maps = signal.shape
     flat = signal[0].reshape(h * w, maps)
     places = jnp.argmax(flat, 0)
     chosen = jax.nn.one_hot(places, h * w, dtype=x.dtype) * flat.max(0)[:, None]
     back = chosen.T.reshape(h, w, maps, 1) * jnp.eye(maps, dtype=x.dtype)[None, None]
-    pictures = jax.vmap(lambda start: _down_all(stages, x, start[None])[0], in_axes=2)(back)
+    pictures = jax.vmap(lambda start: pull(start[None])[0][0], in_axes=2)(back)
     return pictures, jnp.stack([places // w, places % w], -1)
 
 
-def _down_all(stages: list[Stage], x: Array, signal: Array) -> Array:
-    """Back through a chain that was given x."""
-    inputs = [x]
-    for stage in stages[:-1]:
-        inputs.append(stage(inputs[-1]))
-    for stage, before in zip(reversed(stages), reversed(inputs), strict=True):
-        signal = _down(stage, before, signal)
-    return signal
-
-
-def _down(stage: Stage, x: Array, signal: Array) -> Array:
-    """Back through one layer that was given x."""
-    if isinstance(stage.layer, Serial):
-        return _down_all(stage.children(), x, signal)
-    if isinstance(stage.layer, Branches):
-        children = stage.children()
-        parts = [signal] * len(children)
-        if stage.layer.merge == "concatenate":
-            widths = [jax.eval_shape(child, x).shape[-1] for child in children]
-            parts = jnp.split(signal, np.cumsum(widths)[:-1].tolist(), -1)
-        return sum(
-            (_down(child, x, part) for child, part in zip(children, parts, strict=True)),
-            jnp.zeros_like(x),
-        )
-    if isinstance(stage.layer, Activation):
-        return jaxcnn.relu(signal).reshape(x.shape)
-    return jax.vjp(stage, x)[1](signal)[0]
+def _rectified(delta: Array, *others: Any) -> Array:
+    """Of every activation, whichever it is."""
+    return jaxcnn.relu(delta)
 
 
 def maximised(
