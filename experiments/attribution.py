@@ -102,8 +102,9 @@ def check(options: Options) -> Path:
     layers = maps_of(opened, x)
     if not layers:
         raise UserError(f"RUN must be one of a network with convolutions, got {options.run}.")
-    sheet = Sheet(2 * len(methods("")) + 1, 9, 0.98, heading="", caption_lines=2)
+    sheet = Sheet(2 * len(methods("")) + 2, 8, 0.98, heading="", caption_lines=2)
     sheet.show(np.asarray(split.images[0]).squeeze(), "the image", cmap="gray")
+    sheet.show(np.full((1, 1), np.nan), "")  # that the two maps of a method stand side by side
     for name, method in methods(layers[-1]).items():
         trained, drawn = (_maps(opened, method, params, x, labels)
                           for params in (opened.params, random))  # fmt: skip
