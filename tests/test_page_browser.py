@@ -313,6 +313,20 @@ def test_delta_begins_where_one_chooses_and_epochs_change_the_numbers(lenet):
     np.testing.assert_allclose(shown(window)["y"][1], np.divide(before["y"][1], 2), atol=1e-6)
 
 
+def test_delta_begins_at_the_output_that_one_chooses(windows, tmp_path):
+    net, params, state, x = drawn("ray_cnn")
+    targets = targets_of("ray_cnn", net, params, state, x)
+    window = windows.open(written(tmp_path, net, params, state, x, targets=targets))
+    assert "δ comes from the difference to the target" in window.inner_text("#status")
+    window.mouse.click(*place_of(window, 3, 0, 7))
+    assert heading(window).startswith("y of pool[2, 1, 0] = ")
+    window.click("#begin")
+    window.wait_for_function("state.answer.index === 7 && !waiting")
+    assert window.locator("#starts input").nth(1).is_checked()
+    assert np.flatnonzero(shown(window)["delta"][-1]).tolist() == [7]
+    assert "δ begins with 1 at pool[2, 1, 0]" in window.inner_text("#status")
+
+
 def test_drawings_are_put_into_the_middle_as_mnist_has_them(lenet):
     window = lenet()
     box = window.locator("#pad").bounding_box()

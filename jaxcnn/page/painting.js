@@ -51,7 +51,7 @@ const scratch = document.createElement("canvas");
 function paint(canvas, shape, values, room, how = {}) {
   const {h, w, maps, vector} = extent(shape), colours = palette();
   if (vector) return paintBars(canvas, values, room, how, colours);
-  const usual = h > 20 ? (maps > 1 ? 2 : 4) : h > 8 ? 4 : 8;
+  const usual = maps === 1 ? Math.min(20, Math.max(4, 128 / h)) : h > 20 ? 2 : h > 8 ? 4 : 8;
   const across = Math.max(0.5, Math.min(how.zoom ?? usual, (room - 2) / w));
   const down = h === 1 ? 24 : across, gap = 4, stepX = w * across + gap, stepY = h * down + gap;
   const columns = Math.max(1, Math.min(maps, Math.floor((room + gap) / stepX)));

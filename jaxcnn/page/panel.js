@@ -31,6 +31,7 @@ async function explainChosen() {
 
 function listenToPanel() {
   $("close").addEventListener("click", () => choose(null));
+  $("begin").addEventListener("click", () => begin({kind: "unit", index: state.chosen.index}));
   $("more").addEventListener("click", () => { whole = !whole; explainChosen(); });
   $("magnified").addEventListener("click", event => {
     const {chosen, source} = state, place = picked($("magnified"), event);
@@ -49,6 +50,7 @@ function tell(chosen, found) {
   magnify(chosen, layer.shape);
   $("how").textContent = formulaOf(chosen, found);
   $("sum").textContent = sumOf(chosen, found);
+  $("begin").hidden = chosen.half === "delta" || chosen.layer < source.layers.length - 1 || !source.starts.includes("unit");
   tellPatches(chosen, found.terms);
   tellTerms(chosen, found.terms);
 }
@@ -97,7 +99,7 @@ function formulaOf({half, layer}, {through = [layer + 1]}) {
   const {layers} = state.source;
   if (half === "y") return layer ? layers[layer].formula.split("\n")[0] : "";
   return through.map(l => layers[l]).filter(Boolean).map(({name, kind, formula}) =>
-    `Through ${name} (${kind}): ${formula.split("\n")[1] ?? ""}`).join("\n");
+    `Through ${name}${name === kind ? "" : ` (${kind})`}: ${formula.split("\n")[1] ?? ""}`).join("\n");
 }
 
 const signed = value => (value < 0 ? `(${number(value)})` : number(value));

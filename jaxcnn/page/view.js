@@ -110,15 +110,21 @@ function showGiven() {
   const saying = {class: "the error of a class", target: "the error against the target", unit: "an output itself"};
   if (source.starts.length > 1) for (const kind of source.starts) {
     const label = $("starts").appendChild(element("label"));
-    const choice = element("input", undefined, {type: "radio", name: "start", checked: kind === state.start.kind});
-    choice.addEventListener("change", () => { state.start = {kind, index: null}; ask(); });
+    const choice = element("input", undefined, {type: "radio", name: "start", value: kind});
+    choice.addEventListener("change", () => begin({kind, index: null}));
     label.append(choice, ` ${saying[kind]}`);
     $("starts").hidden = false;
   }
 }
 
+function begin(start) {
+  state.start = start;
+  ask();
+}
+
 function refreshGiven() {
   const {source, answer, image, start} = state, {probabilities} = answer;
+  for (const choice of $("starts").querySelectorAll("input")) choice.checked = choice.value === start.kind;
   [...$("images").children].forEach((button, k) => button.setAttribute("aria-pressed", k === image));
   if (source.epochs.length) $("epoch-name").textContent = source.epochs[state.epoch];
   $("classes").hidden = !probabilities;
