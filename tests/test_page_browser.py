@@ -220,6 +220,13 @@ def place_of(window, layer, half, index):
     return box["x"] + x + w / 2, box["y"] + y + h / 2
 
 
+def test_an_example_is_told_where_there_is_room_for_it(lenet):
+    assert heading(lenet()).startswith("δ of s2[")
+    narrow = lenet(390)
+    narrow.wait_for_timeout(200)
+    assert narrow.is_hidden("#element")
+
+
 def test_a_click_on_a_delta_tells_which_ones_above_made_it(lenet):
     window = lenet()
     index = window.evaluate("state.answer.delta[3].indexOf(Math.max(...state.answer.delta[3]))")

@@ -51,7 +51,21 @@ function view(source) {
   darkness.addEventListener("change", refresh);
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; refresh(); } });
-  ask();
+  ask().then(() => { if (source.images.length && !narrow()) showExample(); });
+}
+
+const narrow = () => matchMedia("(max-width: 1100px)").matches;
+
+// The largest δ that weights have made stands as an example until another element is chosen.
+function showExample() {
+  const {layers} = state.source, found = layers.findIndex((_, l) => l && ["conv", "dense"].includes(layers[l + 1]?.operation));
+  state.chosen = largestOf("delta", Math.max(found, 0));
+  refresh();
+}
+
+function largestOf(half, layer) {
+  const values = state.answer[half][layer].map(Math.abs);
+  return {half, layer, index: values.indexOf(Math.max(...values))};
 }
 
 // One question at a time: what changes meanwhile is asked afterwards.
@@ -184,11 +198,7 @@ function at(step) {
 
 function go(step) {
   const most = 2 * state.source.layers.length, half = at(state.step = Math.min(most, Math.max(0, step)));
-  if (half) {
-    const values = state.answer[half.half][half.layer].map(Math.abs);
-    state.chosen = {...half, index: values.indexOf(Math.max(...values))};
-  } else state.chosen = null;
-  if (matchMedia("(max-width: 1100px)").matches) state.chosen = null;
+  state.chosen = half && !narrow() ? largestOf(half.half, half.layer) : null;
   refresh();
   (half ? state.rows[half.layer] : state.rows.at(-1)).row.scrollIntoView({block: "nearest"});
 }
@@ -249,8 +259,7 @@ function showLayers() {
 
 function moveChosen(event, half, layer) {
   const {chosen, source} = state, here = chosen && chosen.half === half && chosen.layer === layer;
-  const values = state.answer[half][layer].map(Math.abs);
-  if (event.key === "Enter") choose({half, layer, index: values.indexOf(Math.max(...values))});
+  if (event.key === "Enter") choose(largestOf(half, layer));
   else if (here && /^(Arrow|[,.]$)/.test(event.key))
     choose({half, layer, index: neighbour(source.layers[layer].shape, chosen.index, event.key)});
   else return;
