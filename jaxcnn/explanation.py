@@ -16,22 +16,24 @@ from jaxcnn.primitive import by_hand_p
 
 
 @contextmanager
-def forms(name: str) -> Iterator[None]:
-    """Within it, convolutions and poolings are computed by the form of that name where it can.
+def forms(*name: str) -> Iterator[None]:
+    """Within it, each convolution and pooling is computed by the first of these forms that can.
 
     On every platform alike, forward and backward; gradients keep the form of their forward pass.
-    "plain" can always: each operation is one of XLA's own, and no choice of a platform is in the
-    program, which other tools can therefore read. A convolution's own `method` goes first.
+    "plain" can always: each operation is one of XLA's own, and what it computes stands in the
+    program without a choice of the platform, so that other tools can read it; derivatives are by
+    hand all the same. A convolution's own `method` goes first.
 
     Args:
-        name: of a form; `explain_forms` shows which there are.
+        name: of a form, one or several; `explain_forms` shows which there are.
 
     Raises:
         ValueError: no form has that name.
     """
     tables = *convolution.TABLES.values(), *pooling.TABLES.values()
-    check.choice("forms", "name", name, names(tables))
-    with hints.form(name):
+    for each in name:
+        check.choice("forms", "name", each, names(tables))
+    with hints.forms(name):
         yield
 
 
@@ -55,7 +57,7 @@ class Choice:
     @property
     def reason(self) -> str:
         """Why it is this form."""
-        named = self.problem.asked == self.form.name
+        named = self.form.name in self.problem.asked
         return "it was named" if named else self.form.why
 
     def __str__(self) -> str:
@@ -114,7 +116,8 @@ def explain_forms(f: Callable[..., Any], *args: Any, backward: bool = True) -> C
     def note(name: str, table: Table[Any], problem: Any) -> None:
         found.setdefault((name, problem), _choice(name, table, problem))
 
-    program = jax.make_jaxpr(both)(*(leaves[i] for i in arrays))
+    with hints.noted(lambda *_: None):  # which keeps all rules in the program
+        program = jax.make_jaxpr(both)(*(leaves[i] for i in arrays))
     for eqn in _by_hand(program.jaxpr):
         with hints.noted(note):
             jax.eval_shape(eqn.params["map"], *(value.aval for value in eqn.invars))

@@ -15,8 +15,8 @@ import jax
 fast_convolutions = jax.make_user_context(default_value=False)
 # Whether a backward pass follows, for which the result is stored.
 backward_follows = jax.make_user_context(default_value=False)
-# The name of the form in which convolutions and poolings are computed, where they can be.
-form = jax.make_user_context(default_value=None)
+# The names of the forms by which convolutions and poolings are computed, the first that can be.
+forms = jax.make_user_context(default_value=())
 # Who is told of every choice of a form, a function of its map, its table and its problem.
 noted = jax.make_user_context(default_value=None)
 
@@ -28,14 +28,14 @@ class Hints(NamedTuple):
     backward_follows: bool
     matmul_precision: str | None = None
     """What `jax.default_matmul_precision` says."""
-    form: str | None = None
+    forms: tuple[str, ...] = ()
     """What `jaxcnn.forms` says."""
 
 
 def current() -> Hints:
     """Those of the function that is being traced."""
     precision = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009 - not typed
-    return Hints(fast_convolutions.value, backward_follows.value, precision, form.value)
+    return Hints(fast_convolutions.value, backward_follows.value, precision, forms.value)
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def given(hints: Hints) -> Iterator[None]:
     with (
         fast_convolutions(hints.fast_convolutions),
         backward_follows(hints.backward_follows),
-        form(hints.form),
+        forms(hints.forms),
         precision,
     ):
         yield

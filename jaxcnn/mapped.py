@@ -1,7 +1,8 @@
-"""A map of the primitive under `jax.vmap`: mapped as a whole, and so are its derivatives."""
+"""Maps of the primitive in other dresses: under `jax.vmap`, and without the primitive."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -115,3 +116,17 @@ class Mapped:
             # An argument that all share has the sum of their gradients.
             results[i] = gradient.sum(0) if dim is None else jnp.moveaxis(gradient, 0, dim)
         return results
+
+
+def known_to_jax(map: Any) -> Function:
+    """The map as other tools can read it: what it computes stands in the program."""
+    f = jax.custom_jvp(lambda *args: map(*args))
+
+    @partial(f.defjvp, symbolic_zeros=True)
+    def _(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
+        still = jax.custom_derivatives.SymbolicZero
+        dots = [ad.Zero(t.aval) if isinstance(t, still) else t for t in tangents]
+        y, moved = map.jvp(primals, dots)
+        return y, [ad.instantiate_zeros(dot) for dot in moved]
+
+    return f

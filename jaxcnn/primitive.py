@@ -16,7 +16,7 @@ from jax.interpreters import ad, batching, mlir
 
 from jaxcnn import hints
 from jaxcnn.lowering.sharding import as_jax_can, sharded_as
-from jaxcnn.mapped import Mapped
+from jaxcnn.mapped import Mapped, known_to_jax
 from jaxcnn.tangents import Dot, gradient_like, has_tangent, in_full, moves, tangent_type
 
 Function = Callable[..., Any]
@@ -26,7 +26,10 @@ def apply(rule: Any, settings: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
     """The rule's function, of settings and other arguments."""
     leaves, structure = jax.tree.flatten(arrays)
     application = rule.applications(settings, structure, _context())
-    outputs = as_jax_can(partial(by_hand_p.bind, map=application), leaves)
+    bind = partial(by_hand_p.bind, map=application)
+    if "plain" in hints.forms.value and hints.noted.value is None:
+        bind = application.known_to_jax
+    outputs = as_jax_can(bind, leaves)
     return application.result.unflatten(outputs)
 
 
@@ -64,6 +67,11 @@ class _Application:
             return jax.make_jaxpr(lambda *args: map(*args))(*types)
 
         return traced
+
+    @cached_property
+    def known_to_jax(self) -> Function:
+        """The map without the primitive, for other tools."""
+        return known_to_jax(self)
 
     @property
     def result(self) -> Any:

@@ -122,3 +122,22 @@ def test_the_plain_forms_leave_no_choice_of_a_platform():
     with jc.forms("plain"):
         assert "platform_index" not in primitives(gradients, *ARRAYS)
         assert relative_error(gradients(*ARRAYS), expected)[0] < 1e-10
+        assert "by_hand" not in primitives(network, *ARRAYS)
+
+
+@pytest.mark.parametrize("way", [jax.jacrev, jax.jacfwd, jax.hessian, jax.vmap, jax.checkpoint])
+def test_the_plain_forms_are_differentiated_by_hand_in_both_modes(way):
+    f = way(lambda k: (strided(ARRAYS[0], jc.relu(k)) ** 2).sum((0, 1, 2))[:1])
+    kernel = ARRAYS[1][None] if way is jax.vmap else ARRAYS[1]
+    expected = f(kernel)
+    with jc.forms("plain"):
+        assert relative_error(f(kernel), expected)[0] < 1e-10
+        by_hand = primitives(jax.grad(lambda x: strided(x, ARRAYS[1]).sum()), ARRAYS[0])
+    assert by_hand["rev"] == 1  # of the rule: the transpose of JAX asks for other dimensions
+
+
+def test_the_first_form_that_can_is_taken():
+    with jc.forms("by axis", "plain"):
+        found = forms_of(network, *ARRAYS)
+    assert found["correlation"] == "plain"
+    assert found["sum of windows"] == "by axis"

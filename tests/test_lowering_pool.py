@@ -40,7 +40,7 @@ def computed(table, geometry, *arrays):
     """By each form that can, under its name."""
     problem = Problem.of(geometry, arrays[0])
     forms = [form for form in table if not form.refuses(problem)]
-    asked = [replace(problem, asked=form.name) for form in forms]
+    asked = [replace(problem, asked=(form.name,)) for form in forms]
     assert [choose(table, p) for p in asked] == [(form, True) for form in forms]
     return [f.run(*arrays, problem=p) for f, p in zip(forms, asked, strict=True)]
 

@@ -65,9 +65,10 @@ def names(tables: Iterable[Table[Any]]) -> tuple[str, ...]:
 
 def choose(table: Table[P], problem: P) -> tuple[Form[P], bool]:
     """The form that is taken, and whether it was named."""
-    named = (form for form in table if form.name == problem.asked and not form.refuses(problem))
-    if (form := next(named, None)) is not None:
-        return form, True
+    for name in problem.asked:
+        named = (form for form in table if form.name == name and not form.refuses(problem))
+        if (form := next(named, None)) is not None:
+            return form, True
     return next(form for form in table if not form.passed_over(problem)), False
 
 

@@ -144,7 +144,7 @@ def on_a_cpu(
     *maps: Array, cpu: Callable[..., Array], default: Callable[..., Array], **settings: Any
 ) -> Array:
     """One form for a CPU, one for all else: chosen when the program is lowered."""
-    if hints.form.value == "plain":
+    if "plain" in hints.forms.value:
         return default(*maps, **settings)
     return lax.platform_dependent(
         *maps, cpu=partial(cpu, **settings), default=partial(default, **settings)

@@ -25,13 +25,13 @@ class Problem:
     """Whether the program has compiler options with which a CPU's convolutions are fast."""
     spread: bool
     """Whether the compiler may have the maps on several devices."""
-    asked: str | None
-    """The form that the user named."""
+    asked: tuple[str, ...]
+    """The forms that the user named, the first that can compute it first."""
 
     @classmethod
     def of(cls, geometry: Geometry, x: Array, **settings: Any) -> Self:
         """That of a map x, in the program that is being traced."""
-        asked = None if geometry.method == "direct" else geometry.method
+        method = () if geometry.method == "direct" else (geometry.method,)
         return cls(
             geometry=geometry,
             n=x.shape[0],
@@ -39,7 +39,7 @@ class Problem:
             dtype=x.dtype,
             told=hints.fast_convolutions.value,
             spread=spread(x),
-            asked=asked or hints.form.value,
+            asked=(*method, *hints.forms.value),
             **settings,
         )
 
@@ -57,7 +57,7 @@ class Problem:
 
     def left(self, geometry: Geometry, **sizes: int) -> Self:
         """The problem that a form leaves to another one: plain, if the form was named."""
-        asked = None if self.asked is None else "plain"
+        asked = ("plain",) if self.asked else ()
         return replace(self, geometry=geometry, asked=asked, **sizes)
 
     def __str__(self) -> str:

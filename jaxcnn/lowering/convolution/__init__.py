@@ -17,7 +17,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.convolution.plain import turned_kernel
 from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.convolution.table import CORRELATIONS, INPUT_GRADS, KERNEL_GRADS, guarded
-from jaxcnn.lowering.forms import compute, names
+from jaxcnn.lowering.forms import choose, compute, names
 from jaxcnn.lowering.sharding import Entries, declared
 
 TABLES = {
@@ -48,7 +48,7 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
 
     def backward(delta: Array, kernel: Array) -> Array:
         problem = Problem.of(geometry.transposed, delta, channels, gradient=True)
-        if problem.asked != "fft":  # which reads the kernel as it is
+        if choose(INPUT_GRADS, problem)[0].name != "fft":  # which reads the kernel as it is
             kernel = turned_kernel(kernel, geometry.groups)
         return compute("input gradient", INPUT_GRADS, problem, delta, kernel, guarded=guarded)
 

@@ -80,7 +80,7 @@ def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
 def kernel_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
     """x ⋆ dilate(δ): n h w c, n p q d → kh kw c d."""
     turned = problem.of_kernel_grad
-    other = turned.closed or (slower(turned) and problem.asked is None)
+    other = turned.closed or (slower(turned) and not problem.asked)
     form = plain.correlate if other else correlate
     return plain.kernel_grad(x, delta, problem=problem, correlate=form)
 
