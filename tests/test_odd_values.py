@@ -63,8 +63,8 @@ ODD = {
 DROP_INS = ("conv", "pool")
 TRACED = {f for f in FUNCTIONS if f.__module__ in {f"{interop.__name__}.{d}" for d in DROP_INS}}
 # Rules are put in by twins alone; settings and options are those of `jax.jit` and others; any word
-# is the path of a file to write.
-HANDED_ON = {"rule", "settings", "options", "path"}
+# is the path of a file to write. What a function of the user's is called with is its own affair.
+HANDED_ON = {"rule", "settings", "options", "path", (jc.explain_forms, "args")}
 # Arguments for which a message has other words: those of the operation, or of the thing meant.
 WORDS = {
     "window_size": "window|kernel",
@@ -140,7 +140,7 @@ def _complaints(function, right, run, names):
     """All that is wrong with how the function takes odd values, one argument at a time."""
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if name in HANDED_ON:
+        if {name, (function, name)} & HANDED_ON:
             continue
         usual = right.get(name, parameter.default)
         for what, value in _values(function, name, usual):
