@@ -48,6 +48,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
 
     applications: Function
     tangent: Function | None = None
+    kind: str = "written out"  # which of those below made it; the documentation tells them apart
     linear: tuple[int, ...] = ()  # in which arguments, settings not counted; in each by itself
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "custom_rule":
@@ -74,6 +75,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         not, None for what has no derivative.
         """
         self.tangent = lambda *args: tangent(*args[:-1], _filled(args[-1]))
+        self.tangent.__doc__ = tangent.__doc__
 
     def defjvps(self, *tangents: Function) -> None:
         """Say how y moves with each argument: ẏ = Σᵢ tangentsᵢ(*settings, residuals, ẋᵢ).
@@ -144,7 +146,7 @@ def _transposed(f: custom_rule, transpose: Function, argument: int) -> None:
 
     f.defvjp(fwd, bwd)
     f.defjvp(tangent)
-    f.linear = (argument,)
+    f.kind, f.linear = "linear", (argument,)
 
 
 def _inserted(others: Sequence[Any], position: int, value: Any) -> list[Any]:
@@ -174,6 +176,7 @@ def unary(*, keep: Function, back: Function, nondiff_argnums: Sequence[int] = ()
 
         f.defvjp(fwd, lambda *args: (slope(*args), *[None] * others))
         f.defjvps(slope)
+        f.kind = "slope"
         return f
 
     return decorate
@@ -220,7 +223,7 @@ def product(
     if bwd is not None:
         f.defvjp(lambda *args: (f(*args), tuple(f.without_settings(args))), bwd)
     f.defjvps(*map(of, range(factors)), *([lambda *args: args[-1]] if bias else []))
-    f.linear = tuple(range(factors))
+    f.kind, f.linear = "product", tuple(range(factors))
 
 
 def selection(
@@ -238,9 +241,11 @@ def selection(
 
     f.defvjp(fwd, lambda *args: (scatter(args[-1][0], args[-2], *args[:-2]),))
     f.defjvp(lambda *args: (gather(args[-1][0], args[-2], *args[:-2]), None))
+    f.kind = "selection"
     if value is not None:
         value.defvjp(f, lambda *args: (scatter(args[-1], args[-2], *args[:-2]),))
         value.defjvp(lambda *args: gather(args[-1][0], args[-2], *args[:-2]))
+        value.kind = "selection"
 
 
 def constant(f: custom_rule) -> None:
@@ -250,6 +255,7 @@ def constant(f: custom_rule) -> None:
         lambda *args: tuple(None for _ in args[-2]),
     )
     f.defjvps()
+    f.kind = "constant"
 
 
 def _is_dot(value: Any) -> bool:

@@ -134,8 +134,9 @@ def _log_softmax_bwd(axis, y, delta):
 
 
 def _log_softmax_tangent(axis, y, dots):
+    """ẏ_j = ẋ_j − Σ_i e^(y_i) ẋ_i."""
     wide, share = widen(dots[0]), exp(widen(y))
-    # ẏ_j = ẋ_j − Σ_i e^(y_i) ẋ_i. What is taken off every ẋ cancels: that of the share above ½.
+    # What is taken off every ẋ cancels: that of the share above ½.
     wide = wide - gate_map(wide, share > 0.5).sum(axis, keepdims=True)
     return narrow(wide - (share * wide).sum(axis, keepdims=True), y.dtype)
 

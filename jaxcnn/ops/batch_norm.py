@@ -49,6 +49,7 @@ def _batch_norm_inference_bwd(epsilon, residuals, delta):
 
 
 def _batch_norm_inference_tangent(epsilon, residuals, dots):
+    """ẏ = γrẋ + γ̇x̂ + β̇."""
     x, scale, _, mean, r = residuals
     x_dot, scale_dot, bias_dot, *_ = dots
     y_dot = widen(x_dot) * _along(r, x_dot)

@@ -82,6 +82,7 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
 
 
 def _softmax_cross_entropy_tangent(weighing, residuals, dots):
+    """Ė = Σ δ u̇ + Σ ∂t ṫ + Σ ∂w ẇ."""
     (y, log_y, targets, class_weights), (logits_dot, targets_dot, weights_dot) = residuals, dots
     t = _distribution(targets, y, weighing)
     s = _weighted(t, class_weights)

@@ -40,6 +40,7 @@ def _local_response_norm_bwd(size, k, alpha, beta, x, delta):
 
 
 def _local_response_norm_tangent(size, k, alpha, beta, x, dots):
+    """ẏ_i = ẋ_i s_i^−β − 2αβ x_i s_i^(−β−1) Σ x_j ẋ_j, the sum over j ∈ N(i)."""
     q, z, r = _damping(widen(x), size, k, alpha, beta)
     dot = widen(dots[0])
     shared: Array = channel_products_map(r, z, dot, *_neighbours(size))

@@ -40,6 +40,7 @@ def _lp_pool_bwd(geometry, p, residuals, delta):
 
 
 def _lp_pool_tangent(geometry, p, residuals, dots):
+    """ẏ = Σ sign(x)|x|ᵖ⁻¹ y¹⁻ᵖ ẋ over the window, 0 where y = 0."""
     share, _ = _shares(geometry, p, *residuals)
     rows: Array = patches_map(widen(dots[0]), geometry)
     return (rows.reshape(share.shape) * share).sum(-2).astype(dots[0].dtype)

@@ -34,6 +34,7 @@ def _max_pool_bwd(geometry, switches, delta):
 
 
 def _max_pool_tangent(geometry, switches, dots):
+    """ẏ = gather(ẋ) at the same switches."""
     return gather_at_switches_map(dots[0], switches, geometry)
 
 

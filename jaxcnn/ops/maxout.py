@@ -29,6 +29,7 @@ def _maxout_bwd(pieces, chosen, delta):
 
 
 def _maxout_tangent(pieces, chosen, dots):
+    """ẏ_j = ẋ_jk for the first maximal piece k of feature j."""
     return gate_map(_split(dots[0], pieces), chosen).sum(-1)
 
 

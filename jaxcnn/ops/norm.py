@@ -78,6 +78,7 @@ def _normalise_bwd(sharing, residuals, deltas):
 
 
 def _normalise_tangent(sharing, residuals, dots):
+    """ẏ = γ•r·(ẋ − mean(ẋ) − x̂·mean(ẋ x̂)) + γ̇x̂ + β̇."""
     x, mean, variance, inverse, scale, _ = residuals
     x_dot, scale_dot, bias_dot = dots
     spread = sharing.with_epsilon(variance, inverse)
@@ -209,6 +210,7 @@ def _rms_norm_bwd(sharing, residuals, deltas):
 
 
 def _rms_norm_tangent(sharing, residuals, dots):
+    """ẏ = γ•r·(ẋ − x̂·mean(ẋ x̂)) + γ̇x̂."""
     x, mean_square, inverse, scale = residuals
     x_dot, scale_dot = dots
     spread = sharing.with_epsilon(mean_square, inverse)

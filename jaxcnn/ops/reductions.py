@@ -76,6 +76,7 @@ def loss_rule(*, keep: Function, slopes: Function, settings: Sequence[int] = (2,
 
         f.defvjp(fwd, bwd)
         f.defjvp(tangent)
+        f.kind = "loss"
         return f
 
     return decorate

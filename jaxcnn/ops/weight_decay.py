@@ -35,6 +35,7 @@ def _weight_decay_bwd(strength, params, delta):
 
 
 def _weight_decay_tangent(strength, params, dots):
+    """Ė = λ Σ w ẇ."""
     shares = jax.tree.map(lambda w, dot: (widen(w) * widen(dot)).sum(), params, dots[0])
     first, *others = jax.tree.leaves(shares)
     return strength * sum(others, first)
