@@ -66,7 +66,7 @@ from jaxcnn.layers import (
 from jaxcnn.models import logistic_regression
 from jaxcnn.ops.activation import relu
 
-# The bag of words has settings of its own, chosen for it: see experiments/README.md.
+# The bag of words has settings of its own, chosen for it: see docs/programs.md.
 BAG = Settings(epochs=20, batch_size=64, learning_rate=1e-2)
 BAG_WORD_DROPOUT = 0.4
 

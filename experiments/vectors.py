@@ -5,7 +5,7 @@ Result:   runs/vectors/vectors.safetensors and index.json: every case of every o
           inputs, settings, value, derivatives of both orders and both modes, in float64, from the
           hand-written rules. Under 2 MB, the same bytes every time; 2 minutes on 2 CPU cores.
 
-For authors of other frameworks: experiments/README.md describes the file and has a reader for NumPy
+For authors of other frameworks: docs/programs.md describes the file and has a reader for NumPy
 in 20 lines. Operations that drop at random are left out: their masks are JAX's.
 """
 

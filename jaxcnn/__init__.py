@@ -1,7 +1,7 @@
 """Convolutional networks in JAX whose gradients are written by hand.
 
 Every operation is a pure function whose `jax.custom_vjp` rule is the textbook formula, at every
-order of derivative. The names below stand in the order of the README's rule table.
+order of derivative. The names below stand in the order in which the documentation lists them.
 """
 
 from jaxcnn.ops.conv import conv as conv

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +11,6 @@ import pytest
 from jaxcnn import models
 from jaxcnn.gradcheck import relative_error
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
 RUN = """
 import sys
 sys.modules["jaxcnn"] = None  # whoever imports it gets an ImportError
@@ -57,16 +55,3 @@ def test_a_program_runs_without_jaxcnn_on_any_batch(name, tmp_path):
     for found, x in zip(np.load(paths[2]).values(), batches, strict=True):
         error, where = relative_error(found, np.asarray(both(x)))
         assert error < 1e-5, where
-
-
-def test_the_lines_of_the_readme_run(tmp_path, monkeypatch):
-    section = README[README.index("## Deployment") :].partition("\n## ")[0]
-    source = section[section.index("```python") :].split("```")[1].removeprefix("python")
-    net, shape = NETWORKS["lenet5"]
-    params, state = net.init(jax.random.key(0), shape)
-    images = jnp.ones((2, *shape), jnp.float32)
-    monkeypatch.chdir(tmp_path)
-    scope = {"jax": jax, "Path": Path, "net": net, "params": params, "state": state}
-    scope["images"] = images
-    exec(compile(source, "README.md", "exec"), scope)
-    assert relative_error(scope["logits"], net.apply(params, state, images)[0])[0] < 1e-6

@@ -320,9 +320,8 @@ def test_the_first_kernel_can_whiten_the_images():
     assert np.array_equal(params["whitening"]["kernel"], whitening(KEY, (2, 2, 3, 24)))
 
 
-def test_the_readme_lists_every_network():
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    section = readme[readme.index("## The networks") : readme.index("## What to expect")]
+def test_the_documentation_lists_every_network():
+    section = (Path(__file__).parent.parent / "docs/networks.md").read_text()
     for name, network in vars(models).items():
         if inspect.isfunction(network):
             assert f"`{name}(" in section, name

@@ -1,7 +1,7 @@
 """The published recipes, by name: `python -m experiments.train <preset>`.
 
 A preset is nothing but other defaults: every option can still be given. Each says where it is from
-and what was reached there; what is reached here stands in the README.
+and what was reached there; what is reached here stands in the documentation's results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The small examples of the lectures: Huang, Gormley, Ray; see the README for who they are."""
+"""The small examples of the lectures: Huang, Gormley, Ray; the documentation says who they are."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import jaxcnn
-from experiments import compare_grad, picture, rule_table, runs
+from experiments import compare_grad, picture, runs
 from experiments.command_line.options import TrainOptions
 
 
@@ -66,9 +66,3 @@ def test_picture_refuses_a_folder_without_a_run(capsys, tmp_path):
 def test_picture_refuses_what_is_no_digit(capsys):
     assert picture.main(["--digit", "12"]) == 2
     assert capsys.readouterr().err == "--digit must be one of 0 to 9, got 12\n"
-
-
-def test_rule_table_prints_one_line_per_operation(capsys):
-    assert rule_table.main([]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + len(rule_table.public_operations())

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import vectors
 
-TEXT = (Path(vectors.__file__).parent / "README.md").read_text(encoding="utf-8")
+TEXT = (Path(vectors.__file__).parent.parent / "docs/programs.md").read_text(encoding="utf-8")
 OPS = "conv,depthwise_conv,relu,softmax_cross_entropy,concatenate"
 
 
@@ -24,7 +24,7 @@ def cases(folder):
     (source,) = re.findall(r"```python\n(.*?def read_vectors.*?)```", TEXT, re.DOTALL)
     assert len(source.splitlines()) <= 20
     scope = {}
-    exec(compile(source, "README.md", "exec"), scope)
+    exec(compile(source, "programs.md", "exec"), scope)
     return scope["read_vectors"](folder)
 
 
@@ -54,7 +54,7 @@ def test_the_same_bytes_every_time(tmp_path):
 
 
 def test_the_vectors_that_show_published_kinds_of_bugs_are_there(cases):
-    (text,) = re.findall(r"Three kinds of bug.*?\n\n", TEXT, re.DOTALL)
+    (text,) = re.findall(r"Three kinds of bug.*?(?:\n\n|\Z)", TEXT, re.DOTALL)
     named = re.findall(r"`(.*?)`", text.replace("\n", " "))
     assert len(named) == 3
     assert set(named) <= {case["name"] for case in cases}

@@ -26,7 +26,7 @@ def test_every_number_is_that_of_the_rules_and_of_jax(name, tables):
 
 
 def test_there_are_261_numbers_in_11_examples(tables):
-    """As experiments/README.md says."""
+    """As the script's header says."""
     assert len(tables) == 11
     found = [line for both in tables.values() for part in both for line in part]
     assert sum(np.size(line.by_hand) for line in found) == 261

@@ -1,0 +1,1 @@
+"""The documentation: pages written by hand, and those generated from the library itself."""

@@ -1,0 +1,45 @@
+"""The lectures' examples, worked by hand, put into the pages that tell of them."""
+
+import re
+from pathlib import Path
+
+from docs.mathematics import mathml
+from docs.pictures import grid
+from docs.text import escaped
+from experiments.worked import EXAMPLES, Example
+
+
+def with_examples(text: str) -> str:
+    """A page in which `<!-- example: key -->` has become the example."""
+    return re.sub(r"<!-- example: ([\w-]+) -->", lambda found: shown(EXAMPLES[found[1]]), text)
+
+
+def examples_page() -> str:
+    """Back-propagation, from a neuron to a convolution."""
+    path = Path(__file__).parent / "tutorials/backpropagation.md"
+    return with_examples(path.read_text(encoding="utf-8"))
+
+
+def shown(example: Example) -> str:
+    """What is given, then forward and back: a formula and its value each."""
+    forward, backward = example.by_hand(example.arrays)
+    given = "".join(grid(name, value) for name, value in example.arrays.items())
+
+    def rows(steps, prefix=""):
+        return "".join(
+            f'<div class="step"><span class="by">{mathml(step.formula)}</span>'
+            f"{grid(prefix + step.quantity, step.value)}</div>"
+            for step in steps
+        )
+
+    result = f"∂{example.result}/∂"
+    return (
+        f"({example.key})=\n\n### {escaped(example.title)}\n\n{escaped(example.source)}\n\n"
+        '```{raw} html\n<figure class="picture">\n'
+        f'<div class="pass"><span class="way">given</span>{given}</div>\n'
+        f'<div class="pass steps"><span class="way">forward</span>{rows(forward)}</div>\n'
+        f'<div class="pass steps"><span class="way">backward</span>{rows(backward, result)}</div>\n'
+        f"</figure>\n```\n\n{escaped(example.remark)}\n\n"
+        f"`python -m experiments.walkthrough --only {example.key}` "
+        "works it three times: by hand, through the rules, and by JAX."
+    )

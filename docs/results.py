@@ -1,0 +1,315 @@
+"""The page of results, from records of runs; and how a run becomes a record.
+
+python -m docs.results --benchmark RUN/results.json [RUN/results.json …]
+python -m docs.results --training PRESET RUN [RUN …]        runs that differ in their seeds only
+
+Each rewrites a file in docs/records, and then, as without any option, the README's table; the page
+is made of the records when the site is built.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from docs.text import escaped
+
+ROOT = Path(__file__).parent.parent
+RECORDS = ROOT / "docs/records"
+# Which groups of rows of the benchmark make a line of the table.
+KINDS = {
+    "conv 3×3": ("conv3x3", "conv3x3-untuned"),
+    "conv 5×5, 7×7, 11×11": ("conv5x5", "conv5x5-untuned", "conv7x7-untuned", "conv11x11"),
+    "conv 1×1": ("conv1x1", "conv1x1-untuned"),
+    "depthwise 3×3": ("depthwise3x3", "depthwise3x3-untuned"),
+    "depthwise 5×5": ("depthwise5x5", "depthwise5x5-untuned"),
+    "transposed, stride 2": ("transposed", "transposed-untuned"),
+    "conv in groups": ("grouped",),
+    "conv over 3 axes": ("conv3d",),
+    "conv over 1 axis": ("conv1d",),
+    "max pool": ("max_pool", "max_pool-untuned", "max_pool-few"),
+    "max pool, large windows": ("max_pool-wide",),
+    "average pool": ("avg_pool", "global_avg_pool"),
+    "batch norm": ("batch_norm",),
+    "layer norm": ("layer_norm",),
+    "local response norm": ("local_response_norm",),
+    "dense": ("dense",),
+    "activations": ("activation",),
+    "losses": ("loss",),
+}
+NETWORKS = {
+    "lenet5": "LeNet-5", "fast_mnist": "fast MNIST", "vgg6": "VGG-6", "resnet20": "ResNet-20",
+    "separable": "depthwise-separable", "alexnet": "AlexNet",
+}  # fmt: skip
+# Ratios of times: name → whose time is divided by whose.
+RATIOS = {
+    "autodiff": ("jaxcnn", "autodiff"), "autodiff-options": ("jaxcnn", "autodiff-options"),
+    "torch": ("jaxcnn", "torch"), "default": ("jaxcnn-default", "autodiff"),
+}  # fmt: skip
+HEADS = {
+    "autodiff": "÷ `jax.grad`", "autodiff-options": "÷ `jax.grad`, same options",
+    "torch": "÷ PyTorch", "default": "default options ÷ `jax.grad`",
+}  # fmt: skip
+PEERS = {
+    "jaxcnn": "jaxcnn", "jaxcnn-default": "default options", "autodiff": "`jax.grad`",
+    "autodiff-options": "same options", "flax": "Flax", "torch": "PyTorch",
+}  # fmt: skip
+
+START, END = "<!-- speed -->\n", "<!-- end of speed -->"
+SHOWN = ("LeNet-5", "VGG-6", "ResNet-20", "depthwise-separable")  # in the README
+
+
+def record(name: str) -> Any:
+    """What docs/records holds under the name."""
+    return json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+# The page ----------------------------------------------------------------------------------------
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown, numbers to the right."""
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def number(value: float) -> str:
+    """Three digits at most where there is a fraction."""
+    text = f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    return f"{value:.3f}" if value < 0.02 else text
+
+
+def span(values: Sequence[float]) -> str:
+    """The geometric mean, the smallest and the largest."""
+    mean, *ends = map(number, values)
+    return f"{mean} ({'–'.join(ends)})" if ends else mean
+
+
+def duration(seconds: float) -> str:
+    """In words."""
+    if seconds < 90:
+        return f"{seconds:g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def speed_table(networks: Sequence[str]) -> str:
+    """Training steps as ratios: the README's table."""
+    steps = [step for step in record("benchmark")["steps"] if step["network"] in networks]
+    rows = [
+        [
+            step["network"],
+            *(number(step["ratios"][name]) if name in step["ratios"] else "–" for name in RATIOS),
+        ]
+        for step in steps
+    ]
+    return table(["training step", *HEADS.values()], rows)
+
+
+def accuracy(run: Mapping[str, Any]) -> str:
+    """Mean, deviation, seeds."""
+    if run["seeds"] == 1:
+        return f"{run['accuracy']:.2f} % (1 seed)"
+    spread = f"± {run['std']:.2f} ({run['seeds']} seeds, the worst {run['worst']:.2f} %)"
+    return f"{run['accuracy']:.2f} % {spread}"
+
+
+def results_page() -> str:
+    """Trainings, systems, benchmark."""
+    trainings, measured = record("trainings"), record("benchmark")
+    runs = [
+        [
+            f"`python -m experiments.train {run['preset']}`",
+            escaped(run["recipe"]),
+            run["published"] or "–",
+            accuracy(run),
+            duration(run["seconds"]),
+        ]
+        for run in trainings["runs"]
+    ]
+    systems = [
+        [
+            f"`python -m experiments.{s['name']}`", escaped(s["question"]),
+            "; ".join(f"{what} {value:g}" for what, value in s["measured"].items()),
+            f"{s['test']}, {s['seeds']} seed{'s' * (s['seeds'] > 1)}", duration(s["seconds"]),
+        ]
+        for s in record("systems")
+    ]  # fmt: skip
+    operations = [
+        [f"{o['kind']} ({o['rows']})", *(span(o[name]) if name in o else "–" for name in RATIOS)]
+        for o in measured["operations"]
+    ]
+    steps = [
+        [
+            f"{s['network']} ({s['images']})",
+            *(number(s["milliseconds"][p]) if p in s["milliseconds"] else "–" for p in PEERS),
+        ]
+        for s in measured["steps"]
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    return f"""# Results
+
+Everything on this page is made of records in `docs/records`, which a run writes: see
+[](benchmarking.md).
+
+## How accurate
+
+On {escaped(trainings["machine"])}, {trainings["dtype"]}. The command in the first column
+reproduces a line; the test images are looked at once, after the last epoch.
+
+{table(["command", "recipe", "published", "here", "time"], runs)}
+
+## Small systems
+
+{table(["command", "question", "found", "on", "time"], systems)}
+
+## How fast
+
+On {escaped(measured["machine"])}, {versions}, {measured["dtype"]}, revision {measured["revision"]}:
+{measured["rows"]} rows; of {measured["bars"]} bars {measured["held"]} hold. Below 1 jaxcnn is
+faster: the geometric mean over the rows of a kind, the smallest and the largest. A row is an
+operation forward with all its gradients.
+
+{table(["operation (rows)", *HEADS.values()], operations)}
+
+A training step of a whole network, in milliseconds:
+
+{table(["network (images)", *PEERS.values()], steps)}
+
+The same as ratios of times:
+
+{speed_table([s["network"] for s in measured["steps"]])}
+
+No GPU has been measured. What is slower than wanted, and why: [](benchmarking.md#not-held-and-why).
+"""
+
+
+# Records -----------------------------------------------------------------------------------------
+
+
+def benchmark_record(paths: Sequence[Path]) -> dict[str, Any]:
+    """What the page needs of one or several runs of experiments.benchmark."""
+    from experiments.benchmarks import bars
+    from experiments.benchmarks.results import geometric_mean, read
+
+    runs = [read(path) for path in paths]
+    rows = [row for run in runs for row in run.rows]
+    verdicts = [verdict for run in runs for verdict in bars.verdicts(run)]
+
+    def ratios(chosen):
+        found = {
+            name: [r.median for row in chosen if (r := row.ratio(*pair))]
+            for name, pair in RATIOS.items()
+        }
+        return {
+            name: [geometric_mean(v), min(v), max(v)] if len(v) > 1 else v
+            for name, v in found.items()
+            if v
+        }
+
+    operations = []
+    for kind, groups in KINDS.items():
+        chosen = [row for row in rows if row.group in groups and row.part == "all"]
+        if chosen:
+            operations.append({"kind": kind, "rows": len(chosen), **_rounded(ratios(chosen))})
+    steps = []
+    for name, network in NETWORKS.items():
+        for row in rows:
+            if row.name.startswith(f"step/{name}/"):
+                found = {peer: row.milliseconds(peer) for peer in PEERS}
+                times = {peer: time.median for peer, time in found.items() if time}
+                steps.append(
+                    {"network": network, "images": row.images, "milliseconds": _rounded(times),
+                     "ratios": {k: v[0] for k, v in _rounded(ratios([row])).items()}}
+                )  # fmt: skip
+    first = runs[0]
+    versions = {
+        k: v
+        for peer in first.versions.values()
+        for k, v in peer.items()
+        if k in ("jax", "flax", "torch")
+    }
+    return {
+        "revision": str(first.options.get("revision", "unknown")),
+        "machine": str(first.machine.get("processor", first.machine)),
+        "versions": versions, "dtype": "float32", "rows": len(rows), "bars": len(verdicts),
+        "held": sum(verdict.holds for verdict in verdicts),
+        "operations": operations, "steps": steps,
+    }  # fmt: skip
+
+
+def training_record(preset: str, folders: Sequence[Path]) -> dict[str, Any]:
+    """Runs of one preset that differ in their seeds only.
+
+    Raises:
+        ValueError: they differ in something else, or one did not end.
+    """
+    configs = [json.loads((folder / "config.json").read_text()) for folder in folders]
+    for config in configs:
+        for key in ("seed", "run_dir", "resume"):
+            config.pop(key, None)
+    if any(config != configs[0] for config in configs):
+        raise ValueError("runs of a record may differ in their seeds only")
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in folders]
+    found = [100 * summary["test_accuracy"] for summary in summaries]
+    old = next((run for run in record("trainings")["runs"] if run["preset"] == preset), {})
+    return {
+        "preset": preset, "recipe": old.get("recipe", preset), "published": old.get("published"),
+        "accuracy": round(statistics.fmean(found), 2),
+        "std": round(statistics.stdev(found), 2) if len(found) > 1 else None,
+        "seeds": len(found), "worst": round(min(found), 2),
+        "seconds": round(statistics.median(sum(s["seconds"].values()) for s in summaries), 1),
+    }  # fmt: skip
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """To the digits that are shown."""
+
+    def rounded(v):
+        return float(f"{v:.3g}")
+
+    return {
+        k: [rounded(x) for x in v] if isinstance(v, list) else rounded(v) for k, v in values.items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite a record."""
+    parser = argparse.ArgumentParser(
+        prog="python -m docs.results",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--benchmark", nargs="+", type=Path, metavar="RESULTS")
+    parser.add_argument("--training", nargs="+", metavar=("PRESET", "RUN"))
+    options = parser.parse_args(arguments)
+    if options.benchmark:
+        write("benchmark", benchmark_record(options.benchmark))
+    if options.training:
+        preset, *folders = options.training
+        new, trainings = training_record(preset, [Path(f) for f in folders]), record("trainings")
+        others = [run for run in trainings["runs"] if run["preset"] != preset]
+        write("trainings", {**trainings, "runs": [*others, new]})
+    readme = ROOT / "README.md"
+    readme.write_text(with_speed(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+def with_speed(readme: str) -> str:
+    """The README with the table of the record between its two markers."""
+    before, rest = readme.split(START)
+    return before + START + speed_table(SHOWN) + "\n" + END + rest.split(END)[1]
+
+
+def write(name: str, value: Any) -> None:
+    """Into docs/records, in lines that can be compared."""
+    path = RECORDS / f"{name}.json"
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,392 @@
+"""The documentation: complete for every operation and formula, made of records, and it builds."""
+
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from urllib.parse import unquote
+
+import jax
+import numpy as np
+import pytest
+
+from docs import results
+from docs.api import MODULES, public
+from docs.differences import DIFFERENCES
+from docs.mathematics import mathml, pieces
+from docs.operations import operations
+from docs.pages import rule_page, sources_page
+from docs.pictures import computed, example
+from docs.sources import SOURCES, formulas
+from experiments.worked import EXAMPLES
+from jaxcnn.gradcheck import relative_error
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+OPERATIONS = operations()
+each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
+AUTHORS = "|".join(source.author for source in SOURCES)
+
+
+# Formulas
+
+
+@each
+def test_every_formula_is_drawn(operation):
+    """All mathematics in the three sentences, as well-formed MathML, equations above all."""
+    for text in (operation.forward, operation.given, *operation.backward, operation.tangent):
+        assert (
+            "".join(part if kind != "code" else f"`{part}`" for kind, part in pieces(text)) == text
+        )
+        for kind, part in pieces(text):
+            if kind == "math":
+                ET.fromstring(mathml(part).replace("&#160;", " "))
+            if kind == "prose":
+                assert not set(part) & set("∂δΣ√⋆•∈²ᵀ"), part
+    first = next(part for kind, part in pieces(operation.forward) if kind == "math")
+    assert re.match(r"[yzE∂]", first)
+    assert re.match("[yE]\u0307|[ẏĖ]", operation.tangent), operation.tangent
+
+
+@pytest.mark.parametrize(
+    ("formula", "drawn"),
+    [
+        ("a/b", "<mfrac><mi>a</mi><mi>b</mi></mfrac>"),
+        ("(x − μ)/√(σ² + ε)", "<msqrt>"),
+        ("x_cd", "<msub><mi>x</mi><mrow><mi>c</mi><mi>d</mi></mrow></msub>"),
+        ("e^(−x²)", "<msup><mi>e</mi>"),
+        ("Σ_{i ∈ M} x", "<munder><mo>∑</mo>"),
+        ("relu′(0)", "<msup><mi>relu</mi>"),
+        ("min(a, b)/6", "<mfrac><mrow><mi>min</mi>"),
+    ],
+)
+def test_formulas_are_read_as_they_are_meant(formula, drawn):
+    assert drawn in mathml(formula)
+
+
+def test_prose_is_no_formula():
+    text = 'y = x ⋆ k + b: a sum over a window, as "Huang" has it in 2016; see `conv`, a rule.'
+    found = list(pieces(text))
+    assert [part for kind, part in found if kind == "math"] == ["y = x ⋆ k + b"]
+    assert [part for kind, part in found if kind == "code"] == ["conv"]
+
+
+@each
+def test_a_tangent_of_its_kind_is_the_rules_own(operation):
+    """What the page says of the kind is what the rule does, at the example of its picture."""
+    case = example(operation.op)
+    kind, rule = operation.rule.kind, operation.rule
+    assert kind in ("linear", "product", "slope", "selection", "loss", "written out")
+    assert bool(rule.linear) == (kind in ("linear", "product"))
+    if kind == "written out":
+        assert rule.tangent.__doc__
+    arrays, f = case.arrays(), case.function()
+    if kind == "slope":
+        delta = np.random.default_rng(1).normal(size=np.shape(f(*arrays)))
+        given = [jax.numpy.asarray(delta), *map(jax.numpy.zeros_like, arrays[1:])]
+        _, tangent = jax.jvp(f, arrays, given)
+        assert relative_error(tangent, jax.vjp(f, *arrays)[1](given[0])[0])[0] < 1e-12
+    if kind == "linear":
+        _, tangent = jax.jvp(f, arrays, arrays)
+        assert relative_error(tangent, f(*arrays))[0] < 1e-12
+
+
+# Pictures
+
+
+@each
+def test_the_numbers_of_a_picture_are_the_twins(operation):
+    inputs, y, delta, gradients = computed(operation.op)
+    case = example(operation.op)
+    arrays = [np.asarray(inputs[name], np.float64) for name in case.shapes]
+    expected, pull = jax.vjp(case.function(twin=True), *map(jax.numpy.asarray, arrays))
+    assert relative_error(np.asarray(y, np.float64), expected)[0] < 1e-5
+    for found, right in zip(
+        gradients.values(), pull(jax.numpy.asarray(delta, expected.dtype)), strict=True
+    ):
+        assert relative_error(np.asarray(found, np.float64), right)[0] < 1e-5
+    assert np.any(np.asarray(y) != 0)
+
+
+# Complete
+
+
+def test_every_formula_of_the_sources_has_a_rule_a_test_and_a_picture():
+    """And the other way round: what a docstring cites of them is on their page."""
+    names = {operation.name for operation in OPERATIONS}
+    page = sources_page()
+    seen = set()
+    for anchor, source, formula in formulas():
+        assert set(formula.rules) <= names
+        assert formula.rules or formula.worked or "finite" in formula.place.lower()
+        assert formula.worked in {"", *EXAMPLES}
+        assert f"({anchor})=" in page
+        path, _, test = formula.test.partition("::")
+        assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8")
+        seen |= {(source.author, name) for name in formula.rules}
+        for name in formula.rules:
+            (operation,) = [o for o in OPERATIONS if o.name == name]
+            assert anchor in rule_page_of(operation)
+    cited = {(a, o.name) for o in OPERATIONS for a in re.findall(rf"\b({AUTHORS})\b", o.source)}
+    assert cited <= seen, cited - seen
+    assert {formula.worked for _, _, formula in formulas()} - {""} == set(EXAMPLES)
+
+
+PAGES: dict[str, str] = {}
+
+
+def rule_page_of(operation) -> str:
+    if operation.name not in PAGES:
+        import docs.pages
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(docs.pages, "picture", lambda op: "<figure></figure>")
+            PAGES[operation.name] = rule_page(operation)
+    return PAGES[operation.name]
+
+
+@each
+def test_a_page_has_all_its_parts(operation):
+    page = rule_page_of(operation)
+    for part in (
+        "**Forward**",
+        "**Backward**",
+        "**Tangent**",
+        "<figure",
+        "## Where it comes from",
+        "## In other frameworks",
+        "## Code",
+        "## Checked by",
+        f"def {operation.name}(",
+    ):
+        assert part in page, part  # fmt: skip
+    assert f"def {operation.rule.fun.__name__}(" in page
+    assert f"gradcheck --ops {operation.name}`" in page
+    assert operation.cases
+    assert operation.twin.path.startswith("jaxcnn/twins/")
+
+
+def test_every_difference_has_a_test():
+    tests = (ROOT / "tests/test_differences.py").read_text()
+    for row in DIFFERENCES:
+        assert f"def test_{row.key}(" in tests
+    assert len({row.key for row in DIFFERENCES}) == len(DIFFERENCES) == tests.count("\ndef test_")
+
+
+# Records
+
+
+def test_results_say_what_the_records_say():
+    """Every number on the page is that of a record."""
+    page = results.results_page()
+    for run in results.record("trainings")["runs"]:
+        assert f"experiments.train {run['preset']}`" in page
+        assert f"{run['accuracy']:.2f} %" in page
+    for step in results.record("benchmark")["steps"]:
+        assert f"| {step['network']} ({step['images']}) |" in page
+    told = set(re.findall(r"\d+(?:\.\d+)?", re.sub(r"`[^`]*`", "", page)))
+    known = json.dumps([json.loads(p.read_text()) for p in (DOCS / "records").glob("*.json")])
+    values = {float(v) for v in re.findall(r"-?\d+(?:\.\d+)?", known)}
+    shown = {
+        number for value in values for number in re.findall(r"\d+(?:\.\d+)?", results.number(value))
+    }
+    shown |= {
+        part for value in values for part in re.findall(r"\d+(?:\.\d+)?", results.duration(value))
+    }
+    shown |= {f"{value:.2f}" for value in values} | {f"{value:g}" for value in values}
+    others = {number for number in told if number not in shown and number not in known}
+    assert not others
+
+
+def test_a_benchmark_becomes_a_record(tmp_path):
+    from experiments.benchmarks.results import Results, RowResult
+
+    times = {peer: [1e-3 * (i + 1)] * 3 for i, peer in enumerate(results.PEERS)}
+    twice = {peer: [2 * t for t in series] for peer, series in times.items()}
+    rows = [RowResult("conv3x3/a/all", "conv3x3", "all", seconds=times),
+            RowResult("conv3x3/b/all", "conv3x3", "all", seconds=twice),
+            RowResult("step/vgg6/128", "step-vgg6", "step", 128, seconds=times)]  # fmt: skip
+    versions = {"jaxcnn": {"jax": "1.2.3"}, "torch": {"torch": "4.5"}}
+    Results({}, versions, {"processor": "a processor", "cores": 2}, {}, rows).write(
+        tmp_path / "results.json"
+    )
+    record = results.benchmark_record([tmp_path / "results.json"])
+    assert record["operations"][0]["autodiff"] == [pytest.approx(1 / 3, rel=1e-2)] * 3
+    (step,) = record["steps"]
+    assert step["network"] == "VGG-6"
+    assert step["milliseconds"]["torch"] == pytest.approx(6)
+    assert record["versions"] == {"jax": "1.2.3", "torch": "4.5"}
+
+
+def test_runs_become_a_record_unless_they_differ(tmp_path):
+    for seed, accuracy in enumerate((0.98, 0.99)):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"seed": seed, "epochs": 3}))
+        (folder / "summary.json").write_text(
+            json.dumps({"test_accuracy": accuracy, "seconds": {"training": 2.0}})
+        )
+    record = results.training_record("lenet5-mnist5k", sorted(tmp_path.iterdir()))
+    assert (record["accuracy"], record["seeds"], record["worst"]) == (98.5, 2, 98.0)
+    (tmp_path / "1/config.json").write_text(json.dumps({"seed": 1, "epochs": 4}))
+    with pytest.raises(ValueError, match="differ in their seeds only"):
+        results.training_record("lenet5-mnist5k", sorted(tmp_path.iterdir()))
+
+
+# Examples
+
+
+def blocks():
+    for path in sorted(DOCS.rglob("*.md")):
+        code = re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+        if path.stem not in (
+            "adding",
+            "programs",
+        ):  # pieces to be put into files; a test of its own
+            yield from _programs(path, code)
+
+
+def _programs(path, code):
+    """Blocks that import are programs; those after them go on with theirs."""
+    programs: list[str] = []
+    for block in code:
+        if "import " in block or not programs:
+            programs.append(block)
+        else:
+            programs[-1] += block
+    for i, program in enumerate(programs):
+        yield pytest.param(path, program, id=f"{path.stem}-{i}")
+
+
+@pytest.mark.parametrize(("path", "program"), list(blocks()))
+def test_examples_run(path, program, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    for name in re.findall(r"^\s*(?:import|from) (\w+)", program, re.MULTILINE):
+        pytest.importorskip(name, reason=f"{name} is not installed (extra: peers)")
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        jax.config.update("jax_enable_x64", False)
+        try:
+            exec(compile(program, str(path), "exec"), {})
+        finally:
+            jax.config.update("jax_enable_x64", True)
+
+
+def test_the_api_has_everything_public():
+    for name, module in MODULES.items():
+        assert len(list(public(module))) >= 2, name
+
+
+# The site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Built as a user builds it; warnings are errors."""
+    for name in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(name, reason=f"{name} is not installed (extra: docs)")
+    folder = tmp_path_factory.mktemp("docs")
+    built = subprocess.run(
+        [sys.executable, "-m", "docs.build", str(folder)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    assert "WARNING" not in built.stderr
+    return folder / "html"
+
+
+class Page(html.parser.HTMLParser):
+    """What a page links to, and where it can be linked."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.loaded, self.anchors = [], [], set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.anchors |= {values[key] for key in ("id", "name") if values.get(key)}
+        if tag == "a" and values.get("href"):
+            self.links.append(values["href"])
+        if tag in ("script", "img", "link"):
+            self.loaded += [values[key] for key in ("src", "href") if values.get(key)]
+
+
+def test_links_hold_and_nothing_is_loaded_from_elsewhere(site):
+    pages = {path: Page(path) for path in site.rglob("*.html")}
+    assert len(pages) > len(OPERATIONS)
+    broken = []
+    for path, page in pages.items():
+        assert not [url for url in page.loaded if re.match(r"(https?:)?//", url)], path
+        for link in {*page.links, *page.loaded}:
+            target, _, anchor = unquote(link).partition("#")
+            if re.match(r"\w+:", target):
+                continue
+            there = (path.parent / target.partition("?")[0]).resolve() if target else path
+            if not there.exists() or (
+                anchor and there in pages and anchor not in pages[there].anchors
+            ):
+                broken.append(f"{path.relative_to(site)}: {link}")
+    assert not broken, broken[:20]
+
+
+def test_every_operation_has_a_page_with_formulas_and_a_picture(site):
+    for operation in OPERATIONS:
+        text = (site / f"rules/{operation.name}.html").read_text(encoding="utf-8")
+        assert text.count("<math") >= 3
+        assert text.count("<svg") >= 3
+
+
+def test_words_are_spelled(site):
+    pytest.importorskip("codespell_lib", reason="codespell is not installed (extra: docs)")
+    files = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        *DOCS.rglob("*.md"),
+    ]
+    found = subprocess.run(
+        [sys.executable, "-m", "codespell_lib", *files], capture_output=True, text=True
+    )
+    assert found.stdout == ""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (extra: browser)"
+    )
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.mark.parametrize("words", ["max_pool", "group_norm"])
+def test_the_search_finds_an_operation_and_its_page_shows_the_formula(site, browser, words):
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto((site / "index.html").as_uri())
+    page.fill("input[name=q]", words)
+    page.press("input[name=q]", "Enter")
+    link = page.locator(f"#search-results a[href*='rules/{words}.html']").first
+    link.wait_for()
+    link.click()
+    formula = page.locator(".formula math").first
+    formula.wait_for()
+    box = formula.bounding_box()
+    assert box["width"] > 10
+    assert box["height"] > 10
+    assert page.locator(".picture svg").first.is_visible()
+
+
+@pytest.mark.parametrize("name", ["index", "rules", "rules/conv", "results", "fast", "differences"])
+def test_nothing_is_wider_than_a_phone(site, browser, name):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((site / f"{name}.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
