@@ -126,7 +126,7 @@ FUNCTIONS = {
     jc.jit: {"f": double},
     jc.with_rules: {"f": double},
     jc.forms: {"name": "plain"},
-    jc.explain_forms: {"f": double},
+    jc.explain_forms: {"f": double, "args": [B]},
     jc.swap_rules: {"net": NET, "rules": {jc.relu: double}},
     jc.with_backward: {"of": jc.relu, "backward": double},
     layers.up_to: {"net": NET, "layer": "dense1"},

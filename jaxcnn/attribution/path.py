@@ -66,7 +66,8 @@ def complete(
         if np.abs(parts.error).sum(0).max() <= tolerance:
             break
         parts, worst = _worst(parts)
-        change, at_bend, *halves = divided(worst.left, worst.bend, worst.right)
+        places = (jnp.asarray(a, x.dtype) for a in (worst.left, worst.bend, worst.right))
+        change, at_bend, *halves = divided(*places)
         total, middle = total + change, np.asarray(at_bend)
         one, two = ([np.asarray(a) for a in half] for half in halves)
         parts = _joined(
