@@ -57,7 +57,7 @@ for kind in (AxisType.Auto, AxisType.Explicit):
             with jax.set_mesh(mesh):
                 compiled = jax.jit(program).lower(*placed).compile()
                 found = np.asarray(compiled(*placed))
-            text = compiled.as_text()
+            text = str(compiled.as_text())
             report = {
                 "kind": name,
                 "map": map,

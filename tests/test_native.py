@@ -1,6 +1,8 @@
 """Kernels made by LLVM give what XLA's convolution gives, wherever they are taken."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -15,6 +17,7 @@ from generated.forms import problems
 from generated.running import at_most
 from hypothesis import assume, given
 
+import jaxcnn as jc
 from jaxcnn.geometry import parse_geometry
 from jaxcnn.lowering import native
 from jaxcnn.lowering.convolution import plain
@@ -27,6 +30,7 @@ pytest.importorskip("llvmlite", reason="llvmlite is not installed (extra: native
 if here() is None:
     pytest.skip("nothing is known of the processor", allow_module_level=True)
 
+ROOT = Path(__file__).parent.parent
 # The processor at hand; and what others have, as far as this one can do the same.
 MACHINES = [here(), Machine("narrow", 16, 32, 3), Machine("few registers", 16, 16, 1)]
 
@@ -182,6 +186,57 @@ def test_the_plain_form_serves_where_no_kernel_can(monkeypatch):
             lowered = jax.jit(lambda x, k: f(x, k)).lower(x, weights)
         assert "jaxcnn_" not in lowered.as_text()
         close(lowered.compile()(x, weights), expected)
+
+
+def loss(x, kernel):
+    return (jc.conv(x, kernel, padding=1, stride=2) ** 2).sum()
+
+
+def test_programs_of_jaxcnn_jit_have_kernels_of_all_three_maps():
+    x, kernel = (jnp.asarray(a, "float32") for a in ARGUMENTS["correlation"])
+    gradients = jax.grad(loss, (0, 1))
+    text = jc.jit(gradients).lower(x, kernel).as_text()
+    assert len(set(re.findall(r"jaxcnn_\w+", text))) == 3
+    assert "jaxcnn_" not in jax.jit(gradients).lower(x, kernel).as_text()
+    assert {choice.form.name for choice in jc.explain_forms(jc.jit(loss), x, kernel)} == {"native"}
+    for found, expected in zip(
+        jc.jit(gradients)(x, kernel), jax.jit(gradients)(x, kernel), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    shapes = [
+        jax.ShapeDtypeStruct((5, 13, 11, 8), "bfloat16"),
+        jax.ShapeDtypeStruct((3, 3, 8, 8), "bfloat16"),
+    ]
+    (choice,) = jc.explain_forms(jc.jit(jc.conv), *shapes, backward=False)
+    assert "not for bfloat16" in dict(choice.passed_over)["native"]
+
+
+CACHED = """
+import jax, numpy as np, jaxcnn as jc
+hits = []
+jax.monitoring.register_event_listener(lambda name, **_: hits.append(name.endswith("cache_hits")))
+x, kernel = np.ones((4, 8, 8, 16), "float32"), np.ones((3, 3, 16, 16), "float32")
+f = jc.jit(lambda x, kernel: jc.conv(x, kernel, padding=1))
+assert "jaxcnn_" in f.lower(x, kernel).as_text()
+print(float(f(x, kernel).sum()), sum(hits))
+"""
+
+
+def test_a_kernel_is_found_by_programs_that_xla_keeps_on_disk(tmp_path):
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", CACHED], env=os.environ | cache, cwd=ROOT,
+            capture_output=True, text=True, check=True,
+        ).stdout.split()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert runs[0][0] == runs[1][0]
+    assert (int(runs[0][1]), int(runs[1][1]) > 0) == (0, True)
 
 
 @pytest.mark.parametrize("map", FORMS)

@@ -24,6 +24,8 @@ class Problem(problem.Problem):
     """Channels out, of all groups."""
     stored: bool
     """Whether the result is stored, or a gradient: XLA merges it with no pooling behind it."""
+    kernels: bool = True
+    """Whether kernels made for it may compute it."""
 
     @classmethod
     def of(cls, geometry: Geometry, x: Array, d: int, *, gradient: bool) -> Self:

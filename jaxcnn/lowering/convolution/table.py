@@ -8,6 +8,7 @@ joined phases, have zeros between their taps, and 0 · ∞ is NaN: they are for 
 for all others. Only Fourier transforms spread everything over the whole map.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from jaxcnn.lowering.convolution import (
     extended,
     fft,
     grouped,
+    native,
     parts,
     patches,
     phases,
@@ -41,6 +43,17 @@ def _part_of_kernel_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
     return choose(KERNEL_GRADS, problem)[0].run(x, delta, problem=problem)
 
 
+def _no_kernel(x: Array, kernel: Array, *, problem: Problem) -> Array:
+    """The form that is taken where there are no kernels."""
+    problem = replace(problem, kernels=False, asked=None)
+    form, _ = choose(CORRELATIONS, problem)
+    return guarded(form, problem)(x, kernel, problem=problem)
+
+
+def _no_kernel_for_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
+    return _part_of_kernel_grad(x, delta, problem=replace(problem, kernels=False, asked=None))
+
+
 def _only_named(problem: Problem) -> str:
     del problem
     return "it is taken where it is named"
@@ -60,6 +73,13 @@ CORRELATIONS: tuple[Form[Problem], ...] = (
         "a product of matrices",
         cannot=pointwise.cannot_correlate,
         slower=pointwise.slower,
+    ),
+    Form(
+        "native",
+        partial(native.correlate, otherwise=_no_kernel),
+        "a kernel of its own: sums that stay in registers, maps read as they lie",
+        cannot=native.cannot,
+        slower=native.slower,
     ),
     Form(
         "depthwise phases",
@@ -153,6 +173,13 @@ KERNEL_GRADS: tuple[Form[Problem], ...] = (
         pointwise.kernel_grad,
         "a product of matrices",
         cannot=pointwise.cannot,
+    ),
+    Form(
+        "native",
+        partial(native.kernel_grad, otherwise=_no_kernel_for_grad),
+        "a kernel of its own: sums that stay in registers, maps read as they lie",
+        cannot=native.cannot_sum,
+        slower=native.slower,
     ),
     Form(
         "depthwise",

@@ -22,11 +22,13 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from jaxcnn.geometry import Geometry
+from jaxcnn.lowering.native.machine import here
 from jaxcnn.lowering.native.made import Kernel
 from jaxcnn.lowering.native.primitive import Plainly, call
-from jaxcnn.lowering.native.problem import Problem
+from jaxcnn.lowering.native.problem import Problem, lanes_of
 
 
 def kernel_gradient(x: Array, delta: Array, geometry: Geometry, plainly: Plainly) -> Array:
@@ -42,3 +44,18 @@ def correlate(x: Array, kernel: Array, geometry: Geometry, plainly: Plainly) -> 
 def _problem(x: Array, other: Array, geometry: Geometry) -> Problem:
     bits = jnp.finfo(x.dtype).bits
     return Problem.of(x.shape[0], x.shape[-1], other.shape[-1], bits, geometry)
+
+
+def obstacle() -> str:
+    """Why there are no kernels here; empty if there are."""
+    return "" if here() else "llvmlite is missing, or nothing is known of the processor"
+
+
+def filled(geometry: Geometry, c: int, d: int, dtype: DTypeLike) -> float:
+    """The share of the lanes of a vector that hold channels out, where there are kernels."""
+    machine, bits = here(), jnp.finfo(dtype).bits
+    if machine is None:
+        return 0.0
+    lanes = lanes_of(Problem.of(1, c, d, bits, geometry), 8 * machine.vector // bits)
+    held = (lanes.vectors - 1) * lanes.step + lanes.last
+    return held / lanes.vectors / (8 * machine.vector // bits)

@@ -110,6 +110,7 @@ def plan(problem: Problem, machine: Machine) -> Plan:
         nests.append(_nest(problem, lanes, slab, block, moves, phases, counts))
     usual, ends = (_tile(problem, lanes, slab, block, moves, last) for last in (False, True))
     found = Plan(problem, lanes, slab, (usual, ends), tuple(nests), 1, rows, 0, 1)
+    found = found._replace(kernel_block=lanes.kernel_block(problem, block[-1]))
     by_images = min(found.units, SHARES * machine.threads)
     pieces = lanes.vectors // block[-1]
     by_channels = min(pieces, -(-machine.threads // by_images))
@@ -134,13 +135,13 @@ def _block(lanes: Lanes, machine: Machine, height: int, width: int) -> Block:
 
 
 def _loops(
-    problem: Problem, lanes: Lanes, slab: Slab, sums: int, moves: list[Moves]
+    problem: Problem, lanes: Lanes, slab: Slab, block: Block, moves: list[Moves]
 ) -> tuple[list[tuple[Loop, int]], list[tuple[int | str, Loop]]]:
     """What one step writes out: how x and k move, and a channel; and the loops around it.
 
     A count that depends on the phase is an axis, by its name.
     """
-    c, d = problem.c // problem.groups, lanes.kernel_channels(problem)
+    c, d = problem.c // problem.groups, lanes.kernel_block(problem, block[-1])
     loops: list[tuple[int | str, Loop]] = []
     for axis, move in enumerate(moves):
         taps = math.prod(problem.window[axis + 1 :])
@@ -150,7 +151,7 @@ def _loops(
         return [(Loop(0, 0), 0)], merged([*loops, (c, Loop(1, d))])
     inner = [(Loop(0, j * d), j) for j in range(c)]
     taps, move = loops[-1]
-    if isinstance(taps, int) and taps * c * sums <= WRITTEN_OUT:
+    if isinstance(taps, int) and taps * c * math.prod(block) <= WRITTEN_OUT:
         loops.pop()
         inner = [(Loop(t * move.x, t * move.b + at.b), j) for t in range(taps) for at, j in inner]
     return inner, merged(loops)
@@ -166,7 +167,7 @@ def _tile(
         results.append(Result(place * problem.d + v * lanes.step, lanes.filled(first + v)))
         x = h * moves[1].x_place * slab.strides[1] + w * moves[2].x_place * slab.strides[2]
         at.append((x + v * lanes.read(lanes.step), v))
-    inner, loops = _loops(problem, lanes, slab, math.prod(block), moves)
+    inner, loops = _loops(problem, lanes, slab, block, moves)
     terms = [
         Term(i, x + by.x, by.b + v * lanes.step, lanes.map(j), lanes.read(results[i].filled))
         for by, j in inner
@@ -182,9 +183,11 @@ def _nest(
 ) -> Nest:  # fmt: skip
     """All places of a phase: over groups, channels out, and places."""
     c, d = problem.c // problem.groups, problem.d // problem.groups
+    side_by_side = lanes.kernel_block(problem, block[-1])
+    further = math.prod(problem.window) * c if side_by_side == block[-1] * lanes.step else 1
     steps = [
         Step(lanes.rows, 1, c, d, d),
-        Step(lanes.vectors, block[-1], lanes.read(lanes.step), lanes.step, lanes.step),
+        Step(lanes.vectors, block[-1], lanes.read(lanes.step), further * lanes.step, lanes.step),
     ]
     x = tap = result = 0
     empty = not all(phase.taps for phase in phases)
@@ -195,9 +198,9 @@ def _nest(
         tap = tap * problem.window[axis] + phase.tap
         result += phase.place * places
         x += (phase.x - move.start) * stride
-    _, loops = _loops(problem, lanes, slab, math.prod(block), moves)
+    _, loops = _loops(problem, lanes, slab, block, moves)
     found = (phases[int(n)].taps if isinstance(n, str) else n for n, _ in loops)
-    kernel = tap * c * lanes.kernel_channels(problem)
+    kernel = tap * c * side_by_side
     if empty:  # the sums have nothing to add
         return Nest(0, 0, result, tuple(steps), (0,) * len(loops))
     return Nest(x, kernel, result, tuple(steps), tuple(found))

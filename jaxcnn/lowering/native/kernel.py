@@ -66,6 +66,8 @@ class Plan(NamedTuple):
     """Parts with some of the steps of a loop each."""
     divided: int = VECTORS
     """Which loop that is."""
+    kernel_block: int = 1
+    """Channels out of a convolution's kernel that have to lie side by side."""
     of_kernel: bool = False
     """Whether the results are a kernel's, and b a map; else it is the other way round."""
 

@@ -7,7 +7,7 @@ import hashlib
 from functools import cache
 from itertools import product
 from threading import RLock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -29,8 +29,8 @@ class Made(NamedTuple):
     name: str
     memory: int
     """Numbers of the memory to work in."""
-    kernel_channels: int
-    """Up to how many channels out a convolution's kernel is to be filled up."""
+    kernel_block: int
+    """Channels out of a convolution's kernel that have to lie side by side."""
     program: Program
 
 
@@ -63,7 +63,15 @@ def _made(kernel: Kernel, machine: Machine) -> Made:
     if name not in _programs:
         program = _programs[name] = Program(text)
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(program.handler()), platform="cpu")
-    return Made(name, plan.memory, plan.lanes.kernel_channels(kernel.problem), _programs[name])
+    return Made(name, plan.memory, plan.kernel_block, _programs[name])
+
+
+def in_blocks(kernel: Any, size: int, numpy: Any) -> Any:
+    """Some channels out after the others, filled up with zeros: kh kw c d → blocks kh kw c size."""
+    blocks = -(-kernel.shape[-1] // size)
+    beyond = blocks * size - kernel.shape[-1]
+    filled = numpy.pad(kernel, [(0, 0)] * (kernel.ndim - 1) + [(0, beyond)])
+    return numpy.moveaxis(filled.reshape(*kernel.shape[:-1], blocks, size), -2, 0)
 
 
 # Padding, a stride, channels that fill no vector; and groups, several in a vector.
@@ -100,8 +108,8 @@ def _right(kernel: Kernel, machine: Machine) -> bool:
                 "ngc,cgd->ngd", read, taps[tap].reshape(-1, groups, d)
             ).reshape(n, -1)
             gradient[tap] += np.einsum("ngc,ngd->cgd", read, to).reshape(-1, problem.d)
-    filled = np.pad(taps, [(0, 0)] * 4 + [(0, made.kernel_channels - problem.d)])
-    other, expected = (delta, gradient) if kernel.map == "gradient" else (filled, y)
+    blocks = np.ascontiguousarray(in_blocks(taps, made.kernel_block, np))
+    other, expected = (delta, gradient) if kernel.map == "gradient" else (blocks, y)
     arrays = x, other, np.full_like(expected, np.nan), np.empty(made.memory, np.float32)
     serial = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(made.program.address("serial"))
     serial(*(a.ctypes.data for a in arrays))

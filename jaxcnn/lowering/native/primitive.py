@@ -19,7 +19,7 @@ from jax import Array, lax
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
 
-from jaxcnn.lowering.native.made import Kernel, made
+from jaxcnn.lowering.native.made import Kernel, in_blocks, made
 
 
 class Plainly(NamedTuple):
@@ -61,8 +61,7 @@ def _cpu_lowering(ctx: Any, *args: Any, kernel: Kernel, plainly: Plainly) -> Any
 
     def run(x: Array, other: Array) -> Array:
         if kernel.map == "correlation":
-            beyond = found.kernel_channels - other.shape[-1]
-            other = jnp.pad(other, [(0, 0)] * (other.ndim - 1) + [(0, beyond)])
+            other = in_blocks(other, found.kernel_block, jnp)
         kinds = [jax.ShapeDtypeStruct(shape, x.dtype) for shape in (result.shape, (found.memory,))]
         return jax.ffi.ffi_call(found.name, kinds)(x, other)[0]
 

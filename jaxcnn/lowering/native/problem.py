@@ -99,8 +99,13 @@ class Lanes(NamedTuple):
             else None
         )
 
-    def kernel_channels(self, problem: Problem) -> int:
-        """Channels out of a kernel, with those that lanes read beyond the last one."""
+    def kernel_block(self, problem: Problem, vectors: int) -> int:
+        """Channels out of a kernel that lie side by side: of a tile's vectors, if groups allow it.
+
+        What lanes read beyond the last channel counts.
+        """
+        if self.rows == 1 and not self.reads[1]:
+            return vectors * self.step
         own = (self.rows - 1) * (problem.d // problem.groups)
         return max(problem.d, own + (self.vectors - 1) * self.step + self.width)
 
