@@ -17,6 +17,8 @@ fast_convolutions = jax.make_user_context(default_value=False)
 backward_follows = jax.make_user_context(default_value=False)
 # The names of the forms by which convolutions and poolings are computed, the first that can be.
 forms = jax.make_user_context(default_value=())
+# Whether kernels made for a problem may compute it, where there are any.
+kernels = jax.make_user_context(default_value=True)
 # Who is told of every choice of a form, a function of its map, its table and its problem.
 noted = jax.make_user_context(default_value=None)
 
@@ -30,12 +32,15 @@ class Hints(NamedTuple):
     """What `jax.default_matmul_precision` says."""
     forms: tuple[str, ...] = ()
     """What `jaxcnn.forms` says."""
+    kernels: bool = True
 
 
 def current() -> Hints:
     """Those of the function that is being traced."""
     precision = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009 - not typed
-    return Hints(fast_convolutions.value, backward_follows.value, precision, forms.value)
+    return Hints(
+        fast_convolutions.value, backward_follows.value, precision, forms.value, kernels.value
+    )
 
 
 @contextmanager
@@ -46,6 +51,7 @@ def given(hints: Hints) -> Iterator[None]:
         fast_convolutions(hints.fast_convolutions),
         backward_follows(hints.backward_follows),
         forms(hints.forms),
+        kernels(hints.kernels),
         precision,
     ):
         yield

@@ -147,6 +147,15 @@ FORMS: tuple[OperationRow, ...] = (
     _conv("parts", (128, 16, 16, 32), 3, 32, "kernel_grad", padding=1, default=True),
     _conv("parts", (128, 32, 32, 16), 3, 16, "kernel_grad", padding=1, default=True),
     _conv("parts", (128, 32, 32, 16), 3, 32, "kernel_grad", padding=1, default=True),
+    _conv("native", (128, 32, 32, 1), 5, 6, "input_grad", padding=2),
+    _conv("native", (128, 32, 32, 16), 3, 16, "input_grad", padding=1),
+    _conv("native", (128, 32, 32, 16), 3, 16, "forward", padding=1),
+    _conv("native", (128, 32, 32, 16), 3, 16, "kernel_grad", padding=1),
+    _conv("native", (64, 7, 7, 256), 3, 256, "kernel_grad", padding=1),
+    _conv("native", (64, 16, 16, 64), 3, 64, "forward", groups=64, padding=1),
+    _conv("native", (64, 16, 16, 64), 3, 64, "kernel_grad", groups=8, padding=1),
+    _transposed("native", (32, 8, 8, 64), 5, 64, "forward", stride=3, padding=2),
+    _transposed("native", (32, 8, 8, 64), 5, 64, "forward", stride=4, padding=2),
     _pool("whole", "max_pool", (128, 7, 7, 64), 7, "forward"),
     _pool("whole", "max_pool", (128, 7, 7, 64), 7, "all"),
     _pool("by axis", "max_pool", (64, 31, 31, 64), 3, "forward", stride=2, default=True),
@@ -161,10 +170,13 @@ FORMS: tuple[OperationRow, ...] = (
 
 
 def taken(row: OperationRow) -> bool:
-    """Whether the form of the row is what is taken there if nobody names one."""
+    """Whether the form of the row is taken there if nobody names one; of others than kernels,
+    where there are no kernels.
+    """
     import jax
 
     import jaxcnn
+    from jaxcnn import hints
 
     # A transposed convolution is an input gradient, and its gradients are a convolution's others.
     turned = row.op == "conv_transpose"
@@ -176,7 +188,8 @@ def taken(row: OperationRow) -> bool:
     op = getattr(jaxcnn, row.op)
     jitted = (jax.jit if row.default else jaxcnn.jit)(lambda *arrays: op(*arrays, **row.settings))
     arrays = (jax.ShapeDtypeStruct(shape, "float32") for shape in row.shapes)
-    found = jaxcnn.explain_forms(jitted, *arrays, backward=row.part != "forward")
+    with hints.kernels(row.form == "native"):
+        found = jaxcnn.explain_forms(jitted, *arrays, backward=row.part != "forward")
     return any(
         choice.form.name == row.form
         for choice in found

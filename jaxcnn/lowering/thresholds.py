@@ -256,3 +256,14 @@ FEW_TAPS = Threshold(
     8, "taps along an axis", "by axis",
     "avg_pool-64x31x31x64-3x3-s2/forward", "avg_pool-16x32x32x64-9x9-s2/forward", decides=False,
 )  # fmt: skip
+
+# Kernels: with fewer channels out the lanes of a vector are empty, and XLA's loops are no worse.
+FILLED = Threshold(
+    25, "% of a vector's lanes", "native",
+    "128x32x32x1-to-6-5x5/input_grad", "128x32x32x16-to-16-3x3/input_grad",
+)  # fmt: skip
+# Each phase has loops of its own, which take their time to compile.
+MOST_PHASES = Threshold(
+    9, "phases between the elements of a map", "native",
+    "32x8x8x64-to-64-5x5-s3/forward", "32x8x8x64-to-64-5x5-s4/forward",
+)  # fmt: skip

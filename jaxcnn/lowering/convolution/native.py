@@ -13,12 +13,9 @@ from jax import Array, lax
 from jaxcnn.lowering import native
 from jaxcnn.lowering.convolution.plain import Map
 from jaxcnn.lowering.convolution.problem import Problem
+from jaxcnn.lowering.thresholds import FILLED, MOST_PHASES
 from jaxcnn.sizes import known
 
-# Of the lanes of a vector this share has to hold channels out.
-FILLED = 1 / 4
-# With more phases than this between the elements of a map the kernel's program is long.
-MOST_PHASES = 9
 # What XLA takes itself for products of 32 bits; other settings ask for fewer bits, or more.
 FULL = (None, lax.Precision.DEFAULT, lax.Precision.HIGH, lax.Precision.HIGHEST)
 
@@ -67,13 +64,13 @@ def slower(problem: Problem) -> str:
     if problem.spread:
         return "XLA would gather the maps on every device"
     if not problem.kernels:
-        return "something else was asked for in its place"
+        return "kernels are not wanted"
     phases = math.prod(problem.geometry.input_dilation)
     if phases > MOST_PHASES:
-        return f"there are more than {MOST_PHASES} phases between the elements of the map"
+        return f"there are more than {MOST_PHASES:d} phases between the elements of the map"
     if phases > 1 and problem.inputs == problem.outputs == 1:
         return "its loops over the taps of a phase are short"
-    filled = native.filled(problem.geometry, problem.c, problem.d, problem.dtype)
-    if filled < FILLED:
-        return f"{filled:.0%} of a vector's lanes hold channels out, less than {FILLED:.0%}"
+    filled = 100 * native.filled(problem.geometry, problem.c, problem.d, problem.dtype)
+    if filled <= FILLED:
+        return f"{filled:.0f} % of a vector's lanes hold channels out, no more than {FILLED:d} %"
     return ""

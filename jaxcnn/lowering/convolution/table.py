@@ -8,7 +8,6 @@ joined phases, have zeros between their taps, and 0 · ∞ is NaN: they are for 
 for all others. Only Fourier transforms spread everything over the whole map.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -45,13 +44,13 @@ def _part_of_kernel_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
 
 def _no_kernel(x: Array, kernel: Array, *, problem: Problem) -> Array:
     """The form that is taken where there are no kernels."""
-    problem = replace(problem, kernels=False, asked=None)
+    problem = problem.without_kernels
     form, _ = choose(CORRELATIONS, problem)
     return guarded(form, problem)(x, kernel, problem=problem)
 
 
 def _no_kernel_for_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
-    return _part_of_kernel_grad(x, delta, problem=replace(problem, kernels=False, asked=None))
+    return _part_of_kernel_grad(x, delta, problem=problem.without_kernels)
 
 
 def _only_named(problem: Problem) -> str:
