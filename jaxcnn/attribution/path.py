@@ -7,6 +7,7 @@ that is most wrong is divided, at the place where the tangents at its two points
 that is the bend itself, and both pieces are right at once.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from jaxcnn.attribution.target import Score
 
 AT_ONCE = 16
 """So many parts of every example are divided in one call."""
-GAUSS = 0.5 - 0.5 / np.sqrt(3)
+GAUSS = 0.5 - 0.5 / math.sqrt(3)
 """Where in a part its gradients are taken: here, and as far from its other end."""
 _EVALUATED = 7  # gradients and values for a part that is divided
 
