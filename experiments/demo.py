@@ -4,7 +4,8 @@ Command:  python -m experiments.demo RUN       (RUN: a folder of experiments.tra
           address that it prints in a browser; --port chooses another one than 8000);
           python -m experiments.demo RUN --strokes 200   (measures, and serves nothing)
 Result:   a page: draw a digit, and at each stroke see the probabilities, the maps of each layer on
-          the left, and on the right δ, flowing back from a class that one chooses
+          the left, and on the right δ, flowing back from a class that one chooses; of an element
+          of a δ that one chooses, which δ above made it, through which weights
 Time:     2.5 ms a stroke on LeNet-5, 12 ms on the accurate MNIST network (medians of 200; the
           longest 6 and 19 ms), without the browser; in Chromium some 25 ms on LeNet-5
 Hardware: 2 cores of an AMD EPYC (AVX2), float32, jax 0.10.2

@@ -68,7 +68,10 @@ def windows(browser):
 
 
 def drawn(name, images=2):
-    """A network, its parameters (biases too) and state, and images."""
+    """A network, its parameters (biases too) and state, and images that are blank in part.
+
+    Blank parts are where rectifiers are at their kink and maxima are not alone.
+    """
     net, shape = NETS[name]
     params, state = net.init(jax.random.key(0), shape, dtype=jnp.float32)
     leaves, structure = jax.tree.flatten(params)
@@ -78,6 +81,7 @@ def drawn(name, images=2):
         for leaf, key in zip(leaves, keys, strict=True)
     ]
     x = jax.random.normal(jax.random.key(1), (images, *shape), jnp.float32)
+    x = x.at[:, : shape[0] // 2].set(0)
     return net, jax.tree.unflatten(structure, noisy), state, x
 
 
