@@ -24,12 +24,12 @@ MAP = (9, 8, 4)
 
 
 def drawn(net, shape, dtype=jnp.float32):
-    """Parameters and a state in which nothing is 0 or 1."""
+    """Parameters and a state in which nothing is 0 or 1: kernels are as they were drawn."""
     parts = net.init(jax.random.key(0), shape, dtype=dtype)
     leaves, tree = jax.tree.flatten(parts)
     keys = jax.random.split(jax.random.key(1), max(len(leaves), 1))
     pairs = zip(leaves, keys, strict=len(leaves) > 0)
-    noisy = [a + 0.3 * jax.random.uniform(k, a.shape, a.dtype) for a, k in pairs]
+    noisy = [a + 0.3 * jax.random.uniform(k, a.shape, a.dtype) * (a.ndim < 2) for a, k in pairs]
     return jax.tree.unflatten(tree, noisy)
 
 
