@@ -29,7 +29,9 @@ def drawn(net, shape, dtype=jnp.float32):
     leaves, tree = jax.tree.flatten(parts)
     keys = jax.random.split(jax.random.key(1), max(len(leaves), 1))
     pairs = zip(leaves, keys, strict=len(leaves) > 0)
-    noisy = [a + 0.3 * jax.random.uniform(k, a.shape, a.dtype) * (a.ndim < 2) for a, k in pairs]
+    noisy = [
+        a if a.ndim > 1 else a + 0.3 * jax.random.uniform(k, a.shape, a.dtype) for a, k in pairs
+    ]
     return jax.tree.unflatten(tree, noisy)
 
 
