@@ -116,7 +116,11 @@ def explain_forms(f: Callable[..., Any], *args: Any, backward: bool = True) -> C
     def note(name: str, table: Table[Any], problem: Any) -> None:
         found.setdefault((name, problem), _choice(name, table, problem))
 
-    with hints.noted(lambda *_: None):  # which keeps all rules in the program
+    def note_of_forward(name: str, table: Table[Any], problem: Any) -> None:
+        if table is pooling.STEPS:  # made by a forward pass, while differentiating
+            note(name, table, problem)
+
+    with hints.noted(note_of_forward):
         program = jax.make_jaxpr(both)(*(leaves[i] for i in arrays))
     for eqn in _by_hand(program.jaxpr):
         with hints.noted(note):

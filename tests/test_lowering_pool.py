@@ -3,17 +3,20 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from generated.forms import poolings, with_ties
 from generated.running import at_most
 from hypothesis import example, given
 
+from jaxcnn import forms, max_pool
 from jaxcnn.geometry import parse_pool_geometry
 from jaxcnn.gradcheck import relative_error
 from jaxcnn.lowering.forms import choose
 from jaxcnn.lowering.pooling import GATHERS, MAXIMA, SWITCHES, TABLES, max_with_switches
 from jaxcnn.lowering.problem import Problem
+from jaxcnn.ops.max_pool import max_pool_map
 
 
 def problem(size, **settings):
@@ -93,3 +96,45 @@ def test_the_forms_of_a_sum_and_of_the_adjoints_are_equal(map, request):
             assert relative_error(y, found[-1])[0] < 1e-12
 
     holds()
+
+
+def test_a_gradient_goes_back_and_forth_axis_by_axis_as_at_once(request):
+    """The same first maximum of every window, whatever ties, is infinite or no number."""
+
+    def by_form(name, geometry):
+        def both(x, delta, dot):
+            with forms(name):
+                y, pull = jax.vjp(lambda x: max_pool_map(x, geometry), x)
+                _, moved = jax.jvp(lambda x: max_pool_map(x, geometry), (x,), (dot,))
+                return y, pull(delta)[0], moved
+
+        return both
+
+    @at_most(request, 12, 200)
+    @example(PADDING_ONLY)
+    @given(poolings())
+    def holds(problem):
+        x, geometry = problem
+        numbers = np.random.default_rng(5)
+        delta = numbers.standard_normal((len(x), *geometry.output, x.shape[-1]))
+        arrays = x, delta, numbers.standard_normal(x.shape)
+        ways = [by_form(name, geometry) for name in ("axis by axis", "plain")]
+        (y, *found), (best, *expected) = jax.jit(lambda *a: [f(*a) for f in ways])(*arrays)
+        assert np.array_equal(y, best, equal_nan=True)
+        assert relative_error(found, expected)[0] < 1e-12
+
+    holds()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_gradient_that_goes_back_axis_by_axis_is_rounded_once(dtype):
+    numbers = np.random.default_rng(6)
+    x, delta = (jnp.asarray(numbers.uniform(0.5, 1, (1, 20, 20, 2)), dtype) for _ in range(2))
+
+    def gradient(x, delta):
+        return jax.vjp(lambda x: max_pool(x, 7, stride=1, padding=3), x)[1](delta)[0]
+
+    found, exact = gradient(x, delta), gradient(x.astype("float64"), delta.astype("float64"))
+    assert found.dtype == dtype
+    error, _ = relative_error(found.astype("float64"), exact)
+    assert error < 0.6 * float(jnp.finfo(dtype).eps)

@@ -156,6 +156,8 @@ FORMS: tuple[OperationRow, ...] = (
     _conv("native", (64, 16, 16, 64), 3, 64, "kernel_grad", groups=8, padding=1),
     _transposed("native", (32, 8, 8, 64), 5, 64, "forward", stride=3, padding=2),
     _transposed("native", (32, 8, 8, 64), 5, 64, "forward", stride=4, padding=2),
+    _pool("axis by axis", "max_pool", (16, 20, 20, 64), 5, "all", stride=1, padding=2),
+    _pool("axis by axis", "max_pool", (16, 20, 20, 64), 7, "all", stride=1, padding=3),
     _pool("whole", "max_pool", (128, 7, 7, 64), 7, "forward"),
     _pool("whole", "max_pool", (128, 7, 7, 64), 7, "all"),
     _pool("by axis", "max_pool", (64, 31, 31, 64), 3, "forward", stride=2, default=True),

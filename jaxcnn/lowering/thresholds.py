@@ -246,6 +246,11 @@ SMALL_WINDOW = Threshold(
     9, "elements of a window", "by axis",
     "max_pool-64x31x31x64-3x3-s2/forward-default", "max_pool-16x20x20x64-5x5-s1/forward-default",
 )  # fmt: skip
+# Of so few taps the gradient goes back through all of them at once as fast as axis by axis.
+FEW_SWITCHES = Threshold(
+    25, "elements of a window", "axis by axis",
+    "max_pool-16x20x20x64-5x5-s1/all", "max_pool-16x20x20x64-7x7-s1/all",
+)  # fmt: skip
 # With fewer channels XLA's loops over them are no vector loops.
 VECTOR_LOOP = Threshold(
     7, "channels", "tiling",

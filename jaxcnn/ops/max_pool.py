@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt
 from jaxcnn import entry
 from jaxcnn.geometry import Geometry, Padding, PerAxis, pooled
 from jaxcnn.lowering import pooling as lowering
+from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.switches import gather_at_switches_map, scatter_at_switches_map
 from jaxcnn.rules import Function, custom_rule, selection
 
@@ -26,16 +27,28 @@ def max_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array,
 
 
 def _max_pool_fwd(x, geometry):
-    return max_pool_with_switches_map(x, geometry)
+    switches = []
+    for step in lowering.maximum_steps(x, geometry):  # one, or one for each axis
+        x, names = max_pool_with_switches_map(x, step)
+        switches.append(names)
+    return x, switches
 
 
 def _max_pool_bwd(geometry, switches, delta):
-    return (scatter_at_switches_map(delta, switches, geometry),)
+    steps = lowering.steps_of(geometry, len(switches))
+    zeta = widen(delta) if len(steps) > 1 else delta
+    for step, names in zip(reversed(steps), reversed(switches), strict=True):
+        zeta = scatter_at_switches_map(zeta, names, step)
+    return (zeta.astype(delta.dtype),)
 
 
 def _max_pool_tangent(geometry, switches, dots):
     """ẏ = gather(ẋ) at the same switches."""
-    return gather_at_switches_map(dots[0], switches, geometry)
+    (dot,) = dots
+    steps = lowering.steps_of(geometry, len(switches))
+    for step, names in zip(steps, switches, strict=True):
+        dot = gather_at_switches_map(dot, names, step)
+    return dot
 
 
 max_pool_map.defvjp(_max_pool_fwd, _max_pool_bwd)

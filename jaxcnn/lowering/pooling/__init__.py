@@ -9,15 +9,17 @@ from jax import Array
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.forms import compute
+from jaxcnn.lowering.pooling.maxima import axis_steps
 from jaxcnn.lowering.pooling.maxima import switch_dtype as switch_dtype
 from jaxcnn.lowering.pooling.sums import upsample as upsample
 from jaxcnn.lowering.pooling.sums import window_counts as window_counts
-from jaxcnn.lowering.pooling.table import GATHERS, MAXIMA, SCATTERS, SPREADS, SUMS, SWITCHES
+from jaxcnn.lowering.pooling.table import GATHERS, MAXIMA, SCATTERS, SPREADS, STEPS, SUMS, SWITCHES
 from jaxcnn.lowering.problem import Problem
 from jaxcnn.lowering.sharding import by_batch
 
 TABLES = {
     "maximum": MAXIMA,
+    "maximum with a gradient": STEPS,
     "maximum with switches": SWITCHES,
     "elements at switches": GATHERS,
     "gradient at switches": SCATTERS,
@@ -30,6 +32,16 @@ TABLES = {
 def max_pool(x: Array, geometry: Geometry) -> Array:
     """The maximum of every window, nothing else: what a pass without a gradient needs."""
     return compute("maximum", MAXIMA, Problem.of(geometry, x), x)
+
+
+def steps_of(geometry: Geometry, count: int) -> tuple[Geometry, ...]:
+    """Those that were so many."""
+    return (geometry,) if count == 1 else axis_steps(geometry)
+
+
+def maximum_steps(x: Array, geometry: Geometry) -> tuple[Geometry, ...]:
+    """The windows one after the other that give a maximum which is to have a gradient."""
+    return compute("maximum with a gradient", STEPS, Problem.of(geometry, x), x)
 
 
 # As one program even where it is called eagerly, so that a search for infinities does not find the

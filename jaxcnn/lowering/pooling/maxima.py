@@ -6,6 +6,7 @@ the other.
 
 import functools
 import math
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from jax import Array, lax
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.pooling.windows import along_axis, combined, on_the_map, tap
 from jaxcnn.lowering.problem import Problem
-from jaxcnn.lowering.thresholds import SMALL_WINDOW
+from jaxcnn.lowering.thresholds import FEW_SWITCHES, SMALL_WINDOW
 from jaxcnn.sizes import arange, known
 
 
@@ -112,6 +113,63 @@ def _max_along(
         best = jnp.where(better, part, best)
         found = jnp.where(better, number, found)
     return best, found
+
+
+def cannot_step(problem: Problem) -> str:
+    """Why there is but one axis to slide along."""
+    return "" if len(axis_steps(problem.geometry)) > 1 else "the window slides along one axis"
+
+
+def slower_in_steps(problem: Problem) -> str:
+    """Why switches for each axis are no gain."""
+    if problem.geometry.tiling:
+        return "the windows tile the map"
+    taps = problem.geometry.taps
+    return f"{taps} taps are no more than {FEW_SWITCHES}" if taps <= FEW_SWITCHES else ""
+
+
+def steps_by_axis(x: Array, *, problem: Problem) -> tuple[Geometry, ...]:
+    """The maxima of rows, then those of columns of them: the first maximum is the same.
+
+    Each has switches of its own, by which a gradient goes back in kh + kw comparisons. They take as
+    many bytes as the map has numbers, the last ones as many as the result has.
+    """
+    del x
+    return axis_steps(problem.geometry)
+
+
+def axis_steps(geometry: Geometry) -> tuple[Geometry, ...]:
+    """The same windows, one axis after the other, the last one first."""
+    steps, size = [], geometry.input
+    for axis in reversed(range(geometry.axes)):
+        if (step := _along(axis, geometry, size)) is not None:
+            steps.append(step)
+            size = step.output
+    return tuple(steps)
+
+
+def one_step(x: Array, *, problem: Problem) -> tuple[Geometry, ...]:
+    """The windows as they are."""
+    del x
+    return (problem.geometry,)
+
+
+def _along(axis: int, g: Geometry, size: tuple[int, ...]) -> Geometry | None:
+    """Windows of the same width, one element high; None if they change nothing."""
+
+    def only(values: tuple[Any, ...], other: Any) -> tuple[Any, ...]:
+        return tuple(v if a == axis else other for a, v in enumerate(values))
+
+    step = g.changed(
+        input=size,
+        window=only(g.window, 1),
+        stride=only(g.stride, 1),
+        padding=only(g.padding, (0, 0)),
+        dilation=only(g.dilation, 1),
+        overhang=(),
+    )
+    still = step.window[axis] == step.stride[axis] == 1 and step.padding[axis] == (0, 0)
+    return None if still else step
 
 
 def switch_dtype(geometry: Geometry) -> jnp.dtype:

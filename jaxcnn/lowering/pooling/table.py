@@ -32,6 +32,18 @@ SWITCHES: Forms = (
     Form("plain", maxima.with_switches, "kh + kw comparisons, one axis after the other"),
 )
 
+STEPS: Forms = (
+    Form(
+        "axis by axis",
+        maxima.steps_by_axis,
+        "kh + kw comparisons backward, too, for switches of each axis",
+        cannot=maxima.cannot_step,
+        slower=maxima.slower_in_steps,
+        everywhere=True,
+    ),
+    Form("plain", maxima.one_step, "one switch for each window"),
+)
+
 GATHERS: Forms = (
     Form(
         "tiling",
