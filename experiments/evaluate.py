@@ -84,7 +84,7 @@ def evaluate(options: EvaluateOptions) -> float:
         tta=options.tta or stored.tta,
     )
     with jax.enable_x64(stored.precision == "float64"):
-        images = material.test_images(chosen)
+        images = material.test_images(chosen, options.data_dir is not None)
         # Pixels are scaled as they were in training, whatever set they are of.
         trained = dataclasses.replace(chosen, dataset=stored.dataset)
         recipe = dataclasses.replace(make_recipe(trained, 1, 1), mesh=None)
@@ -101,6 +101,7 @@ def evaluate(options: EvaluateOptions) -> float:
         "tta": chosen.tta,
         "checkpoint": options.checkpoint,
         "confusion": found.confusion.tolist() if len(found.confusion) <= 100 else None,
+        "classes": list(data.describe(trained).names) or None,
     }
     if found.top_5 is not None:
         summary["test_top_5_accuracy"] = found.top_5
@@ -121,6 +122,10 @@ def check_dataset(name: str | None, stored: TrainOptions) -> Any:
     """
     if name is None:
         return stored.dataset
+    if "folder" in (name, stored.dataset):
+        if name != stored.dataset:
+            raise UserError(f"--dataset must be {stored.dataset} for this run, got {name}.")
+        return name
     about = data.describe(stored)
     alike = [
         other

@@ -29,7 +29,7 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import runs, training
+from experiments import data, runs, training
 from experiments.command_line import program
 from experiments.command_line.checks import check, check_used
 from experiments.command_line.options import (
@@ -154,6 +154,7 @@ def train(options: TrainOptions) -> Result:
             images = devices.together(
                 lambda: material.load(options, mesh), "Another process could not load its data."
             )
+        options = images.options
         folder = runs.folder_of(options)
         with contextlib.ExitStack() as held:
             devices.together(
@@ -295,6 +296,7 @@ def finish(
             "test_images": int(np.sum(found.confusion)),
             # confusion[t][p]: images of class t taken for class p
             "confusion": found.confusion.tolist() if len(found.confusion) <= 100 else None,
+            "classes": list(data.describe(options).names) or None,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
         }
         if found.top_5 is not None:

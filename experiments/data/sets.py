@@ -100,8 +100,15 @@ DATASETS = {
 
 
 def describe(options: TrainOptions) -> Description:
-    """What a run of these options reads."""
-    return DATASETS[options.dataset]
+    """What a run of these options reads; of a folder, once the run knows what it holds."""
+    if options.dataset != "folder":
+        return DATASETS[options.dataset]
+    own = options.pictures
+    size, channels = own.image_size or 0, len(own.mean)
+    return Description(
+        0, 0, (size, size, channels), own.mean, own.std,
+        classes=len(own.classes), names=own.classes, streamed=own.streamed,
+    )  # fmt: skip
 
 
 # The split of mnist5k and the choice of held-out images are part of the experiment, not of its

@@ -67,6 +67,7 @@ class Stream:
     mesh: Mesh | None = None
     share: Share = field(default_factory=own_share)
     streamed: bool = True
+    channels: int = 3
 
     @property
     def images(self) -> int:
@@ -89,7 +90,7 @@ class Stream:
     def example(self) -> tuple[Any, Any]:
         """One batch, of whatever pixels."""
         share = self.batch_size // self.share.count
-        images = np.zeros((share, self.size, self.size, 3), np.uint8)
+        images = np.zeros((share, self.size, self.size, self.channels), np.uint8)
         return spread(self.mesh, images), spread(self.mesh, np.zeros(share, np.int32))
 
     def _on_devices(self, batches: Iterator[Any]) -> Iterator[tuple[Array, Array]]:

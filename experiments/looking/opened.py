@@ -15,9 +15,11 @@ from jaxtyping import Float, PyTree, UInt8
 from experiments import data
 from experiments.command_line.options import TrainOptions, UserError
 from experiments.runs import saved
-from experiments.training import material
+from experiments.training import material, own
 from experiments.training.networks import find, make
 from jaxcnn.layers import Serial
+
+MOST = 2_000  # test images of a folder that are looked at
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Opened:
 
     def test_images(self) -> data.Split:
         """The test set of the run, in the size that the network takes."""
+        if self.options.dataset == "folder" and not self.options.smoke:
+            return own.some_test_images(self.options, MOST)
         split = material.all_images(self.options).test
         return data.Split(self.fit(split.images), split.labels)
 
@@ -73,7 +77,7 @@ def open_run(folder: Path) -> Opened:
     except UserError as error:
         raise UserError(f"{wanted}, {folder} is not: {error}") from error
     about, network = data.describe(options), find(options.model)
-    if about.streamed or network.signals:
+    if (about.streamed and options.dataset != "folder") or network.signals:
         raise UserError(f"{wanted} on small images, {folder} is one of {options.model}.")
     # Looking is done in float32, whatever the precision of the training was.
     params, state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (params, state))
@@ -83,5 +87,5 @@ def open_run(folder: Path) -> Opened:
         net=make(options.model, about.classes, small=options.smoke),
         params=params,
         state=state,
-        size=network.size,
+        size=None if options.dataset == "folder" else network.size,
     )

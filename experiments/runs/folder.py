@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.command_line.checks import check
+from experiments.command_line.checks import check, check_described
 from experiments.command_line.options import TrainOptions, UserError
 from experiments.command_line.schema import from_json, read_json
 from experiments.training.devices import primary
@@ -99,6 +99,7 @@ def stored_options(folder: Path) -> TrainOptions:
     try:
         options = from_json(read_json(path))
         check(options)
+        check_described(options)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"{folder} holds no run: {path} cannot be read ({reason}).") from error

@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import UInt8
-from PIL import Image
 
 from experiments import data
 from experiments.command_line.options import TrainOptions, UserError
 from experiments.data import records
-from experiments.data.picture import Background, open_picture
+from experiments.data.own import decoded
+from experiments.data.picture import Background, amid, open_picture, resized
 from experiments.data.stream import Stream, crop, open_streams, open_test_stream
-from experiments.training import Recipe, Resident, TrainState, compile_predict
+from experiments.training import Recipe, Resident, TrainState, compile_predict, own
 from experiments.training.devices import everywhere
 from experiments.training.evaluation import Scores, compile_stream, scores
 from experiments.training.networks import check_fits, find, make
@@ -35,7 +35,8 @@ WHITENED = 5_000  # images from which a first kernel is computed
 class Material:
     """train: what the steps read. validation, test: what is looked at. shape: of an image.
 
-    first: training images as uint8, for what is computed from them before the run.
+    first: training images as uint8, for what is computed from them before the run. options: those
+    of the run, with what is known of its data only now.
     """
 
     train: Resident | Stream
@@ -43,6 +44,7 @@ class Material:
     test: data.Split | Stream
     shape: tuple[int, int, int]
     first: np.ndarray | None
+    options: TrainOptions
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -61,6 +63,8 @@ def image_shape(options: TrainOptions) -> tuple[int, int, int]:
     Raises:
         UserError: it takes none of this data set's.
     """
+    if options.dataset == "folder":
+        return own.shape_of(options)
     about, network = data.describe(options), find(options.model)
     if network.channels not in (None, about.shape[-1]):
         raise UserError(
@@ -80,18 +84,35 @@ def load(options: TrainOptions, mesh: Mesh | None) -> Material:
     Raises:
         UserError: they do not fit, or the data cannot be had.
     """
-    shape = image_shape(options)
-    if ":" in options.model:
+    shape, folder = image_shape(options), None
+    if options.dataset == "folder" and options.smoke:
+        options = own.smoked(options)
+    elif options.dataset == "folder":
+        folder = own.opened(options)
+        options = folder.options
+        if options.safety.resume is not None:
+            own.check_same(folder)
+    if ":" in options.model or options.dataset == "folder":
         classes = data.describe(options).classes
-        check_fits(options.model, make(options.model, classes), shape, classes)
+        row = (shape[0] * shape[1], shape[2]) if find(options.model).signals else shape
+        check_fits(options.model, make(options.model, classes, small=options.smoke), row, classes)
     if data.describe(options).streamed:
-        return _on_disk(options, partial(_streams, mesh=mesh))
-    splits = [_fitted(split, options) for split in _splits(options)]
-    train, validation, test = splits
+        return _on_disk(options, partial(_streams, mesh=mesh, folder=folder))
+    fitted = [_fitted(split, options) for split in _splits(options, folder)]
+    train, validation, test = fitted
     _check_cutout(options, min(train.images.shape[1:3]))
+    _check_watched(options, len(validation.labels))
     pixels, labels = everywhere(mesh, (train.images, train.labels))
     first = train.images[:WHITENED] if find(options.model).whitened else None
-    return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first)
+    return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first, options)
+
+
+def _check_watched(options: TrainOptions, validation: int) -> None:
+    if options.optimisation.schedule == "plateau" and not validation:
+        raise UserError(
+            "--schedule plateau watches the validation accuracy: the folder must hold pictures to "
+            "validate on, got none."
+        )
 
 
 def _check_cutout(options: TrainOptions, side: int) -> None:
@@ -102,20 +123,32 @@ def _check_cutout(options: TrainOptions, side: int) -> None:
         )
 
 
-def test_images(options: TrainOptions) -> data.Split | Stream:
+def test_images(options: TrainOptions, elsewhere: bool) -> data.Split | Stream:
     """What a network of these options is judged by, without anything to train on.
+
+    elsewhere: of one's own pictures whether they may be others than those of the run.
 
     Raises:
         UserError: the data cannot be had.
     """
+    if options.dataset == "folder" and not options.smoke:
+        return own.judged_by(options, elsewhere=elsewhere)
     if data.describe(options).streamed:
         return _on_disk(options, _test_stream)
     return _fitted(all_images(options).test, options)
 
 
-def _streams(options: TrainOptions, mesh: Mesh | None) -> Material:
+def _streams(options: TrainOptions, mesh: Mesh | None, folder: own.Opened | None) -> Material:
     shape = image_shape(options)
     _check_cutout(options, shape[0])
+    if folder is not None:
+        train, validation, test = own.streams(folder, mesh)
+        _check_counts(options, len(folder.found.train.names), train.images)
+        _check_watched(options, validation.images)
+        some = folder.found.train.where(train.numbers[:WHITENED])
+        whitened = find(options.model).whitened
+        first = decoded(some, shape).images if whitened else None
+        return Material(train, validation, test, shape, first, options)
     train, validation, test = open_streams(
         options.dataset,
         options.data_dir,
@@ -127,7 +160,7 @@ def _streams(options: TrainOptions, mesh: Mesh | None) -> Material:
         train_images=options.train_images,
         mesh=mesh,
     )
-    return Material(train, validation, test, shape, None)
+    return Material(train, validation, test, shape, None, options)
 
 
 def _test_stream(options: TrainOptions) -> Stream:
@@ -167,8 +200,13 @@ def all_images(options: TrainOptions) -> data.Dataset:
     return data.load(options.dataset, options.data_dir, options.manual_dir)
 
 
-def _splits(options: TrainOptions) -> tuple[data.Split, data.Split, data.Split]:
+def _splits(
+    options: TrainOptions, folder: own.Opened | None
+) -> tuple[data.Split, data.Split, data.Split]:
     """Training, validation and test images in their own size."""
+    if folder is not None:
+        chosen, validation, test = own.images(folder)
+        return _chosen(options, chosen), validation, test
     everything = all_images(options)
     available = len(everything.train.labels)
     if options.validation >= available:
@@ -177,19 +215,26 @@ def _splits(options: TrainOptions) -> tuple[data.Split, data.Split, data.Split]:
             f"got {options.validation}."
         )
     chosen, validation = data.hold_out(everything.train, options.validation)
-    if options.train_images is not None:
-        if options.train_images > len(chosen.labels):
-            raise UserError(
-                f"--train-images must be at most the {len(chosen.labels)} that are not held out, "
-                f"got {options.train_images}."
-            )
-        _, chosen = data.hold_out(chosen, options.train_images)
-    if options.batch_size > len(chosen.labels):
+    return _chosen(options, chosen), validation, everything.test
+
+
+def _chosen(options: TrainOptions, training: data.Split) -> data.Split:
+    """Those of the training images that are trained on."""
+    available, wanted = len(training.labels), options.train_images
+    _check_counts(options, available, available if wanted is None else wanted)
+    return training if wanted is None else data.hold_out(training, wanted)[1]
+
+
+def _check_counts(options: TrainOptions, available: int, wanted: int) -> None:
+    if (options.train_images or 0) > available:
         raise UserError(
-            f"--batch-size must be at most the {len(chosen.labels)} training images, "
-            f"got {options.batch_size}."
+            f"--train-images must be at most the {available} that are not held out, "
+            f"got {options.train_images}."
         )
-    return chosen, validation, everything.test
+    if options.batch_size > wanted:
+        raise UserError(
+            f"--batch-size must be at most the {wanted} training images, got {options.batch_size}."
+        )
 
 
 def _fitted(split: data.Split, options: TrainOptions) -> data.Split:
@@ -198,6 +243,8 @@ def _fitted(split: data.Split, options: TrainOptions) -> data.Split:
 
 def fit_images(images: np.ndarray, options: TrainOptions) -> np.ndarray:
     """Images of the size that the network takes: with an edge of zeros around."""
+    if options.dataset == "folder":
+        return images
     return data.fit(images, find(options.model).size, options.dataset)
 
 
@@ -212,23 +259,18 @@ def read_picture(
         UserError: the file cannot be read, is no picture, or shows nothing.
     """
     about, size = data.describe(options), find(options.model).size
-    h, w, channels = about.shape
-    picture = open_picture(path, grey=channels == 1, invert=invert, background=background)
+    picture = open_picture(path, grey=about.shape[-1] == 1, invert=invert, background=background)
+    if options.dataset == "folder":  # whose pictures may be of one colour
+        return amid(resized(picture, about.shape), about.shape)
     if about.streamed:
         # Of a very long one only this is ever looked at; all of it, enlarged, may fill the memory.
         longest = 8 * min(picture.size)
         left, top = (max(0, side - longest) // 2 for side in picture.size)
         picture = picture.crop((left, top, picture.width - left, picture.height - top))
-        looked_at = placed = crop(np.asarray(picture), size or h, None)
+        looked_at = placed = crop(np.asarray(picture), size or about.shape[0], None)
     else:
-        factor = min(w / picture.width, h / picture.height)
-        sides = [max(1, round(factor * side)) for side in picture.size]
-        looked_at = np.asarray(picture.resize((sides[0], sides[1]), Image.Resampling.LANCZOS))
-        left, top = (w - sides[0]) // 2, (h - sides[1]) // 2
-        placed = np.zeros((h, w, channels), np.uint8)
-        inside = placed[top : top + sides[1], left : left + sides[0]]
-        inside[:] = looked_at.reshape(inside.shape)
-        placed = fit_images(placed[None], options)[0]
+        looked_at = resized(picture, about.shape)
+        placed = fit_images(amid(looked_at, about.shape)[None], options)[0]
     if (looked_at == looked_at[0, 0]).all():
         raise UserError(f"{path} shows nothing: what the network sees of it is of one even colour.")
     return placed
