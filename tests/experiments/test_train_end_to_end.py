@@ -211,7 +211,7 @@ MISTAKES = {
     ),
     "data folder": (
         ["--data-dir", "/data"],
-        "--data-dir is for --dataset mnist, fashion_mnist, cifar10 and imagenet2012 only.",
+        "--data-dir is for --dataset mnist, fashion_mnist, cifar10, imagenet2012 and folder only.",
     ),
     "smoke": (["--smoke", "--train-images", "30"], "--smoke, which has images of its own."),
     "smoke folder": (
