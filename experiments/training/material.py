@@ -84,14 +84,8 @@ def load(options: TrainOptions, mesh: Mesh | None) -> Material:
     Raises:
         UserError: they do not fit, or the data cannot be had.
     """
-    shape, folder = image_shape(options), None
-    if options.dataset == "folder" and options.smoke:
-        options = own.smoked(options)
-    elif options.dataset == "folder":
-        folder = own.opened(options)
-        options = folder.options
-        if options.safety.resume is not None:
-            own.check_same(folder)
+    shape = image_shape(options)
+    options, folder = own.begun(options)
     if ":" in options.model or options.dataset == "folder":
         classes = data.describe(options).classes
         row = (shape[0] * shape[1], shape[2]) if find(options.model).signals else shape

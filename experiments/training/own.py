@@ -36,7 +36,7 @@ def shape_of(options: TrainOptions) -> tuple[int, int, int]:
     return size, size, network.channels or 3
 
 
-def smoked(options: TrainOptions) -> TrainOptions:
+def _smoked(options: TrainOptions) -> TrainOptions:
     """With what --smoke has instead of a folder."""
     size, _, channels = shape_of(options)
     same = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
@@ -88,17 +88,24 @@ def _readable(found: Found, left_out: tuple[str, ...]) -> Found:
     return found._replace(train=train, validation=validation, test=test)
 
 
-def check_same(opened: Opened) -> None:
-    """Refuse to go on with other pictures than those that the run began with.
+def begun(options: TrainOptions) -> tuple[TrainOptions, Opened | None]:
+    """What a run begins with, or goes on with: its options, and its folder if it has one.
 
     Raises:
-        UserError: there are others, or others are held out.
+        UserError: the folder will not do, or holds others than the pictures that a run began with.
     """
-    if opened.found.digest != opened.options.pictures.digest:
+    if options.dataset != "folder":
+        return options, None
+    if options.smoke:
+        return _smoked(options), None
+    folder = opened(options)
+    resumed = options.safety.resume is not None
+    if resumed and folder.found.digest != folder.options.pictures.digest:
         raise UserError(
-            f"{opened.found.train.folder} must hold the pictures that the run began with, "
+            f"{folder.found.train.folder} must hold the pictures that the run began with, "
             "got others: their names or sizes have changed."
         )
+    return folder.options, folder
 
 
 def images(opened: Opened) -> tuple[Split, Split, Split]:

@@ -55,7 +55,7 @@ def test_what_cannot_be_evaluated_is_refused(run, tmp_path, capsys):
     assert evaluate.main([str(tmp_path)]) == 2
     assert f"{tmp_path} holds no run" in capsys.readouterr().err
     assert evaluate.main([str(run), "--data-dir", str(tmp_path)]) == 2
-    sentence = "--data-dir is for --dataset mnist, fashion_mnist, cifar10, imagenet2012 and folder only."
+    sentence = "--data-dir is for --dataset mnist, fashion_mnist, cifar10, imagenet2012 and folder"
     assert sentence in capsys.readouterr().err
     assert evaluate.main([str(run), "--dataset", "cifar10"]) == 2
     assert "--dataset must be one of mnist5k, mnist, fashion_mnist" in capsys.readouterr().err
