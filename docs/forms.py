@@ -52,8 +52,7 @@ def forms_page() -> str:
     for name, forms in {**convolution.TABLES, **pooling.TABLES}.items():
         rows = [[f.name, escaped(f.why)] for f in forms]
         parts.append(
-            f"### {name.capitalize()}\n\n"
-            + table(["form", "what it gains"], rows).replace("---:", "---")
+            f"### {name.capitalize()}\n\n" + table(["form", "what it gains"], rows, numbers=False)
         )
     parts.append(
         "## Which one a layer gets, and why\n\n"

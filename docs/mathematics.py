@@ -142,6 +142,10 @@ def _kind(word: str) -> str:
     return "prose"
 
 
+_SPACE = '<mspace width="0.17em"/>'
+_THIN = f"{_SPACE}</mrow>"
+
+
 # One formula --------------------------------------------------------------------------------------
 
 
@@ -187,8 +191,13 @@ class _Reader:
                 beside = bool(parts) and not parts[-1].startswith(("<mo>", "<mo "))
                 new = self.factor()
                 apart = spaced or re.match(r"<mrow><mi>\w\w", new)
-                if beside and apart and not new.startswith(("<mo>", "<mo ")):
-                    new = f'<mrow><mspace width="0.17em"/>{new}</mrow>'
+                if (
+                    beside
+                    and apart
+                    and not parts[-1].endswith(_THIN)
+                    and not new.startswith(("<mo>", "<mo "))
+                ):
+                    new = f"<mrow>{_SPACE}{new}</mrow>"
                 parts.append(new)
             spaced = False
         return parts
@@ -209,10 +218,14 @@ class _Reader:
     def factor(self) -> str:
         """An atom with what stands above and below it."""
         big = self.text[self.at] in BIG
+        lettered = self.text[self.at].isalpha()
         base, lower, upper = self.atom(), "", ""
         while self.at < len(self.text):
             char = self.text[self.at]
-            if char in INDICES:
+            if lettered and char.isdecimal() and not lower:
+                self.at += 1
+                lower = f"<mn>{char}</mn>"
+            elif char in INDICES:
                 lower += _token(self.taken(INDICES))
             elif char in POWERS:
                 upper += _token(self.taken(POWERS))
@@ -277,6 +290,11 @@ class _Reader:
             self.at += 1
             above, below = FRACTIONS[char]
             return f"<mfrac><mn>{above}</mn><mn>{below}</mn></mfrac>"
+        found = re.match(r"d(\w)/d(\w[0-9₀-₉ᵢⱼₖ]?)", text[self.at :])
+        if found:
+            self.at += len(found[0])
+            above, below = (_token(part) for part in found.groups())
+            return f"<mfrac><mrow><mi>d</mi>{above}</mrow><mrow><mi>d</mi>{below}</mrow></mfrac>"
         found = re.match(r"\d+(?:\.\d+)?(?:e−?\d+)?", text[self.at :])
         if found:
             self.at += len(found[0])
@@ -296,10 +314,13 @@ class _Reader:
                 return f"<mrow><mi>{name}</mi>{self.factor()}</mrow>"
             if self.text[self.at : self.at + 1] in ("_", "^", "′"):
                 return f"<mi>{name}</mi>"
-            return f'<mrow><mi>{name}</mi><mspace width="0.17em"/></mrow>'
+            return f"<mrow><mi>{name}</mi>{_THIN}"
         if len(name) > 3 or name in ("if", "or", "and"):
             self.at += len(name)
             return f"<mtext>&#160;{name}&#160;</mtext>"
+        if self.text.startswith("+=", self.at):
+            self.at += 2
+            return "<mo>+=</mo>"
         char = self.text[self.at]
         self.at += 1
         if char in BIG:
@@ -324,7 +345,7 @@ def _token(run: str) -> str:
 
 def _bare(part: str) -> str:
     """A factor without the brackets around all of it, which a fraction or a root makes idle."""
-    part = re.sub(r'^<mrow><mspace width="0.17em"/>(.*)</mrow>$', r"\1", part)
+    part = re.sub(rf"^<mrow>{_SPACE}(.*)</mrow>$", r"\1", part)
     found = re.fullmatch(r"<mrow><mo[^>]*>\(</mo>(<mrow>.*</mrow>)<mo[^>]*>\)</mo></mrow>", part)
     return found[1] if found and _one(found[1]) else part
 

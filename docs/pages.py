@@ -189,10 +189,8 @@ def rules_page() -> str:
         by_family.setdefault(family, []).append(operation)
     blocks = []
     for family, members in by_family.items():
-        rows = "\n".join(
-            f"| [{o.name}](rules/{o.name}.md) | {_first_formula(o)} |" for o in members
-        )
-        blocks.append(f"## {family}\n\n| | |\n|---|---|\n{rows}")
+        entries = [f"[{o.name}](rules/{o.name}.md)\n: {sentence(o.forward)}" for o in members]
+        blocks.append("\n\n".join([f"## {family}", *entries]))
     names = "\n".join(f"rules/{operation.name}" for operation in found)
     return (
         f"# The rules\n\n{len(found)} operations, each with its formula forward, backward and "
@@ -202,10 +200,6 @@ def rules_page() -> str:
         + "\n\n".join(blocks)
         + f"\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
     )
-
-
-def _first_formula(operation: Operation) -> str:
-    return sentence(operation.forward).replace("|", "\\|")
 
 
 def sources_page() -> str:

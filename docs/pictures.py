@@ -169,7 +169,7 @@ def computed(op: Callable[..., Any]) -> tuple[dict[str, Any], Any, Any, dict[str
 # As SVG -------------------------------------------------------------------------------------------
 
 SHOWN = 8  # rows, columns; blocks of an array are half as many
-CELL_W, CELL_H = 44, 28
+CELL_HEIGHT, LETTER = 28, 8
 
 
 def picture(op: Callable[..., Any]) -> str:
@@ -225,17 +225,18 @@ def _blocks(name: str, array: np.ndarray) -> Sequence[np.ndarray]:
 def _svg(name: str, block: np.ndarray, scale: float) -> str:
     block = block[:SHOWN, : SHOWN + 2]
     rows, columns = block.shape
+    cell = max(44, LETTER * max(len(shown(value)) for value in block.flat) + 12)
     cells = []
     for (i, j), value in np.ndenumerate(block):
-        x, y = j * CELL_W, i * CELL_H
+        x, y = j * cell, i * CELL_HEIGHT
         shade = 0.45 * min(abs(value) / scale, 1) if np.isfinite(value) else 0
         kind = "negative" if value < 0 else "positive"
         cells.append(
-            f'<rect x="{x}" y="{y}" width="{CELL_W}" height="{CELL_H}" class="{kind}" '
+            f'<rect x="{x}" y="{y}" width="{cell}" height="{CELL_HEIGHT}" class="{kind}" '
             f'fill-opacity="{shade:.2f}"/>'
-            f'<text x="{x + CELL_W / 2:g}" y="{y + CELL_H / 2:g}">{shown(value)}</text>'
+            f'<text x="{x + cell / 2:g}" y="{y + CELL_HEIGHT / 2:g}">{shown(value)}</text>'
         )
-    width, height = columns * CELL_W, rows * CELL_H
+    width, height = columns * cell, rows * CELL_HEIGHT
     numbers = "; ".join(" ".join(shown(v) for v in row) for row in block)
     return (
         f'<svg viewBox="-1 -1 {width + 2} {height + 2}" width="{width + 2}" height="{height + 2}" '

@@ -8,6 +8,7 @@ is made of the records when the site is built.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -70,9 +71,10 @@ def record(name: str) -> Any:
 # The page ----------------------------------------------------------------------------------------
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
     """In Markdown, numbers to the right."""
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    rule = "|---|" + ("---:|" if numbers else "---|") * (len(head) - 1)
+    lines = ["| " + " | ".join(head) + " |", rule]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
@@ -91,9 +93,9 @@ def span(values: Sequence[float]) -> str:
 def duration(seconds: float) -> str:
     """In words."""
     if seconds < 90:
-        return f"{seconds:g} s"
+        return f"{seconds:g}\u00a0s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes}\u00a0min {rest}\u00a0s" if rest else f"{minutes}\u00a0min"
 
 
 def speed_table(networks: Sequence[str]) -> str:
@@ -117,6 +119,12 @@ def accuracy(run: Mapping[str, Any]) -> str:
     return f"{run['accuracy']:.2f} % {spread}"
 
 
+def measure(what: str, value: float) -> str:
+    """With its unit, which stands behind the name of what was measured."""
+    name, _, unit = what.partition(", ")
+    return f"{name} {value:g} {unit}".strip()
+
+
 def results_page() -> str:
     """Trainings, systems, benchmark."""
     trainings, measured = record("trainings"), record("benchmark")
@@ -133,7 +141,7 @@ def results_page() -> str:
     systems = [
         [
             f"`python -m experiments.{s['name']}`", escaped(s["question"]),
-            "; ".join(f"{what} {value:g}" for what, value in s["measured"].items()),
+            "; ".join(itertools.starmap(measure, s["measured"].items())),
             f"{s['test']}, {s['seeds']} seed{'s' * (s['seeds'] > 1)}", duration(s["seconds"]),
         ]
         for s in record("systems")
@@ -160,11 +168,11 @@ Everything on this page is made of records in `docs/records`, which a run writes
 On {escaped(trainings["machine"])}, {trainings["dtype"]}. The command in the first column
 reproduces a line; the test images are looked at once, after the last epoch.
 
-{table(["command", "recipe", "published", "here", "time"], runs)}
+{table(["command", "recipe", "published", "here", "time"], runs, numbers=False)}
 
 ## Small systems
 
-{table(["command", "question", "found", "on", "time"], systems)}
+{table(["command", "question", "found", "on", "time"], systems, numbers=False)}
 
 ## How fast
 

@@ -243,3 +243,10 @@ def test_a_layer_is_one_class_with_its_fields_in_view():
     for kind in leaves:
         assert kind.__mro__[1] is layers.Leaf, kind
         assert {field.name for field in dataclasses.fields(kind)} <= set(kind.__annotations__)
+
+
+def test_tests_of_the_library_import_no_experiments():
+    """Those that need both stand in tests/experiments."""
+    for path in ROOT.glob("tests/**/*.py"):
+        if "experiments" not in path.relative_to(ROOT / "tests").parts:
+            assert not [m for m in imported(path) if m.split(".")[0] == "experiments"], path.name

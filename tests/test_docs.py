@@ -1,7 +1,9 @@
 """The documentation: complete for every operation and formula, made of records, and it builds."""
 
+import fcntl
 import html.parser
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,12 +19,12 @@ import pytest
 from docs import results
 from docs.api import MODULES, public
 from docs.differences import DIFFERENCES
+from docs.examples import EXAMPLES
 from docs.mathematics import mathml, pieces
 from docs.operations import operations
 from docs.pages import rule_page, sources_page
 from docs.pictures import computed, example
 from docs.sources import SOURCES, formulas
-from experiments.worked import EXAMPLES
 from jaxcnn.gradcheck import relative_error
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +62,7 @@ def test_every_formula_is_drawn(operation):
         ("x_cd", "<msub><mi>x</mi><mrow><mi>c</mi><mi>d</mi></mrow></msub>"),
         ("e^(−x²)", "<msup><mi>e</mi>"),
         ("Σ_{i ∈ M} x", "<munder><mo>∑</mo>"),
+        ("dJ/du1", "<mfrac><mrow><mi>d</mi><mi>J</mi></mrow>"),
         ("relu′(0)", "<msup><mi>relu</mi>"),
         ("min(a, b)/6", "<mfrac><mrow><mi>min</mi>"),
     ],
@@ -202,41 +205,6 @@ def test_results_say_what_the_records_say():
     assert not others
 
 
-def test_a_benchmark_becomes_a_record(tmp_path):
-    from experiments.benchmarks.results import Results, RowResult
-
-    times = {peer: [1e-3 * (i + 1)] * 3 for i, peer in enumerate(results.PEERS)}
-    twice = {peer: [2 * t for t in series] for peer, series in times.items()}
-    rows = [RowResult("conv3x3/a/all", "conv3x3", "all", seconds=times),
-            RowResult("conv3x3/b/all", "conv3x3", "all", seconds=twice),
-            RowResult("step/vgg6/128", "step-vgg6", "step", 128, seconds=times)]  # fmt: skip
-    versions = {"jaxcnn": {"jax": "1.2.3"}, "torch": {"torch": "4.5"}}
-    Results({}, versions, {"processor": "a processor", "cores": 2}, {}, rows).write(
-        tmp_path / "results.json"
-    )
-    record = results.benchmark_record([tmp_path / "results.json"])
-    assert record["operations"][0]["autodiff"] == [pytest.approx(1 / 3, rel=1e-2)] * 3
-    (step,) = record["steps"]
-    assert step["network"] == "VGG-6"
-    assert step["milliseconds"]["torch"] == pytest.approx(6)
-    assert record["versions"] == {"jax": "1.2.3", "torch": "4.5"}
-
-
-def test_runs_become_a_record_unless_they_differ(tmp_path):
-    for seed, accuracy in enumerate((0.98, 0.99)):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        (folder / "config.json").write_text(json.dumps({"seed": seed, "epochs": 3}))
-        (folder / "summary.json").write_text(
-            json.dumps({"test_accuracy": accuracy, "seconds": {"training": 2.0}})
-        )
-    record = results.training_record("lenet5-mnist5k", sorted(tmp_path.iterdir()))
-    assert (record["accuracy"], record["seeds"], record["worst"]) == (98.5, 2, 98.0)
-    (tmp_path / "1/config.json").write_text(json.dumps({"seed": 1, "epochs": 4}))
-    with pytest.raises(ValueError, match="differ in their seeds only"):
-        results.training_record("lenet5-mnist5k", sorted(tmp_path.iterdir()))
-
-
 # Examples
 
 
@@ -286,15 +254,18 @@ def test_the_api_has_everything_public():
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Built as a user builds it; warnings are errors."""
+    """Built as a user builds it, once for all workers; warnings are errors."""
     for name in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(name, reason=f"{name} is not installed (extra: docs)")
-    folder = tmp_path_factory.mktemp("docs")
-    built = subprocess.run(
-        [sys.executable, "-m", "docs.build", str(folder)], cwd=ROOT, capture_output=True, text=True
-    )
-    assert built.returncode == 0, built.stderr
-    assert "WARNING" not in built.stderr
+    mine = tmp_path_factory.getbasetemp()
+    folder = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "docs"
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "html/index.html").exists():
+            command = [sys.executable, "-m", "docs.build", str(folder)]
+            built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert built.returncode == 0, built.stderr
+            assert "WARNING" not in built.stderr
     return folder / "html"
 
 
