@@ -9,7 +9,7 @@ from typing import Any
 
 import jaxcnn
 from docs.operations import operations
-from docs.text import escaped, listed, paragraphs, sections, signature_of
+from docs.text import escaped, listed, paragraphs, sections, sentence, signature_of
 from jaxcnn.ops import is_operation
 
 MODULES = {
@@ -65,7 +65,14 @@ def _entry(module: str, name: str, value: Any, links: dict[str, str]) -> str:
     for title in ("Args", "Returns", "Raises"):
         if title in doc:
             text = inspect.cleandoc("\n" + doc[title])
-            parts.append(listed(text, links) or f"{title}: {paragraphs(text, links)}")
+            shown_text = listed(text, links) or paragraphs(text, links)
+            parts.append(shown_text if title == "Args" else f"{title}:\n\n{shown_text}")
+    methods = [
+        f"- `{name}{inspect.signature(method)}`: {sentence(sections(method)[''], links)}"
+        for name, method in (vars(value).items() if isinstance(value, type) else ())
+        if name[0] != "_" and inspect.isfunction(method) and method.__doc__
+    ]
+    parts.append("\n".join(methods))
     if is_dataclass(value) and isinstance(value, type) and "Args" not in doc:
         names = ", ".join(f"`{field.name}`" for field in fields(value) if field.init)
         parts.append(f"Fields: {names}." if names else "")

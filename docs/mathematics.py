@@ -97,10 +97,10 @@ def _kinds(words: list[str]) -> list[str]:
         return [j for j in (i - 2, i + 2) if 0 <= j < len(words)]
 
     for i, word in enumerate(words):
-        if word in ("a", "A", "I") and not any(
-            {words[j][0], words[j][-1]} & _SIDES for j in near(i)
-        ):
-            kinds[i] = "prose"  # an article, unless an operator stands beside it
+        beside = any({words[j][0], words[j][-1]} & _SIDES for j in near(i))
+        before_a_word = i + 2 < len(words) and kinds[i + 2] == "prose"
+        if word in ("a", "A", "I") and (before_a_word or not beside):
+            kinds[i] = "prose"  # an article
     for i in [*range(len(words)), *reversed(range(len(words)))]:
         if kinds[i] == "between" and any(kinds[j] == "math" for j in near(i)):
             kinds[i] = "math"

@@ -45,6 +45,8 @@ def rule_page(operation: Operation) -> str:
         "\n\n".join(
             [
                 f"# {operation.name}",
+                # For the search, which knows words: max pooling.
+                f"```{{index}} single: {operation.name.replace('_', ' ').replace('pool', 'pooling')}\n```",
                 _formulas(operation, links),
                 "## A small example",
                 "```{raw} html\n" + picture(operation.op) + "\n```",

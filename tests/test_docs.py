@@ -1,6 +1,7 @@
 """The documentation: complete for every operation and formula, made of records, and it builds."""
 
 import fcntl
+import html
 import html.parser
 import json
 import os
@@ -76,6 +77,7 @@ def test_prose_is_no_formula():
     found = list(pieces(text))
     assert [part for kind, part in found if kind == "math"] == ["y = x ⋆ k + b"]
     assert [part for kind, part in found if kind == "code"] == ["conv"]
+    assert ("math", "y =") in pieces("y = a dict of outputs")
 
 
 @each
@@ -309,6 +311,28 @@ def test_every_operation_has_a_page_with_formulas_and_a_picture(site):
         text = (site / f"rules/{operation.name}.html").read_text(encoding="utf-8")
         assert text.count("<math") >= 3
         assert text.count("<svg") >= 3
+
+
+ANSWERS = {
+    "In your own model": ["depthwise convolution", "eqx.nn.Conv2d(16, 16, 3, groups=16"],
+    "max pooling": [
+        "at the first maximum of each window",
+        "where equal ones receive δ: here the first",
+    ],
+    "Adding an operation": ["The files, in order"],
+    "How it is fast": ["3×3, 16 channels", "not banded: 16 and 16 channels fill vector registers"],
+    "Results": ["experiments.train lenet5-mnist5k", "5 seeds, the worst"],
+}
+
+
+@pytest.mark.parametrize("link", ANSWERS)
+def test_a_new_readers_question_is_answered_one_click_from_the_first_page(site, link):
+    (found,) = set(re.findall(rf'href="([^"#]+)"><span class="std std-doc">{link}</span>',
+                              (site / "index.html").read_text())) or {None}  # fmt: skip
+    assert found, link
+    text = html.unescape(re.sub(r"<[^>]+>", "", (site / found).read_text()))
+    for answer in ANSWERS[link]:
+        assert answer in text, answer
 
 
 def test_words_are_spelled(site):
