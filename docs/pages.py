@@ -46,7 +46,7 @@ def rule_page(operation: Operation) -> str:
             [
                 f"# {operation.name}",
                 # For the search, which knows words: max pooling.
-                f"```{{index}} single: {operation.name.replace('_', ' ').replace('pool', 'pooling')}\n```",
+                "```{index} single: " + operation.words + "\n```",
                 _formulas(operation, links),
                 "## A small example",
                 "```{raw} html\n" + picture(operation.op) + "\n```",
