@@ -21,6 +21,7 @@ def write_sources(folder: Path) -> None:
     from docs.api import api_pages
     from docs.examples import examples_page
     from docs.forms import forms_page
+    from docs.notebook_pages import notebook_pages
     from docs.operations import operations
     from docs.results import results_page
 
@@ -43,6 +44,7 @@ def write_sources(folder: Path) -> None:
         "fast.md": forms_page(),
         "tutorials/backpropagation.md": examples_page(),
         **{f"rules/{o.name}.md": pages.rule_page(o) for o in operations()},
+        **notebook_pages(),
         **api_pages(),
     }
     for name, text in generated.items():

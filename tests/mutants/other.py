@@ -8,7 +8,7 @@ from jaxcnn.gradcheck.cases.case import Case, levels, random_key
 from jaxcnn.ops.dense import dense_map
 
 DENSE = Case(jc.dense, {"x": (3, 4), "weight": (4, 4), "bias": (4,)})
-ZERO = Case(jc.relu, {"x": (4, 4)}, draw={"x": lambda *a: levels(*a) - 1}, on_kinks=True)
+ZERO = Case(jc.relu, {"x": (4, 4)}, draw={"x": levels}, on_kinks=True)
 SIGMOID, TANH = Case(jc.sigmoid, {"x": (3, 4)}), Case(jc.tanh, {"x": (3, 4)})
 SOFTMAX, LOG = Case(jc.softmax, {"x": (4, 4)}), Case(jc.log_softmax, {"x": (4, 4)})
 DROPOUT = Case(jc.dropout, {"x": (6, 6)}, {"rate": 0.4}, {"key": random_key})
@@ -29,7 +29,7 @@ MUTANTS = [
     wrong("dense: ∂W averaged", DENSE, weight=lambda right: right / 3),
     forgets("dense: order 2 forgets x and W", DENSE, "x", "weight"),
     wrong("relu: passes at 0", ZERO, x=lambda delta: delta),
-    wrong("relu: half at 0", ZERO, x=lambda delta: delta / 2),
+    wrong("relu: half at 0", ZERO, x=lambda positive, delta: jnp.where(positive, delta, delta / 2)),
     wrong("relu: leaks", Case(jc.relu, {"x": (4, 4)}), x=lambda right: jnp.where(right == 0, 0.01, right)),
     wrong("sigmoid: y for y(1 − y)", SIGMOID, x=lambda x, delta: delta * jc.sigmoid(x)),
     wrong("sigmoid: 1 − y² for y(1 − y)", SIGMOID, x=lambda x, delta: delta * (1 - jc.sigmoid(x) ** 2)),
