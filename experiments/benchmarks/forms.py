@@ -128,6 +128,8 @@ FORMS: tuple[OperationRow, ...] = (
     _conv("patches", (2, 32, 32, 1), 3, 16, "kernel_grad", padding=1),
     _conv("patches", (2, 32, 32, 2), 3, 16, "kernel_grad", padding=1),
     _conv("patches", (2, 32, 32, 16), 3, 16, "kernel_grad", padding=1),
+    _conv("patches", (2, 1024, 16), 64, 16, "kernel_grad", padding=32),
+    _conv("patches", (2, 1024, 16), 256, 16, "kernel_grad", padding=128),
     _conv("patches", (4, 32, 32, 16), 3, 16, "kernel_grad", padding=1),
     _conv("patches", (128, 16, 16, 32), 3, 32, "kernel_grad", padding=1, default=True),
     _conv("patches", (128, 8, 8, 64), 3, 64, "kernel_grad", padding=1, default=True),

@@ -149,7 +149,7 @@ def measure(
     busy, start = _busy_seconds(processes), time.perf_counter()
     result.seconds = {name: [] for name in ready}
     result.idle_cpu = dict.fromkeys(ready, 0.0)
-    for order in orders(ready, rounds):
+    for order in orders(ready, rounds if ready else 0):
         for name in order:
             time.sleep(PAUSE)
             reply = _ask(result, by_name[name], "sample", name)

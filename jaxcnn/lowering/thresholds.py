@@ -190,6 +190,11 @@ FILTERS_OF_PATCHES = Threshold(
     16, "filters", "patches",
     "128x8x8x64-to-16-3x3/kernel_grad-default", "128x8x8x64-to-32-3x3/kernel_grad-default",
 )  # fmt: skip
+# Each row of a window, and each place in one, is a slice in the program: 512 compile for a minute.
+MANY_SLICES = Threshold(
+    128, "slices of maps", "patches",
+    "2x1024x16-to-16-64/kernel_grad", "2x1024x16-to-16-256/kernel_grad",
+)  # fmt: skip
 # Bytes of patches at a time: a second-level cache and a bit.
 PATCH_BYTES = Threshold(
     3 * 2**19, "bytes of patches", "patches",

@@ -23,6 +23,7 @@ from jaxcnn.lowering.thresholds import (
     FEW_IMAGES,
     FEW_INPUTS,
     FILTERS_OF_PATCHES,
+    MANY_SLICES,
     MIN_COLUMNS,
     MIN_PATCH,
     PATCH_BYTES,
@@ -44,6 +45,9 @@ def slower(problem: Problem) -> str:
     for one or two images; without them, for many images and for few filters.
     """
     c, d = problem.c, problem.d
+    high, *wide = problem.geometry.window
+    if (slices := high + math.prod(wide)) > MANY_SLICES:
+        return f"a program of {slices} slices is more than {MANY_SLICES}"
     if problem.geometry.taps * c <= MIN_PATCH:
         return f"a patch has no more than {MIN_PATCH} numbers"
     if problem.n <= FEW_IMAGES:
