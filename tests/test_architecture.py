@@ -221,6 +221,8 @@ def test_files_stay_readable():
     for path in MODULES:
         most = 300 if path.relative_to(ROOT).parts[0] == "jaxcnn" else 320
         assert len(path.read_text().splitlines()) <= most, path
+    for path in ROOT.glob("tests/**/*.py"):
+        assert max(map(len, path.read_text().splitlines()), default=0) <= 120, path
 
 
 def test_all_thresholds_between_forms_are_in_one_file():
