@@ -19,7 +19,7 @@ from jaxcnn.gradcheck.cases import FIRST
 from jaxcnn.gradcheck.cases.case import Case, label_array, switch_array
 
 MAP, WINDOW, SMALLER = (1, 4, 4, 1), (2, 2, 1, 1), (1, 3, 3, 1)
-PAIRED, LITTLE = (1, 4, 4, 1), (1, 2, 2, 1)
+LITTLE = (1, 2, 2, 1)
 Small = tuple[Mapping[str, tuple[int, ...]], Mapping[str, Any], Mapping[str, Any]]
 _HALVES: Small = ({"x": MAP}, {"window": 2}, {})
 _LINE: Small = ({"x": (1, 9)}, {}, {})
@@ -54,6 +54,17 @@ SMALL: dict[str, Small] = {
     "global_avg_pool": ({"x": MAP}, {}, {}), "global_max_pool": ({"x": MAP}, {}, {}),
     "adaptive_avg_pool": ({"x": (1, 5, 5, 1)}, {"output_size": 2}, {}),
     "adaptive_max_pool": ({"x": (1, 5, 5, 1)}, {"output_size": 2}, {}),
+    "resize": ({"x": LITTLE}, {"size": (3, 4), "method": "linear"}, {}),
+    "resize_input_grad": (
+        {"delta": (1, 3, 4, 1)}, {"input_size": (2, 2), "method": "linear"}, {},
+    ),
+    "gelu": _LINE,
+    "leaky_relu": ({"x": (1, 9)}, {"slope": 0.1}, {}),
+    "batch_norm_inference": (
+        {"x": (3, 2), "scale": (2,), "bias": (2,)}, {},
+        {name: lambda generator: generator.integers(1, 5, 2).astype(float)
+         for name in ("mean", "variance")},
+    ),
     "upsample": ({"x": LITTLE}, {"size": 2}, {}),
     "pixel_shuffle": ({"x": (1, 1, 2, 4)}, {"block": 2}, {}),
     "pixel_unshuffle": ({"x": (1, 2, 4, 1)}, {"block": 2}, {}),
