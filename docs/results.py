@@ -241,9 +241,10 @@ def benchmark_record(paths: Sequence[Path]) -> dict[str, Any]:
         if k in ("jax", "flax", "torch")
     }
     return {
-        "revision": str(first.options.get("revision", "unknown")),
-        "machine": str(first.machine.get("processor", first.machine)),
-        "versions": versions, "dtype": "float32", "rows": len(rows), "bars": len(verdicts),
+        "revision": next(iter(first.versions.values()))["git_revision"][:7],
+        "machine": f"{first.machine['cores']} cores of an {first.machine['processor']}",
+        "versions": versions, "dtype": first.options["precision"],
+        "rows": len(rows), "bars": len(verdicts),
         "held": sum(verdict.holds for verdict in verdicts),
         "operations": operations, "steps": steps,
     }  # fmt: skip

@@ -14,12 +14,14 @@ def test_a_benchmark_becomes_a_record(tmp_path):
     rows = [RowResult("conv3x3/a/all", "conv3x3", "all", seconds=times),
             RowResult("conv3x3/b/all", "conv3x3", "all", seconds=twice),
             RowResult("step/vgg6/128", "step-vgg6", "step", 128, seconds=times)]  # fmt: skip
-    versions = {"jaxcnn": {"jax": "1.2.3"}, "torch": {"torch": "4.5"}}
-    Results({}, versions, {"processor": "a processor", "cores": 2}, {}, rows).write(
+    versions = {"jaxcnn": {"jax": "1.2.3", "git_revision": "0123456789"}, "torch": {"torch": "4.5"}}
+    Results({"precision": "float32"}, versions, {"processor": "EPYC", "cores": 2}, {}, rows).write(
         tmp_path / "results.json"
     )
     record = results.benchmark_record([tmp_path / "results.json"])
     assert record["operations"][0]["autodiff"] == [pytest.approx(1 / 3, rel=1e-2)] * 3
+    assert record["revision"] == "0123456"
+    assert record["machine"] == "2 cores of an EPYC"
     (step,) = record["steps"]
     assert step["network"] == "VGG-6"
     assert step["milliseconds"]["torch"] == pytest.approx(6)
