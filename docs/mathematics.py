@@ -1,14 +1,12 @@
 """Formulas as docstrings write them, in Unicode, to MathML, which every browser draws by itself.
 
-A docstring says prose and formulas in one sentence: `pieces` tells them apart, `mathml` reads one
-formula. Letters side by side are a product, a name of several letters is a function, `_` and `^`
-take what follows, a slash between two factors is a fraction, and `Σ_{…}` and `√(…)` are what they
-look like.
+`docs.prose` tells formulas and prose apart, `mathml` reads one formula. Letters side by side are a
+product, a name of several letters is a function, `_` and `^` take what follows, a slash between two
+factors is a fraction, and `Σ_{…}` and `√(…)` are what they look like.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from html import escape
 
 # Names of several letters that are one symbol.
@@ -27,126 +25,9 @@ OPERATORS = "+−-·•⋆∗*⊙×±" + RELATIONS + ",;…∘"
 BIG = {"Σ": "∑", "Π": "∏", "∫": "∫"}
 CLOSING = {"(": ")", "[": "]", "{": "}", "⟨": "⟩", "⌊": "⌋", "⌈": "⌉"}
 FRACTIONS = {"½": ("1", "2"), "¼": ("1", "4"), "⅓": ("1", "3")}
-_SIGNS = set("∂δΣΠ∫√⋆•∗⟨⟩∈≤≥≠≈Φφγβμσεαλζωθηℓ½ΩΔ∞" + "".join(POWERS) + "".join(INDICES))
-
-
-# Names that also stand without brackets, or as words in prose: their neighbours decide.
-_BARE = {"ln", "tanh", "exp", "sin", "cos", "sign", "sigmoid", "mask", "size", "dt", "count"}
-_SIDES = set("=+−·•⋆∗<>≤≥∈/")
-
-
-# Prose and formulas -------------------------------------------------------------------------------
-
-
-def pieces(text: str) -> Iterator[tuple[str, str]]:
-    """("prose" | "code" | "math", …) in order; together they are the text."""
-    for i, part in enumerate(re.split(r"`([^`]*)`", text)):
-        if i % 2:
-            yield "code", part
-        else:
-            yield from _prose_and_math(part)
-
-
-def _prose_and_math(text: str) -> Iterator[tuple[str, str]]:
-    words = re.findall(r"\s+|[^\s]+", text)
-    kinds = _kinds(words)
-    run, kind = "", "prose"
-    for word, found in zip(words, kinds, strict=True):
-        if found == kind:
-            run += word
-        else:
-            if run:
-                yield from _trimmed(kind, run)
-            run, kind = word, found
-        if kind == "math" and re.search(r"[;:.]$|,$", word) and _closed(run):
-            yield from _trimmed(kind, run)  # the end of a clause ends a formula
-            run, kind = "", "prose"
-    if run:
-        yield from _trimmed(kind, run)
-
-
-def _trimmed(kind: str, run: str) -> Iterator[tuple[str, str]]:
-    """Without the punctuation and brackets of the sentence around it."""
-    if kind == "prose":
-        yield kind, run
-        return
-    found = re.fullmatch(r"(\s*)(.*?)([\s,;:.]*)", run, re.DOTALL)
-    assert found is not None
-    before, formula, after = found.groups()
-    while formula and not _closed(formula) and formula[0] in "([":
-        before, formula = before + formula[0], formula[1:]
-    while formula and formula[-1] in ")]" and not _closed(formula):
-        formula, after = formula[:-1], formula[-1] + after
-    if before:
-        yield "prose", before
-    if formula:
-        yield "math", formula
-    if after:
-        yield "prose", after
-
-
-def _closed(text: str) -> bool:
-    return all(text.count(a) == text.count(b) for a, b in CLOSING.items())
-
-
-def _kinds(words: list[str]) -> list[str]:
-    """Of every word, by itself and by its neighbours: blanks, articles and operators."""
-    kinds = [_kind(word) for word in words]
-
-    def near(i: int) -> list[int]:
-        return [j for j in (i - 2, i + 2) if 0 <= j < len(words)]
-
-    for i, word in enumerate(words):
-        beside = any({words[j][0], words[j][-1]} & _SIDES for j in near(i))
-        before_a_word = i + 2 < len(words) and kinds[i + 2] == "prose"
-        if word in ("a", "A", "I") and (before_a_word or not beside):
-            kinds[i] = "prose"  # an article
-    for i in [*range(len(words)), *reversed(range(len(words)))]:
-        if kinds[i] == "between" and any(kinds[j] == "math" for j in near(i)):
-            kinds[i] = "math"
-    opened = ""
-    for i, word in enumerate(words):
-        if opened and kinds[i] in ("between", "blank"):
-            kinds[i] = "math"
-        opened = opened + word if kinds[i] == "math" else ""
-        if _closed(opened):
-            opened = ""
-    for i, word in enumerate(words):
-        if word.isspace() and kinds[i] == "blank":
-            sides = {kinds[j] for j in (i - 1, i + 1) if 0 <= j < len(words)}
-            ended = i > 0 and re.search(r"[;:.,]$", words[i - 1])
-            kinds[i] = "math" if sides == {"math"} and not ended else "prose"
-    return ["prose" if kind == "between" else kind for kind in kinds]
-
-
-def _kind(word: str) -> str:
-    if word.isspace():
-        return "blank"
-    core = word.strip("()[]{},;:.")
-    if set(core) <= set(OPERATORS + "/…") or re.fullmatch(r"−?[\d.]+|\d+\)?[·/]?\d*", core):
-        return "between"
-    if core in _BARE and word[-1] not in ";:.":
-        return "between"
-    if '"' in word or "://" in word or not re.search(r"[^\W\d]|[²½∞]", core):
-        return "prose"
-    core = re.sub(r"[a-z][a-z0-9_]{2,}(?=\()", "F", core)  # whatever is applied to something
-    names = {part for part in re.findall(r"[A-Za-z]+", core) if len(part) > 2} - NAMES
-    if set(core) & _SIGNS or any(
-        unicodedata.combining(c) for c in unicodedata.normalize("NFD", core)
-    ):
-        return "prose" if names and "∂" not in core else "math"
-    if re.fullmatch(r"[A-Za-z]|[A-Za-z]+_[a-z0-9]{1,3}|[A-Za-z]′", core) and not names:
-        return "math"
-    if re.search(r"[(\[^|·−/=<>+]", core) and not names and len(core) > 1:
-        return "math"
-    return "prose"
-
 
 _SPACE = '<mspace width="0.17em"/>'
 _THIN = f"{_SPACE}</mrow>"
-
-
-# One formula --------------------------------------------------------------------------------------
 
 
 def mathml(formula: str, *, block: bool = False) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from docs.mathematics import pieces
+from docs.prose import pieces
 
 
 def escaped(prose: str) -> str:

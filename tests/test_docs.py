@@ -21,10 +21,11 @@ from docs import results
 from docs.api import MODULES, public
 from docs.differences import DIFFERENCES
 from docs.examples import EXAMPLES
-from docs.mathematics import mathml, pieces
+from docs.mathematics import mathml
 from docs.operations import operations
 from docs.pages import rule_page, sources_page
 from docs.pictures import computed, example
+from docs.prose import pieces
 from docs.sources import SOURCES, formulas
 from jaxcnn.gradcheck import relative_error
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from docs import results
+from docs import recording, results
 from experiments.benchmarks.results import Results, RowResult
 
 
@@ -18,7 +18,7 @@ def test_a_benchmark_becomes_a_record(tmp_path):
     Results({"precision": "float32"}, versions, {"processor": "EPYC", "cores": 2}, {}, rows).write(
         tmp_path / "results.json"
     )
-    record = results.benchmark_record([tmp_path / "results.json"])
+    record = recording.benchmark_record([tmp_path / "results.json"])
     assert record["operations"][0]["autodiff"] == [pytest.approx(1 / 3, rel=1e-2)] * 3
     assert record["revision"] == "0123456"
     assert record["machine"] == "2 cores of an EPYC"
@@ -36,8 +36,8 @@ def test_runs_become_a_record_unless_they_differ(tmp_path):
         (folder / "summary.json").write_text(
             json.dumps({"test_accuracy": accuracy, "seconds": {"training": 2.0}})
         )
-    record = results.training_record("lenet5-mnist5k", sorted(tmp_path.iterdir()))
+    record = recording.training_record("lenet5-mnist5k", sorted(tmp_path.iterdir()))
     assert (record["accuracy"], record["seeds"], record["worst"]) == (98.5, 2, 98.0)
     (tmp_path / "1/config.json").write_text(json.dumps({"seed": 1, "epochs": 4}))
     with pytest.raises(ValueError, match="differ in their seeds only"):
-        results.training_record("lenet5-mnist5k", sorted(tmp_path.iterdir()))
+        recording.training_record("lenet5-mnist5k", sorted(tmp_path.iterdir()))
