@@ -313,7 +313,7 @@ def test_flax():
 
     x = jax.random.normal(jax.random.key(0), (2, 8, 8, 1), jnp.float32)
     net = Net()
-    params = net.init(jax.random.key(1), x)
+    params = jax.tree.map(lambda p: p + 0.1, net.init(jax.random.key(1), x))  # biases, too
 
     def f(params, state, x):
         return net.apply(params, x)
@@ -322,8 +322,12 @@ def test_flax():
     np.testing.assert_allclose(
         sums(attribution.deep_lift(f, params, {}, x, CLASS)), u - start, atol=1e-5
     )
-    found = attribution.relevance(f, params, {}, x, CLASS)
-    assert np.abs(sums(found.input)).max() > 0
+    for settings in ({}, {"biases": False}, {"rule": "alpha-beta"}, {"rule": "z+"}):
+        found = attribution.relevance(f, params, {}, x, CLASS, **settings)
+        assert np.abs(found.biases).max() > 0.01 or settings == {"biases": False}
+        np.testing.assert_allclose(
+            sums(found.input) + found.biases + found.epsilon, u, rtol=1e-5, err_msg=str(settings)
+        )
     assert attribution.guided_backprop(f, params, {}, x, CLASS).shape == x.shape
 
 

@@ -25,7 +25,7 @@ class Relevance(NamedTuple):
     """Where the output's relevance went; the three sums of an example make u.
 
     input: R at x, in its shape. biases: what biases kept, one number for each example. epsilon:
-    what ε kept.
+    what ε kept. NaN where a function keeps examples elsewhere than along the first axis.
     """
 
     input: Array
@@ -100,6 +100,7 @@ def _relevance(op, net, params, state, x, target, rule, epsilon, alpha, biases) 
             product=partial(_product, how, kept),
             affine=partial(_affine, how, kept),
             activation=_activation,
+            shift=partial(_shift, how, kept),
         )
         return scored(op, lambda x: walked(op, output, x, treat), choose)(x).sum()
 
@@ -110,9 +111,9 @@ def _relevance(op, net, params, state, x, target, rule, epsilon, alpha, biases) 
 # The backward passes ------------------------------------------------------------------------------
 
 
-def _sums(a: Array, like: Array) -> Array:
-    """Of every example."""
-    return a.reshape(like.shape[0], -1).sum(1)
+def _sums(a: Array, n: int) -> Array:
+    """Of each of n examples; NaN if they do not stand along the first axis."""
+    return a.reshape(n, -1).sum(1) if a.shape[:1] == (n,) else jnp.full(n, jnp.nan, a.dtype)
 
 
 def _quotient(a: Array, b: Array) -> Array:
@@ -128,7 +129,7 @@ def _activation(f: Callable[..., Any], x: Array) -> Array:
 
 def _affine(how: _Sharing, kept: Array, f: Callable[..., Any], x: Array) -> Array:
     """An affine map with ε: δ_x = ∂f/∂x applied to R / (z + ε sign z). f(0) stands for its bias."""
-    other = jax.custom_vjp(lambda kept, x: f(x))
+    other, n = jax.custom_vjp(lambda kept, x: f(x)), len(kept)
 
     def back(x: Array, delta: Array) -> Any:
         y, pull = jax.vjp(f, x)
@@ -136,11 +137,27 @@ def _affine(how: _Sharing, kept: Array, f: Callable[..., Any], x: Array) -> Arra
         z = y if how.biases else y - constant
         end = jnp.where(z < 0, -how.epsilon, how.epsilon).astype(y.dtype)
         share = delta * y / (z + end)
-        taken = _sums(share * constant, x) if how.biases else jnp.zeros_like(delta, shape=len(x))
-        return jnp.stack([taken, _sums(share * end, x)], 1), *pull(share)
+        taken = _sums(share * constant, n) if how.biases else jnp.zeros(n, y.dtype)
+        return jnp.stack([taken, _sums(share * end, n)], 1), *pull(share)
 
     other.defvjp(lambda kept, x: (f(x), x), back)
     return other(kept, x)
+
+
+def _shift(how: _Sharing, kept: Array, f: Callable[..., Any], *moving: Array) -> Array:
+    """A linear map with something else added or put in, which keeps its part if biases do."""
+    other, n = jax.custom_vjp(lambda kept, *moving: f(*moving)), len(kept)
+
+    def back(moving: tuple[Array, ...], delta: Array) -> Any:
+        y, pull = jax.vjp(f, *moving)
+        constant = f(*map(jnp.zeros_like, moving))
+        if not how.biases:
+            return jnp.zeros((n, 2), y.dtype), *pull(_quotient(delta * y, y - constant))
+        taken = _sums(delta * constant, n)
+        return jnp.stack([taken, jnp.zeros_like(taken)], 1), *pull(delta)
+
+    other.defvjp(lambda kept, *moving: (f(*moving), moving), back)
+    return other(kept, *moving)
 
 
 def _product(
@@ -149,16 +166,16 @@ def _product(
     """f(x, weights, bias) that shares out by ε, or by signs."""
     if how.alpha is None:
         return _affine(how, kept, lambda x: f(x, weights, bias), x)
-    other = jax.custom_vjp(lambda kept, x: f(x, weights, bias))
+    other, n = jax.custom_vjp(lambda kept, x: f(x, weights, bias)), len(kept)
     other.defvjp(
         lambda kept, x: (f(x, weights, bias), x),
-        lambda x, delta: _by_signs(how, f, x, weights, bias, delta),
+        lambda x, delta: _by_signs(how, f, n, x, weights, bias, delta),
     )
     return other(kept, x)
 
 
 def _by_signs(
-    how: _Sharing, f: Callable[..., Any], x: Array, weights: Any, bias: Any, delta: Array
+    how: _Sharing, f: Callable[..., Any], n: int, x: Array, weights: Any, bias: Any, delta: Array
 ) -> tuple[Array, Array]:
     """What biases keep, and δ at x: α R / z⁺ through positive products, (1 − α) R / z⁻ else."""
     assert how.alpha is not None
@@ -180,5 +197,6 @@ def _by_signs(
     taken = jnp.where((plus == 0) & (minus == 0), relevance, 0)  # there is nothing to share among
     if how.biases:
         taken = taken + up * jnp.maximum(constant, 0) + down * jnp.minimum(constant, 0)
-    kept = jnp.stack([_sums(taken, x), jnp.zeros_like(delta, shape=len(x))], 1)
+    sums = _sums(taken, n)
+    kept = jnp.stack([sums, jnp.zeros_like(sums)], 1)
     return kept, jnp.where(x < 0, r + s, p + q)

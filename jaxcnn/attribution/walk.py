@@ -1,10 +1,11 @@
 """A program of JAX, equation by equation, with other backward passes for what is no linear map.
 
-What does not depend on the input is computed as it is. What does is one of five: a linear map that
-moves, adds or selects, which stays as it is; a product with weights; an affine map, as a batch norm
-out of training is; an activation, element by element; or a maximum. Anything else is refused by
-name. Rules of jaxcnn and operations of `jax.lax` are told apart alike; calls are gone into, those
-with a derivative of their own as well, unless all they do is done element by element.
+What does not depend on the input is computed as it is. What does is one of six: a linear map that
+moves, adds or selects, which stays as it is; one that puts something else in, such as a bias; a
+product with weights; an affine map, as a batch norm out of training is; an activation, element by
+element; or a maximum. Anything else is refused by name. Rules of jaxcnn and operations of `jax.lax`
+are told apart alike; calls are gone into, those with a derivative of their own as well, unless all
+they do is done element by element.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,6 +43,8 @@ class Treatments(NamedTuple):
     """Of f and x."""
     maximum: Function = _plain
     """Of f and x: every element of y is one of x."""
+    shift: Function = _plain
+    """Of f and all that depends on the input; linear in them, but for what else is put in."""
 
 
 class _Value(NamedTuple):
@@ -177,7 +180,10 @@ def _treated(
     places = _PLACES.get(name)
     if places is not None and any(i == 0 if places == 0 else i >= places for i in depending):
         return None
-    return of if name in _LINEAR else None
+    if name not in _LINEAR:
+        return None
+    numbers = [o for o in operands if jnp.issubdtype(jnp.result_type(o.value), jnp.inexact)]
+    return partial(treat.shift, of) if len(numbers) > len(depending) else of
 
 
 def _ours(
