@@ -65,8 +65,9 @@ def fit(
     key: Key[Array, ""],
     input_shape: tuple[int, ...],
     report: Report | None = None,
+    start: Trained | None = None,
 ) -> Trained:
-    """Train from scratch on arrays that share their first axis.
+    """Train on arrays that share their first axis, from scratch or from what `start` holds.
 
     Raises:
         ValueError: the batches are larger than the data.
@@ -79,7 +80,9 @@ def fit(
             f"batch_size must be at most the {examples} examples, got {settings.batch_size}"
         )
     init_key, epoch_key = jax.random.split(key)
-    params, net_state = task.net.init(init_key, input_shape)
+    params, net_state = start or task.net.init(init_key, input_shape)
+    # The first epoch donates its arguments: what was given stays the caller's.
+    params, net_state = jax.tree.map(jnp.array, (params, net_state))
     optimiser = _optimiser(settings, steps)
     carry = (params, net_state, optimiser.init(params))
     data = jax.tree.map(jnp.asarray, data)

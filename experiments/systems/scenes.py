@@ -105,10 +105,13 @@ def box_of(corners: Float[np.ndarray, "n 8"]) -> Float[np.ndarray, "n 4"]:
 
 
 def intersection_over_union(
-    one: Float[np.ndarray, "n 4"], other: Float[np.ndarray, "n 4"]
-) -> Float[np.ndarray, " n"]:
-    """Area of the intersection of two boxes ÷ area of their union; 0 where they do not meet."""
-    low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
-    both = np.maximum(high - low, 0).prod(1)
-    areas = [np.maximum(box[:, 2:] - box[:, :2], 0).prod(1) for box in (one, other)]
+    one: Float[np.ndarray, "*n 4"], other: Float[np.ndarray, "*n 4"]
+) -> Float[np.ndarray, "*n"]:
+    """Area of the intersection of two boxes ÷ area of their union; 0 where they do not meet.
+
+    Axes before the last are broadcast against each other.
+    """
+    low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
+    both = np.maximum(high - low, 0).prod(-1)
+    areas = [np.maximum(box[..., 2:] - box[..., :2], 0).prod(-1) for box in (one, other)]
     return both / np.maximum(areas[0] + areas[1] - both, 1e-9)
