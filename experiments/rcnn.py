@@ -70,7 +70,7 @@ class Options(record.SystemOptions):
     """Folder of prepared TFDS data."""
     manual_dir: Path | None = None
     """Folder of original files, from which TFDS prepares the data without a network."""
-    scenes: int = 400
+    scenes: int = 500
     """Scenes whose regions are learned from."""
     test_scenes: int = 500
     """Scenes of unseen digits."""
@@ -136,11 +136,11 @@ class Variant(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a variant found, with the boxes as proposed and after the regression."""
+    """What a variant found, and its average precisions before and after the regression."""
 
     net: Trained
     found: Detections
-    moved: Detections
+    precisions: list[Float[np.ndarray, " classes"]]
 
 
 def tried(
@@ -164,25 +164,29 @@ def tried(
         detector = learned(net, regions, pixels, options.seed)
     with clock.stage(f"network, {variant.name}"):
         found, box = found_in(detector, unseen.regions, unseen.pixels(context))
-    return Outcome(net, found, found._replace(box=box))
+    after = found._replace(box=box)
+    each = [average_precisions(some, unseen.crowds, CLASSES) for some in (found, after)]
+    if options.progress:
+        before, now = map(np.nanmean, each)
+        print(f"{variant.name}: mAP {before:.3f}, {now:.3f} after the regression", flush=True)
+    return Outcome(net, after, each)
 
 
-def rows_of(variant: Variant, outcome: Outcome, crowds: Sequence[Crowd]) -> list[dict[str, Any]]:
+def rows_of(variant: Variant, outcome: Outcome) -> list[dict[str, Any]]:
     """Of the ablation's table: without and with regression."""
-    rows = []
-    for regression, found in ((False, outcome.found), (True, outcome.moved)):
-        each = average_precisions(found, crowds, CLASSES)
-        rows.append({
+    return [
+        {
             **variant._asdict(),
             "regression": regression,
             "mean_average_precision": float(np.nanmean(each)),
-            "average_precisions": [round(float(one), 4) for one in each],
-        })  # fmt: skip
-    return rows
+            "average_precisions": [None if np.isnan(one) else round(float(one), 4) for one in each],
+        }
+        for regression, each in zip((False, True), outcome.precisions, strict=True)
+    ]
 
 
 def draw(crowds: Sequence[Crowd], found: Detections, title: str, path: Path) -> None:
-    """The first scenes; solid blue: right, dashed orange: wrong, dotted white: not found."""
+    """The first scenes, with what is found in them and what is not."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
@@ -192,9 +196,10 @@ def draw(crowds: Sequence[Crowd], found: Detections, title: str, path: Path) -> 
     right, seen = hits(found, crowds, DIGIT)
     columns = min(4, len(crowds))
     rows = -(-len(crowds) // columns)
-    figure = Figure(figsize=(3 * columns, 3 * rows + 0.5), layout="constrained", dpi=80)
-    figure.suptitle(title)
-    for axis in (axes := figure.subplots(rows, columns, squeeze=False).flat):
+    figure = Figure(figsize=(3 * columns, 3 * rows + 0.6), layout="constrained", dpi=80)
+    figure.suptitle(f"{title}\nsolid: right, dashed: wrong, dotted: not found")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes:
         axis.set_axis_off()
 
     def frame(axis: Any, box: np.ndarray, text: str, colour: str, style: str) -> None:
@@ -222,22 +227,28 @@ def work(options: Options) -> Path:
     digits = data.load(options.dataset, options.data_dir, options.manual_dir)
     clock = Clock()
     training = drawn(digits.train, options.seed, options.scenes, clock, learn=True)
+    missing = set(range(CLASSES)) - {label for crowd in training.crowds for label in crowd.labels}
+    if missing:
+        raise UserError(
+            f"--scenes must be so many that every digit is in them, got {options.scenes} without "
+            f"{', '.join(map(str, sorted(missing)))}."
+        )
     record.check_batch(options, len(training.regions.scene))
     folder = record.open_folder("rcnn", options)
     unseen = drawn(digits.test, TEST_KEY, options.test_scenes, clock, learn=False)
     with clock.stage("single digits"):
         start = pretrained(digits.train, options.seed)
-    report = record.reporter(folder, options)
-    whole = tried(Variant(), start, training, unseen, options, clock, report)
-    rows = rows_of(Variant(), whole, unseen.crowds)
+    parts = (training, unseen, options, clock)
+    whole = tried(Variant(), start, *parts, record.reporter(folder, options))
+    outcomes = {Variant(): whole}
     for variant in (Variant(fine_tuning=False), Variant(context=False)) if options.ablation else ():
-        outcome = tried(variant, start, training, unseen, options, clock)
-        rows += rows_of(variant, outcome, unseen.crowds)
+        outcomes[variant] = tried(variant, start, *parts)
+    rows = [row for pair in outcomes.items() for row in rows_of(*pair)]
     summary = summarise(unseen, rows, clock)
     runs.write_json(folder / "summary.json", summary)
     runs.save_parameters(folder, whole.net.params, whole.net.net_state)
     print(title := sentence(summary))
-    draw(unseen.crowds, whole.moved, title, folder / "rcnn.png")
+    draw(unseen.crowds, whole.found, title, folder / "rcnn.png")
     return folder / "rcnn.png"
 
 

@@ -9,10 +9,10 @@ Hardware: 2 cores of an AMD EPYC (AVX-512), float32, jax 0.10.2
 
 Huang, "Generic features for computer vision". A network learns one set of classes; then its trunk
 stays as it is, and a new head, one dense layer, learns another set from few images. The same head
-learns the same images on the features of a trunk that was never trained. Three tasks:
+learns the same images on the features of a trunk that was never trained. The tasks:
 
     digits   MNIST's 0 to 4 → its 5 to 9, from mnist5k, which needs no download
-    fashion  MNIST → Fashion-MNIST
+    fashion  MNIST → Fashion-MNIST; from-fashion is the way back
     cifar10  CIFAR-10's animals → its vehicles
 """
 
@@ -53,6 +53,7 @@ class Side(NamedTuple):
 TASKS = {
     "digits": (Side("mnist5k", (0, 1, 2, 3, 4)), Side("mnist5k", (5, 6, 7, 8, 9))),
     "fashion": (Side("mnist"), Side("fashion_mnist")),
+    "from-fashion": (Side("fashion_mnist"), Side("mnist")),
     "cifar10": (Side("cifar10", ANIMALS), Side("cifar10", VEHICLES)),
 }
 # The head is cheap, and its features are computed once: it may take its time.
@@ -63,7 +64,7 @@ HEAD = Settings(epochs=100, batch_size=32, learning_rate=3e-3)
 class Options(record.SystemOptions):
     """Train a trunk on one task, freeze it, and train a head on another."""
 
-    task: Literal["digits", "fashion", "cifar10"] = "digits"
+    task: Literal["digits", "fashion", "from-fashion", "cifar10"] = "digits"
     """Which classes are learned first, and which then."""
     data_dir: Path | None = None
     """Folder of prepared TFDS data."""

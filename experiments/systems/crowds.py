@@ -94,7 +94,7 @@ def _stroke(rng) -> Float32[np.ndarray, "h w"]:
     radius = rng.uniform(*STROKE)
     along = length / 2 * np.array([np.sin(angle), np.cos(angle)])
     h, w = (int(np.ceil(2 * (abs(part) + radius))) for part in along)
-    grid = np.stack(np.mgrid[:h, :w], -1) + 0.5 - np.array([h, w]) / 2
+    grid = np.moveaxis(np.mgrid[:h, :w], 0, -1) + 0.5 - np.array([h, w]) / 2
     share = np.clip(grid @ along / (along @ along), -1, 1)
     distance = np.linalg.norm(grid - share[..., None] * along, axis=-1)
     return np.clip(radius + 0.5 - distance, 0, 1).astype(np.float32)

@@ -119,7 +119,7 @@ def fine_tuned(
         key=key,
         input_shape=shape,
         report=report,
-        start=Trained({**net.params, "output": output}, net.net_state),
+        start_from=Trained({**net.params, "output": output}, net.net_state),
     )
 
 
@@ -136,7 +136,7 @@ def learned(net: Trained, regions: Regions, pixels: Pixels, seed: int) -> Detect
     maps = made_by(net, pixels[close], "maps")
     by = offsets(regions.box[close], regions.nearest[close])
     label = regions.overlap[close].argmax(1)
-    own = label == np.arange(CLASSES)[:, None]
+    own = [np.flatnonzero(label == number) for number in range(CLASSES)]
     return Detector(net, scores, tuple(ridge(maps[rows], by[rows], RIDGE) for rows in own))
 
 
@@ -148,7 +148,7 @@ def classifiers(features: Float[np.ndarray, "n d"], regions: Regions, seed: int)
     """
     from sklearn.svm import LinearSVC
 
-    scale = NORM / np.linalg.norm(features, axis=1).mean()
+    scale = NORM / float(np.linalg.norm(features, axis=1).mean())
     features = scale * features
     few = np.random.default_rng(seed).random(len(features)) < FEW
     weights = np.zeros((features.shape[1], CLASSES), np.float32)
@@ -159,7 +159,7 @@ def classifiers(features: Float[np.ndarray, "n d"], regions: Regions, seed: int)
         for _ in range(2):
             machine = LinearSVC(C=C, random_state=seed).fit(features[used], positive[used])
             used |= negative & (machine.decision_function(features) > -MARGIN)
-        weights[:, label], biases[label] = machine.coef_[0], machine.intercept_[0]
+        weights[:, label], biases[label] = machine.coef_[0], np.squeeze(machine.intercept_)
     return lambda features: scale * features @ weights + biases
 
 

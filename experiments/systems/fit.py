@@ -65,9 +65,9 @@ def fit(
     key: Key[Array, ""],
     input_shape: tuple[int, ...],
     report: Report | None = None,
-    start: Trained | None = None,
+    start_from: Trained | None = None,
 ) -> Trained:
-    """Train on arrays that share their first axis, from scratch or from what `start` holds.
+    """Train on arrays that share their first axis, from scratch or from what is given.
 
     Raises:
         ValueError: the batches are larger than the data.
@@ -80,7 +80,7 @@ def fit(
             f"batch_size must be at most the {examples} examples, got {settings.batch_size}"
         )
     init_key, epoch_key = jax.random.split(key)
-    params, net_state = start or task.net.init(init_key, input_shape)
+    params, net_state = start_from or task.net.init(init_key, input_shape)
     # The first epoch donates its arguments: what was given stays the caller's.
     params, net_state = jax.tree.map(jnp.array, (params, net_state))
     optimiser = _optimiser(settings, steps)

@@ -101,7 +101,7 @@ def grouped(
         likeness[one, row] = alike(one, np.flatnonzero(row))
     groups = []
     while touch.any():
-        one, other = np.unravel_index(likeness.argmax(), likeness.shape)
+        one, other = divmod(int(likeness.argmax()), len(likeness))
         pair = [one, other]
         mean[one] = mean[pair] @ size[pair] / size[pair].sum()
         size[one] = size[pair].sum()

@@ -54,7 +54,7 @@ def regions_of(
 
 
 def warped(
-    canvases: Float[np.ndarray, "scenes h w"], regions: Regions, context: int
+    canvases: Sequence[Float[np.ndarray, "h w"]], regions: Regions, context: int
 ) -> Float[np.ndarray, "n 32 32 1"]:
     """Every region's pixels, stretched to a square whatever its shape, in half precision.
 
@@ -174,7 +174,8 @@ def hits(
     right = np.zeros(len(found.score), bool)
     seen = [np.zeros(len(crowd.labels), bool) for crowd in crowds]
     for i in np.argsort(-found.score, kind="stable"):
-        crowd, own = crowds[found.scene[i]], seen[found.scene[i]]
+        scene = int(found.scene[i])
+        crowd, own = crowds[scene], seen[scene]
         same = crowd.labels == found.label[i]
         overlap = np.where(same, intersection_over_union(found.box[i], crowd.boxes), 0)
         best = overlap.argmax()
@@ -189,10 +190,9 @@ def average_precisions(
     """Of each class the area under precision over recall, as PASCAL VOC has it since 2010."""
     right, _ = hits(found, crowds, least)
     count = np.bincount(np.concatenate([crowd.labels for crowd in crowds]), minlength=classes)
-    return np.array([
-        area(found.score[own], right[own], int(count[label]))
-        for label, own in enumerate(found.label == np.arange(classes)[:, None])
-    ])  # fmt: skip
+    own = [np.flatnonzero(found.label == label) for label in range(classes)]
+    each = zip(own, count.tolist(), strict=True)
+    return np.array([area(found.score[rows], right[rows], n) for rows, n in each])
 
 
 def area(score: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], count: int) -> float:

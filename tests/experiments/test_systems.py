@@ -246,6 +246,7 @@ def test_audio(capsys, tmp_path, monkeypatch):
     ("task", "sets", "numbers"),
     [
         ("fashion", ["mnist", "fashion_mnist"], [range(10), range(10)]),
+        ("from-fashion", ["fashion_mnist", "mnist"], [range(10), range(10)]),
         ("cifar10", ["cifar10", "cifar10"], [(2, 3, 4, 5, 6, 7), (0, 1, 8, 9)]),
     ],
 )
