@@ -16,5 +16,7 @@ def save_small(figure: Any, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     with Image.open(buffer) as image:
-        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        # What is rare, such as the colour of a box's frame, is kept beside thousands of greys.
+        spread = Image.Quantize.MAXCOVERAGE
+        few = image.convert("RGB").quantize(COLOURS, spread, dither=Image.Dither.NONE)
     few.save(path, optimize=True)

@@ -89,7 +89,7 @@ def _cut(rng, images: UInt8[np.ndarray, "n 28 28 1"]) -> Float32[np.ndarray, "h 
 
 
 def _stroke(rng) -> Float32[np.ndarray, "h w"]:
-    """A straight line with round ends, a third to as long as the digits' sizes."""
+    """A straight line with round ends, half as long as digits are."""
     length, angle = rng.uniform(SIZES[0] / 2, SIZES[1] / 2), rng.uniform(0, np.pi)
     radius = rng.uniform(*STROKE)
     along = length / 2 * np.array([np.sin(angle), np.cos(angle)])
