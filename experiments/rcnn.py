@@ -14,7 +14,8 @@ regions, with one class more, the background. On its features stand a linear cla
 trained with hard negatives, and a regression per class, which moves the box. Of boxes that overlap
 the one with the highest score stays. Scenes of 160×160 pixels hold 3 to 8 digits of 14 to 56
 pixels and as many pieces of clutter; those for testing hold digits that were never trained on. The
-ablation leaves out fine-tuning, regression and context.
+ablation leaves out fine-tuning, context, hard negatives, classifiers (then the network's own
+probabilities are the scores) and regression.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from jaxtyping import Float
 from experiments import data, runs
 from experiments.command_line import program
 from experiments.command_line.options import UserError
-from experiments.plots.small import save_small
+from experiments.plots.found import save_found
 from experiments.systems import record
-from experiments.systems.crowds import SIDE, Crowd, draw_crowd
+from experiments.systems.crowds import Crowd, draw_crowd
 from experiments.systems.detector import (
     CLASSES,
     DIGIT,
@@ -49,15 +50,12 @@ from experiments.systems.regions import (
     Detections,
     Regions,
     average_precisions,
-    hits,
     recall,
     regions_of,
     warped,
 )
 
 CONTEXT = 4  # pixels of 32, on each side
-SHOWN = 8  # scenes in the picture
-SURE = 0.0  # score of the detections in the picture
 TEST_KEY = 1998  # the scenes for testing are part of the experiment, whatever --seed is
 
 
@@ -82,7 +80,7 @@ class Options(record.SystemOptions):
     learning_rate: float = 2e-3
     """The highest one of the fine-tuning's one-cycle schedule; the optimiser is Adam."""
     ablation: bool = True
-    """Try the method without fine-tuning and without context too."""
+    """Try the method without each of its parts too."""
 
 
 class Material(NamedTuple):
@@ -124,53 +122,78 @@ def drawn(digits: data.Split, seed: int, count: int, clock: Clock, *, learn: boo
 
 
 class Variant(NamedTuple):
-    """The method, with or without two of its parts."""
+    """The method, or what is left of it without a part; without classifiers the network scores."""
 
     fine_tuning: bool = True
     context: bool = True
+    hard_negatives: bool = True
+    classifiers: bool = True
 
     @property
     def name(self) -> str:
         """Of its stages on the clock."""
-        left_out = [part for part, there in self._asdict().items() if not there]
-        return f"without {' and '.join(left_out).replace('_', '-')}" if left_out else "whole"
+        left_out = [part.replace("_", " ") for part, there in self._asdict().items() if not there]
+        return f"without {' and '.join(left_out)}" if left_out else "whole"
+
+    @property
+    def pixels(self) -> int:
+        """Of context, on each side."""
+        return CONTEXT if self.context else 0
 
 
 class Outcome(NamedTuple):
     """What a variant found, and its average precisions before and after the regression."""
 
-    net: Trained
     found: Detections
     precisions: list[Float[np.ndarray, " classes"]]
 
 
-def tried(
+def tuned(
     variant: Variant,
     start: Trained,
+    training: Material,
+    options: Options,
+    clock: Clock,
+    report: Report | None,
+) -> Trained:
+    """The network, fine-tuned on the regions for training."""
+    with clock.stage(f"fine-tuning, {variant.name}"):
+        return fine_tuned(
+            start,
+            training.regions,
+            training.pixels(variant.pixels),
+            options.settings,
+            seed=options.seed,
+            report=report,
+        )
+
+
+def tried(
+    variant: Variant,
+    net: Trained,
     training: Material,
     unseen: Material,
     options: Options,
     clock: Clock,
-    report: Report | None = None,
 ) -> Outcome:
-    """Learn from the regions of the scenes for training, then find digits in the unseen ones."""
-    context = CONTEXT if variant.context else 0
-    net, regions, pixels = start, training.regions, training.pixels(context)
-    if variant.fine_tuning:
-        with clock.stage(f"fine-tuning, {variant.name}"):
-            net = fine_tuned(
-                start, regions, pixels, options.settings, seed=options.seed, report=report
-            )
+    """Classifiers and regression learn from the network; then digits are found in unseen scenes."""
     with clock.stage(f"classifiers and regression, {variant.name}"):
-        detector = learned(net, regions, pixels, options.seed)
+        detector = learned(
+            net,
+            training.regions,
+            training.pixels(variant.pixels),
+            seed=options.seed,
+            machines=variant.classifiers,
+            hard=variant.hard_negatives,
+        )
     with clock.stage(f"network, {variant.name}"):
-        found, box = found_in(detector, unseen.regions, unseen.pixels(context))
+        found, box = found_in(detector, unseen.regions, unseen.pixels(variant.pixels))
     after = found._replace(box=box)
     each = [average_precisions(some, unseen.crowds, CLASSES) for some in (found, after)]
     if options.progress:
         before, now = map(np.nanmean, each)
         print(f"{variant.name}: mAP {before:.3f}, {now:.3f} after the regression", flush=True)
-    return Outcome(net, after, each)
+    return Outcome(after, each)
 
 
 def rows_of(variant: Variant, outcome: Outcome) -> list[dict[str, Any]]:
@@ -184,41 +207,6 @@ def rows_of(variant: Variant, outcome: Outcome) -> list[dict[str, Any]]:
         }
         for regression, each in zip((False, True), outcome.precisions, strict=True)
     ]
-
-
-def draw(crowds: Sequence[Crowd], found: Detections, title: str, path: Path) -> None:
-    """The first scenes, with what is found in them and what is not."""
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-
-    crowds = crowds[:SHOWN]
-    shown = (found.score >= SURE) & (found.scene < len(crowds))
-    found = Detections(*(part[shown] for part in found))
-    right, seen = hits(found, crowds, DIGIT)
-    columns = min(4, len(crowds))
-    rows = -(-len(crowds) // columns)
-    figure = Figure(figsize=(3 * columns, 3 * rows + 0.6), layout="constrained", dpi=80)
-    figure.suptitle(f"{title}\nsolid: right, dashed: wrong, dotted: not found")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis in axes:
-        axis.set_axis_off()
-
-    def frame(axis: Any, box: np.ndarray, text: str, colour: str, style: str) -> None:
-        x0, y0, x1, y1 = box
-        look = {"fill": False, "edgecolor": colour, "linestyle": style, "lw": 1.4}
-        axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **look))
-        behind = {"facecolor": "black", "alpha": 0.7, "pad": 0.6, "lw": 0}
-        axis.text(x0, max(y0, 10), text, color=colour, fontsize=8.5, va="bottom", bbox=behind)
-
-    for number, (crowd, axis) in enumerate(zip(crowds, axes, strict=False)):
-        axis.imshow(crowd.canvas, cmap="gray", vmin=0, vmax=1, extent=(0, SIDE, SIDE, 0))
-        for i in np.flatnonzero(found.scene == number):
-            text = f"{found.label[i]}: {found.score[i]:.1f}"
-            look = ("#56B4E9", "-") if right[i] else ("#E69F00", "--")
-            frame(axis, found.box[i], text, *look)
-        for i in np.flatnonzero(~seen[number]):
-            frame(axis, crowd.boxes[i], f"{crowd.labels[i]}", "white", ":")
-    save_small(figure, path)
 
 
 def work(options: Options) -> Path:
@@ -240,17 +228,24 @@ def work(options: Options) -> Path:
     unseen = drawn(digits.test, TEST_KEY, options.test_scenes, clock, learn=False)
     with clock.stage("single digits"):
         start = pretrained(digits.train, options.seed)
-    parts = (training, unseen, options, clock)
-    whole = tried(Variant(), start, *parts, record.reporter(folder, options))
-    outcomes = {Variant(): whole}
-    for variant in (Variant(fine_tuning=False), Variant(context=False)) if options.ablation else ():
-        outcomes[variant] = tried(variant, start, *parts)
+    variants = [Variant()]
+    if options.ablation:
+        variants += [Variant(**{part: False}) for part in Variant._fields]
+    nets: dict[bool, Trained] = {}
+    outcomes: dict[Variant, Outcome] = {}
+    report = record.reporter(folder, options)
+    for variant in variants:
+        if variant.fine_tuning and variant.context not in nets:
+            nets[variant.context] = tuned(variant, start, training, options, clock, report)
+            report = None  # of the others only the result is told
+        net = nets[variant.context] if variant.fine_tuning else start
+        outcomes[variant] = tried(variant, net, training, unseen, options, clock)
     rows = [row for pair in outcomes.items() for row in rows_of(*pair)]
     summary = summarise(unseen, rows, clock)
     runs.write_json(folder / "summary.json", summary)
-    runs.save_parameters(folder, whole.net.params, whole.net.net_state)
+    runs.save_parameters(folder, nets[True].params, nets[True].net_state)
     print(title := sentence(summary))
-    draw(unseen.crowds, whole.found, title, folder / "rcnn.png")
+    save_found(unseen.crowds, outcomes[Variant()].found, title, folder / "rcnn.png")
     return folder / "rcnn.png"
 
 

@@ -36,6 +36,7 @@ CLASSES = 10
 # a classifier; from here on an example for the regression; no more have two detections of a class.
 DIGIT, NEGATIVE, CLOSE, APART = 0.5, 0.3, 0.6, 0.3
 MARGIN = 1.0  # of the classifiers: a negative above −1 is hard; below −1 nothing is detected
+UNLIKELY = 0.01  # a probability below which nothing is detected
 FEW = 0.1  # of the negatives, for the first classifiers
 NORM, C = 20.0, 1e-3  # of features, and the price of an error, in the paper
 RIDGE = 0.1
@@ -46,10 +47,14 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 
 class Detector(NamedTuple):
-    """What is learned: scores of features, and for each class shifts of maps."""
+    """What is learned: scores of features, and for each class shifts of maps.
+
+    Nothing with a score below `least` is detected.
+    """
 
     net: Trained
     scores: Function
+    least: float
     shifts: tuple[Function, ...]
 
 
@@ -129,19 +134,47 @@ def made_by(net: Trained, pixels: Pixels, *names: str) -> np.ndarray:
     return predict(first, net, pixels, prepare=normalised)
 
 
-def learned(net: Trained, regions: Regions, pixels: Pixels, seed: int) -> Detector:
-    """Classifiers and regressions on what the network makes of the regions."""
-    scores = classifiers(made_by(net, pixels, "maps", "features"), regions, seed)
+def learned(
+    net: Trained,
+    regions: Regions,
+    pixels: Pixels,
+    *,
+    seed: int,
+    machines: bool = True,
+    hard: bool = True,
+) -> Detector:
+    """Classifiers and regressions on what the network makes of the regions.
+
+    Without machines the scores are the probabilities that the fine-tuned network gives itself.
+    """
+    scores, least = probabilities(net), UNLIKELY
+    if machines:
+        features = made_by(net, pixels, "maps", "features")
+        scores, least = classifiers(features, regions, seed=seed, hard=hard), -MARGIN
     (close,) = np.nonzero(regions.overlap.max(1) >= CLOSE)
     maps = made_by(net, pixels[close], "maps")
     by = offsets(regions.box[close], regions.nearest[close])
     label = regions.overlap[close].argmax(1)
     own = [np.flatnonzero(label == number) for number in range(CLASSES)]
-    return Detector(net, scores, tuple(ridge(maps[rows], by[rows], RIDGE) for rows in own))
+    return Detector(net, scores, least, tuple(ridge(maps[rows], by[rows], RIDGE) for rows in own))
 
 
-def classifiers(features: Float[np.ndarray, "n d"], regions: Regions, seed: int) -> Function:
-    """A linear support vector machine per class: first with few negatives, then with hard ones too.
+def probabilities(net: Trained) -> Function:
+    """Of each class, by the layer that the network was fine-tuned with."""
+    output = jax.tree.map(np.asarray, net.params["output"])
+
+    def softmax(features: np.ndarray) -> np.ndarray:
+        logits = features @ output["weight"] + output["bias"]
+        odds = np.exp(logits - logits.max(1, keepdims=True))
+        return (odds / odds.sum(1, keepdims=True))[:, :CLASSES]
+
+    return softmax
+
+
+def classifiers(
+    features: Float[np.ndarray, "n d"], regions: Regions, *, seed: int, hard: bool = True
+) -> Function:
+    """A linear support vector machine per class: with few negatives, then with hard ones too.
 
     A class's examples are its digits' true boxes, and regions that hardly overlap one. Features are
     scaled to a mean norm of 20, as in the paper, which the constant C belongs to.
@@ -156,7 +189,7 @@ def classifiers(features: Float[np.ndarray, "n d"], regions: Regions, seed: int)
     for label, overlap in enumerate(regions.overlap.T):
         positive, negative = overlap == 1, overlap < NEGATIVE
         used = positive | (negative & few)
-        for _ in range(2):
+        for _ in range(1 + hard):
             machine = LinearSVC(C=C, random_state=seed).fit(features[used], positive[used])
             used |= negative & (machine.decision_function(features) > -MARGIN)
         weights[:, label], biases[label] = machine.coef_[0], np.squeeze(machine.intercept_)
@@ -168,7 +201,7 @@ def found_in(
 ) -> tuple[Detections, Float[np.ndarray, "n 4"]]:
     """Detections in the regions, and their boxes after the regression."""
     scores = detector.scores(made_by(detector.net, pixels, "maps", "features"))
-    found = detected(regions, scores, least=-MARGIN, most=APART)
+    found = detected(regions, scores, least=detector.least, most=APART)
     maps = made_by(detector.net, pixels[found.row], "maps")
     box = np.empty_like(found.box)
     for label, shift in enumerate(detector.shifts):

@@ -2,11 +2,14 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from experiments import data, rcnn
+from experiments.plots import found
 from experiments.systems import crowds, detector, proposals, regions
 from experiments.systems.fit import Settings, Trained
 from experiments.systems.scenes import intersection_over_union
@@ -21,7 +24,7 @@ def boxed(*boxes):
     return np.array(boxes, np.float32).reshape(-1, 4)
 
 
-def found(scene, label, score, *boxes):
+def detections(scene, label, score, *boxes):
     scene, label, score = (np.array(part) for part in (scene, label, score))
     return regions.Detections(np.arange(len(score)), scene, label, score, boxed(*boxes))
 
@@ -214,7 +217,7 @@ def test_detections_are_made_class_by_class_and_scene_by_scene():
 def test_a_digit_is_found_once_by_the_surest_and_in_its_scene_and_class():
     scenes = [crowd_of([1, 2], [0, 0, 10, 10], [20, 0, 30, 10]), crowd_of([1], [0, 0, 10, 10])]
     boxes = ([0, 0, 10, 9], [0, 0, 10, 10], [20, 0, 30, 10], [20, 0, 30, 10], [0, 0, 10, 4])
-    got = found([0, 0, 0, 0, 1], [1, 1, 1, 2, 1], [0.4, 0.9, 0.8, 0.3, 0.7], *boxes)
+    got = detections([0, 0, 0, 0, 1], [1, 1, 1, 2, 1], [0.4, 0.9, 0.8, 0.3, 0.7], *boxes)
     right, seen = regions.hits(got, scenes, 0.5)
     assert right.tolist() == [False, True, False, True, False]
     assert [own.tolist() for own in seen] == [[True, True], [False]]
@@ -249,7 +252,7 @@ def test_the_area_is_that_of_a_loop_over_its_definition():
 
 def test_average_precisions_are_those_of_each_class():
     scenes = [crowd_of([0, 1], [0, 0, 10, 10], [20, 0, 30, 10])]
-    got = found([0, 0], [0, 1], [0.5, 0.6], [0, 0, 10, 10], [0, 0, 10, 10])
+    got = detections([0, 0], [0, 1], [0.5, 0.6], [0, 0, 10, 10], [0, 0, 10, 10])
     np.testing.assert_array_equal(regions.average_precisions(got, scenes, 3), [1, 0, np.nan])
 
 
@@ -269,8 +272,18 @@ def test_classifiers_tell_their_class_and_take_hard_negatives(monkeypatch):
     made = regions.Regions(np.zeros(len(features), np.int32), nothing, overlap, nothing)
     monkeypatch.setattr(detector, "C", 1.0)
     monkeypatch.setattr(detector, "FEW", 0.0005)  # the first classifier sees hardly any of them
-    scores = detector.classifiers(features, made, 0)(features)
+    scores = detector.classifiers(features, made, seed=0)(features)
     assert scores[:60, 0].min() > 0 > scores[60:, 0].max()
+
+
+def test_probabilities_are_the_networks_own():
+    net = detector.network(11)
+    trained = Trained(*net.init(jax.random.key(0), (32, 32, 1)))
+    pixels = np.random.default_rng(0).random((5, 32, 32, 1), np.float32)
+    logits, _ = net.apply(*trained, detector.normalised(jnp.asarray(pixels)))
+    features = detector.made_by(trained, pixels, "maps", "features")
+    expected = jax.nn.softmax(logits)[:, :10]
+    np.testing.assert_allclose(detector.probabilities(trained)(features), expected, rtol=1e-4)
 
 
 def test_fine_tuning_starts_from_what_the_digits_taught(digits, monkeypatch):
@@ -297,8 +310,8 @@ def test_rcnn(capsys, tmp_path, monkeypatch, digits):
     )
     monkeypatch.setattr(data, "load", lambda *args: few)
     monkeypatch.setattr(detector, "PRETRAINING", Settings(2, 50, 4e-3))
-    monkeypatch.setattr(rcnn, "SHOWN", 2)
-    monkeypatch.setattr(rcnn, "SURE", -1.0)
+    monkeypatch.setattr(found, "SHOWN", 2)
+    monkeypatch.setattr(found, "SURE", -1.0)
     folder = tmp_path / "run"
     arguments = ["--scenes", "12", "--test-scenes", "4", "--epochs", "1", "--no-progress"]
     assert rcnn.main([*arguments, "--run-dir", str(folder)]) == 0
@@ -311,11 +324,11 @@ def test_rcnn(capsys, tmp_path, monkeypatch, digits):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["recall"] > 0.8
     assert summary["proposals"]["most"] <= proposals.MOST
-    parts = [(r["fine_tuning"], r["context"], r["regression"]) for r in summary["rows"]]
-    assert parts == [
-        (True, True, False), (True, True, True), (False, True, False), (False, True, True),
-        (True, False, False), (True, False, True),
-    ]  # fmt: skip
+    # The whole, then each part left out in turn, each without and with regression.
+    parts = [[r[name] for name in rcnn.Variant._fields] for r in summary["rows"]]
+    expected = [[True] * 4] + [[i != j for j in range(4)] for i in range(4)]
+    assert parts == [row for row in expected for _ in range(2)]
+    assert [r["regression"] for r in summary["rows"]] == [False, True] * 5
     assert all(0 < r["mean_average_precision"] < 1 for r in summary["rows"])
     assert {"proposals", "network, whole", "fine-tuning, without context"} <= set(
         summary["seconds"]
