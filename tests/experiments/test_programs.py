@@ -99,9 +99,10 @@ PRINTING = "from experiments.command_line import program; program.run(lambda: pr
 
 def test_a_program_whose_output_nobody_reads_ends_as_others_do():
     for printed in ("'x' * 10**6", "'x', flush=True", "'x'"):
-        with process(PRINTING.format(printed)) as printer:
-            assert printer.stdout is not None
-            printer.stdout.close()
+        reading, writing = os.pipe()
+        os.close(reading)  # before anything can be printed
+        with process(PRINTING.format(printed), stdout=writing) as printer:
+            os.close(writing)
             assert printer.stderr is not None
             assert printer.stderr.read() == b""
         assert printer.returncode == -signal.SIGPIPE
