@@ -3,7 +3,7 @@
 # where nn.MaxPool2d stands next to nn.ReLU, in either order. Their sum should be the difference of
 # the outputs; how far it is off depends on the numbers. A module that multiplies by 1 on either side
 # of the pooling mends it. The summed "convergence delta" is where it shows.
-# Seen: "relu, pool: off by 0.4", "pool, relu: off by 0.1", "apart: off by 2e-16".
+# Seen: "relu, pool: off by 0.4", "pool, relu: off by 0.1", "apart: off by 1e-16".
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

@@ -322,11 +322,14 @@ def test_flax():
     np.testing.assert_allclose(
         sums(attribution.deep_lift(f, params, {}, x, CLASS)), u - start, atol=1e-5
     )
-    for settings in ({}, {"biases": False}, {"rule": "alpha-beta"}, {"rule": "z+"}):
-        found = attribution.relevance(f, params, {}, x, CLASS, **settings)
-        assert np.abs(found.biases).max() > 0.01 or settings == {"biases": False}
+    for rule, biases in (("epsilon", True), ("epsilon", False), ("alpha-beta", True), ("z+", True)):
+        found = attribution.relevance(f, params, {}, x, CLASS, rule=rule, biases=biases)
+        assert (np.abs(found.biases).max() > 0.01) == biases
         np.testing.assert_allclose(
-            sums(found.input) + found.biases + found.epsilon, u, rtol=1e-5, err_msg=str(settings)
+            sums(found.input) + found.biases + found.epsilon,
+            u,
+            rtol=1e-5,
+            err_msg=f"{rule}, {biases}",
         )
     assert attribution.guided_backprop(f, params, {}, x, CLASS).shape == x.shape
 

@@ -8,6 +8,7 @@ import itertools
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -181,7 +182,7 @@ def test_patches_of_rows_that_do_not_divide():
     arrays = [numbers.standard_normal(shape) for shape in shapes]
     arrays[0][0, 5, 0, 0] = np.inf
     (_, _, expected), _ = by_loops(arrays, reads(*shapes[:2], geometry))
-    problem = Problem.of(geometry, arrays[0], 2, gradient=True)
+    problem = Problem.of(geometry, jnp.asarray(arrays[0]), 2, gradient=True)
     by_patches = partial(patches.kernel_grad, problem=problem, patch_bytes=two_rows_of_five)
     found = jax.jit(by_patches)(arrays[0], arrays[2])
     np.testing.assert_allclose(found, expected, rtol=1e-9)
