@@ -15,7 +15,6 @@ is such a method's.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -75,18 +74,14 @@ def _cam(method: Any, layer: str, net: Any, params: Any, state: Any, x: Array, t
     return jax.image.resize(found[..., None], (*x.shape[:-1], 1), "nearest")
 
 
+@program.telling
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 2 for a mistake in it."""
     options = tyro.cli(
         Options, args=arguments, prog="python -m experiments.attribution",
         description=Options.__doc__,
     )  # fmt: skip
-    try:
-        path = check(options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(path)
+    print(check(options))
     return 0
 
 

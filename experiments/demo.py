@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,7 @@ class Options:
     """Serve nothing, but answer so many strokes and print how long that took."""
 
 
+@program.telling
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted; the exit code is 2 for a mistake in the options."""
     options = tyro.cli(
@@ -70,9 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"http://localhost:{listener.getsockname()[1]}/  (end with Ctrl-C)", flush=True)
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
             Server(config).run(sockets=[listener])
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         pass
     return 0

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,15 +48,9 @@ TEST_KEY = 1998  # the scenes for testing are part of the experiment, whatever -
 
 
 @dataclass(frozen=True)
-class Options(record.SystemOptions):
+class Options(record.DigitOptions):
     """Train a detector on cluttered scenes with a digit in each."""
 
-    dataset: Literal["mnist5k", "mnist"] = "mnist5k"
-    """mnist5k needs no download; mnist is TFDS's."""
-    data_dir: Path | None = None
-    """Folder of prepared TFDS data."""
-    manual_dir: Path | None = None
-    """Folder of original files, from which TFDS prepares the data without a network."""
     epochs: int = 30
     """Passes over the digits, each time in new scenes."""
     learning_rate: float = 4e-3

@@ -12,7 +12,6 @@ data set or of another one, and can write the parameters as safetensors.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,17 +51,13 @@ class EvaluateOptions:
     """Folder of the results; by default `evaluation` in the run's."""
 
 
+@program.telling
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 2 for a mistake in it."""
     options = tyro.cli(
         EvaluateOptions, args=arguments, prog="python -m experiments.evaluate", description=__doc__
     )
-    try:
-        accuracy = evaluate(options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"test accuracy {accuracy:.4f}")
+    print(f"test accuracy {evaluate(options):.4f}")
     return 0
 
 

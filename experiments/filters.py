@@ -15,7 +15,6 @@ results are drawn around middle grey.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +72,7 @@ class Options:
     """What stands behind transparent pixels; otherwise white, or black behind light ones."""
 
 
+@program.telling
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw; the exit code is 2 for a mistake in the options or a file that is no picture."""
     options = tyro.cli(
@@ -81,15 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m experiments.filters",
         description=Options.__doc__,
     )
-    try:
-        if not 20 <= options.dpi <= 1000:
-            raise UserError(f"--dpi must be from 20 to 1000, got {options.dpi}.")
-        picture = read(options.image, options.size, options.background)
-        print_letter()
-        draw(picture, options.output, options.dpi)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    if not 20 <= options.dpi <= 1000:
+        raise UserError(f"--dpi must be from 20 to 1000, got {options.dpi}.")
+    picture = read(options.image, options.size, options.background)
+    print_letter()
+    draw(picture, options.output, options.dpi)
     print(options.output)
     return 0
 

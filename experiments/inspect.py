@@ -19,7 +19,6 @@ networks of up to 250,000 parameters whose layers `jaxcnn.page` knows; the epoch
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,17 +61,13 @@ class Options:
     """Folder to write; otherwise RUN/inspect."""
 
 
+@program.telling
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 2 for a mistake in it."""
     options = tyro.cli(
         Options, args=arguments, prog="python -m experiments.inspect", description=Options.__doc__
     )
-    try:
-        path = inspect(options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(path)
+    print(inspect(options))
     return 0
 
 

@@ -13,7 +13,6 @@ ink, or on --background.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,18 +47,15 @@ class PredictOptions:
     """What stands behind transparent pixels; otherwise white, or black behind light ink."""
 
 
+@program.telling
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 2 for a mistake in it."""
     options = tyro.cli(
         PredictOptions, args=arguments, prog="python -m experiments.predict", description=__doc__
     )
-    try:
-        for path, answers in predict(options):
-            shown = "  ".join(f"{name} {100 * chance:.1f} %" for name, chance in answers)
-            print(f"{path}: {shown}")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    for path, answers in predict(options):
+        shown = "  ".join(f"{name} {100 * chance:.1f} %" for name, chance in answers)
+        print(f"{path}: {shown}")
     return 0
 
 

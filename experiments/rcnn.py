@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -61,15 +61,9 @@ TEST_KEY = 1998  # the scenes for testing are part of the experiment, whatever -
 
 
 @dataclass(frozen=True)
-class Options(record.SystemOptions):
+class Options(record.DigitOptions):
     """Find the digits of crowded scenes by regions with CNN features."""
 
-    dataset: Literal["mnist5k", "mnist"] = "mnist5k"
-    """mnist5k needs no download; mnist is TFDS's."""
-    data_dir: Path | None = None
-    """Folder of prepared TFDS data."""
-    manual_dir: Path | None = None
-    """Folder of original files, from which TFDS prepares the data without a network."""
     scenes: int = 500
     """Scenes whose regions are learned from."""
     test_scenes: int = 500

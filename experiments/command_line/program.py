@@ -7,7 +7,26 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from functools import wraps
+from typing import NoReturn, ParamSpec
+
+from experiments.command_line.options import UserError
+
+Arguments = ParamSpec("Arguments")
+
+
+def telling(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
+    """Have main tell a UserError by its sentence alone; the exit code is 2."""
+
+    @wraps(main)
+    def told(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return 2
+
+    return told
 
 
 def run(main: Callable[[], int]) -> NoReturn:

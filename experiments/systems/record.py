@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from experiments import runs
 from experiments.command_line.options import UserError
@@ -37,6 +37,18 @@ class SystemOptions:
     def settings(self) -> Settings:
         """For `fit`."""
         return Settings(self.epochs, self.batch_size, self.learning_rate, self.weight_decay)
+
+
+@dataclass(frozen=True)
+class DigitOptions(SystemOptions):
+    """And a system that looks at digits."""
+
+    dataset: Literal["mnist5k", "mnist"] = "mnist5k"
+    """mnist5k needs no download; mnist is TFDS's."""
+    data_dir: Path | None = None
+    """Folder of prepared TFDS data."""
+    manual_dir: Path | None = None
+    """Folder of original files, from which TFDS prepares the data without a network."""
 
 
 Options = TypeVar("Options", bound=SystemOptions)
