@@ -84,8 +84,9 @@ def _results(eqn: Any, args: list[Any], rewriting: Rewriting) -> Sequence[Any]:
         except Left as why:
             rewriting.note(eqn, operation, None, str(why))
         else:
-            said = by if isinstance(by, str) else by(*args, **eqn.params)
-            rewriting.note(eqn, operation, said)
+            if rewriting.notes is not None:
+                said = by if isinstance(by, str) else by(*args, **eqn.params)
+                rewriting.note(eqn, operation, said)
             return result if isinstance(result, (list, tuple)) else [result]
     name = eqn.primitive.name
     if name in CALLS:
