@@ -22,7 +22,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from experiments.benchmarks import bars, peers, report, rows
 from experiments.benchmarks.measure import EndedError, measure, started, wait_until_idle
@@ -31,7 +33,8 @@ from experiments.command_line import program
 from experiments.command_line.options import UserError
 
 SETTINGS = (
-    "rows", "peers", "pairs", "threads", "platform", "precision", "sample_ms", "quick", "apart",
+    "rows", "peers", "python", "pairs", "threads", "platform", "precision", "sample_ms", "quick",
+    "apart",
 )  # fmt: skip
 """What decides how a row is measured."""
 
@@ -43,9 +46,12 @@ class Options:
     rows: tuple[str, ...] = ("*",)
     """Patterns of rows, such as 'conv3x3/*/all' or 'step/*'; see --list."""
     peers: tuple[str, ...] = peers.DEFAULT_PEERS
-    """jaxcnn, jaxcnn-default, autodiff, autodiff-options, flax, torch; one named twice is compared
-    with itself. jaxcnn@PATH is that of another checkout, in processes of its own, and shown beside
-    itself. Those that are not installed are skipped."""
+    """jaxcnn, jaxcnn-default, autodiff, autodiff-options, flax, torch, torch-compile; one named
+    twice is compared with itself. jaxcnn@PATH is that of another checkout, in processes of its own,
+    and shown beside itself. Those that are not installed are skipped."""
+    python: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """PEER=PATH: the interpreter of one of the peers, with the packages that it has; as often as
+    needed. jaxcnn@. is this checkout once more, for another interpreter."""
     pairs: int = 25
     """Rounds, in each of which every peer is timed once; slow rows have fewer of their own."""
     threads: int | None = None
@@ -80,8 +86,6 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code is 1 if a bar is exceeded, 2 for a mistake in an option."""
-    import tyro
-
     options = tyro.cli(Options, args=arguments, description=__doc__)
     try:
         if options.list:
@@ -147,7 +151,7 @@ def run(options: Options) -> Results:
             )
     if not 0 < options.sample_ms < 1e5:
         raise UserError(f"--sample-ms must be a positive number, got {options.sample_ms}.")
-    everyone = peers.named(options.peers)
+    everyone = peers.named(options.peers, options.python)
     skipped = {n: f"needs {', '.join(m)}" for n, p in everyone.items() if (m := peers.missing(p))}
     for name, reason in skipped.items():
         say(f"skipped: {name} ({reason})")

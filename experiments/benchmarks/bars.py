@@ -223,6 +223,9 @@ def mean_step(results: Results, ours: str, theirs: str) -> float | None:
 
 def _revisions(results: Results) -> Iterator[Verdict]:
     for ours, theirs in revisions(list(results.versions)):
+        about = results.versions[ours], results.versions[theirs]
+        if any(about[0].get(key) != about[1].get(key) for key in ("python", "jax")):
+            continue  # that is no difference between revisions alone
         mean = mean_step(results, ours, theirs)
         if mean is not None:
             yield Verdict("geometric mean", "step/*", ours, theirs, mean, REVISION)

@@ -9,7 +9,6 @@ libraries spin for some milliseconds after work: hence the pause before each sam
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -38,7 +37,8 @@ class Process:
         self._folder = Path(__file__).parents[2] if checkout is None else Path(checkout)
         # Its own worker answers, which knows nothing of other checkouts.
         self._names = {name: name.replace(f"@{checkout}", "") for name in peers}
-        self._command = [sys.executable, "-m", "experiments.benchmarks.worker"]
+        (python,) = {peer.python for peer in peers.values()}
+        self._command = [python, "-m", "experiments.benchmarks.worker"]
         self._command += [str(threads), dtype, *self._names.values()]
         self._environment = environment(threads, platform)
         self.start()
@@ -103,6 +103,7 @@ def environment(threads: int, platform: str) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "NPROC": str(threads),  # XLA's thread pool on the CPU
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no processes beside it
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several processes share a GPU's memory
     }

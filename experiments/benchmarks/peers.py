@@ -1,7 +1,11 @@
 """Who is compared with whom, what each needs to be there, and who shares a process."""
 
-import importlib.util
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +23,9 @@ class Peer:
     """Whether the hand-written rules are differentiated, or their plain twins."""
     options: bool = False
     """Whether jaxcnn's recommended compiler options are in force."""
-    needs: tuple[str, ...] = ("jax",)
+    needs: tuple[str, ...] = ("jax", "jaxtyping", "optax")
+    compiler: bool = False
+    """Whether a C++ compiler is needed when it runs."""
     networks_only: bool = False
     method: Literal["direct", "fft"] = "direct"
     """Of convolutions."""
@@ -29,12 +35,17 @@ class Peer:
     """The only group of rows that it is for."""
     checkout: str | None = None
     """The folder of another revision, whose code it runs."""
+    python: str = sys.executable
+    """The interpreter that runs it."""
 
     @property
     def library(self) -> Literal["jax", "torch"]:
         """What compiles and runs its programs."""
         return "torch" if self.framework == "torch" else "jax"
 
+
+# It gets the parameters of jaxcnn's networks.
+TORCH = ("torch", "jax", "jaxtyping")
 
 PEERS = {
     peer.name: peer
@@ -67,10 +78,18 @@ PEERS = {
             "flax",
             "flax",
             "Flax nnx, with XLA's default options; networks only",
-            needs=("jax", "flax"),
+            needs=("jax", "jaxtyping", "optax", "flax"),
             networks_only=True,
         ),
-        Peer("torch", "torch", "PyTorch, channels_last", needs=("torch",)),
+        Peer("torch", "torch", "PyTorch, channels_last", needs=TORCH),
+        Peer(
+            "torch-compile",
+            "torch",
+            "PyTorch, channels_last and compiled by torch.compile; networks only",
+            needs=TORCH,
+            compiler=True,
+            networks_only=True,
+        ),
     )
 }
 
@@ -83,6 +102,7 @@ COMPARISONS = (
     ("jaxcnn", "autodiff"),
     ("jaxcnn", "autodiff-options"),
     ("jaxcnn", "torch"),
+    ("jaxcnn", "torch-compile"),
     ("jaxcnn", "flax"),
     ("jaxcnn-default", "autodiff"),
     ("jaxcnn-fft", "jaxcnn"),
@@ -91,20 +111,49 @@ COMPARISONS = (
 )
 
 
+FIND = "import json, sys; from importlib.util import find_spec; "
+FIND += "print(json.dumps([package for package in sys.argv[1:] if not find_spec(package)]))"
+
+
 def missing(peer: Peer) -> list[str]:
-    """The packages that this peer needs and that are not installed."""
-    return [package for package in peer.needs if importlib.util.find_spec(package) is None]
+    """What this peer needs and its interpreter, or this machine, has not.
+
+    Raises:
+        ValueError: there is no such interpreter.
+    """
+    command = [peer.python, "-c", FIND, *peer.needs]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=os.sep)
+        absent = json.loads(found.stdout)
+    except (OSError, subprocess.CalledProcessError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"--python must be PEER=PATH of an interpreter of Python, got {peer.python} ({error})"
+        ) from error
+    if peer.compiler and not any(map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++"))):
+        absent.append("a C++ compiler")
+    return absent
 
 
-def named(names: Sequence[str]) -> dict[str, Peer]:
+def named(names: Sequence[str], python: Sequence[str] = ()) -> dict[str, Peer]:
     """Name → peer. One that is asked for twice takes part twice: the second is called name#2.
 
     name@PATH is that peer of another checkout, which always takes part twice: what two processes
-    of one revision differ by says what a difference between two revisions is worth.
+    of one revision differ by says what a difference between two revisions is worth. python has
+    interpreters, as name=PATH: whoever has none there is run by this one.
 
     Raises:
-        ValueError: a name is unknown, or a path no checkout.
+        ValueError: a name is unknown, a path no checkout, or an interpreter nobody's.
     """
+    interpreters = {}
+    for given in python:
+        owner = next((name for name in names if given.startswith(f"{name}=")), None)
+        if owner is None or given == f"{owner}=":
+            raise ValueError(
+                f"--python must be PEER=PATH with one of --peers, {', '.join(names)}, got {given}"
+            )
+        path = os.path.expanduser(given.removeprefix(f"{owner}="))
+        # Absolute, for processes in other folders; but no link is followed: it is an environment.
+        interpreters[owner] = os.path.abspath(shutil.which(path) or path)
     found: dict[str, Peer] = {}
     for name in (n for n in names for _ in range(2 if "@" in n and names.count(n) == 1 else 1)):
         base, _, checkout = name.partition("@")
@@ -113,7 +162,11 @@ def named(names: Sequence[str]) -> dict[str, Peer]:
         if "@" in name and not (checkout and (Path(checkout) / WORKER).is_file()):
             raise ValueError(f"--peers {base}@PATH must name a checkout, with {WORKER}, got {name}")
         count = sum(first(other) == name for other in found)
-        peer = replace(PEERS[base], checkout=checkout or None)
+        peer = replace(
+            PEERS[base],
+            checkout=checkout or None,
+            python=interpreters.get(name, sys.executable),
+        )
         found[name if count == 0 else f"{name}#{count + 1}"] = peer
     return found
 
@@ -127,19 +180,28 @@ def together(present: Mapping[str, Peer], apart: bool) -> list[dict[str, Peer]]:
     """Who shares a process: those on JAX, whose compiler options belong to a `jit`; or nobody.
 
     Within a process the memory that a program finds is the same for all of its peers. A peer of
-    another checkout is in one of its own.
+    another checkout is in one of its own, as those of each interpreter are.
     """
-    found: dict[str, dict[str, Peer]] = {}
+    found: dict[tuple[str, str], dict[str, Peer]] = {}
     for name, peer in present.items():
-        found.setdefault(name if apart or peer.checkout else peer.library, {})[name] = peer
+        alone = apart or peer.checkout
+        found.setdefault((name if alone else peer.library, peer.python), {})[name] = peer
     return list(found.values())
 
 
 def comparisons(present: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The pairs to take ratios of, among the peers that are there."""
-    for pair in COMPARISONS:
-        if set(pair) <= set(present):
-            yield pair
+    """The pairs to take ratios of, among the peers that are there.
+
+    One of another checkout is compared with what that checkout has, else with what there is.
+    """
+    for ours, theirs in COMPARISONS:
+        for name in present:
+            base, at, checkout = name.partition("@")
+            if base == ours and first(name) == name:
+                own = f"{theirs}{at}{checkout}"
+                against = own if own in present else theirs
+                if against in present:
+                    yield name, against
     yield from revisions(present)
     for name in present:  # identical code twice: what noise alone does
         if first(name) != name:

@@ -172,7 +172,8 @@ def _forms(results: Results) -> Iterator[Any]:
 
 def notes(results: Results) -> list[str]:
     """What is missing, what broke, and whether the machine was quiet."""
-    lines = [f"skipped: {name} ({reason})" for name, reason in results.skipped.items()]
+    lines = _versions(results)
+    lines += [f"skipped: {name} ({reason})" for name, reason in results.skipped.items()]
     seen: set[str] = set()
     for row in results.rows:
         for name, reason in row.absent.items():
@@ -199,6 +200,16 @@ def notes(results: Results) -> list[str]:
     if (peak := results.peak()) is not None:
         lines.append(f"peak of a large matmul: {peak / 1e9:.0f} GFLOP/s")
     return lines
+
+
+def _versions(results: Results) -> list[str]:
+    """What ran the peers, those of the same versions together."""
+    shown = {"python": "Python", "jax": "jax", "torch": "PyTorch"}
+    alike: dict[str, list[str]] = {}
+    for name, about in results.versions.items():
+        of = [f"{what} {about[key]}" for key, what in shown.items() if about.get(key)]
+        alike.setdefault(", ".join(of), []).append(name)
+    return [f"{', '.join(names)}: {of}" for of, names in alike.items() if of]
 
 
 def _fourier_pays(results: Results, part: str) -> list[str]:

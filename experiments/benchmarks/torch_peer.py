@@ -52,7 +52,7 @@ def build(peer: Peer, row: Row, dtype: str) -> Program:
         case OperationRow():
             return _operation(row, dtype)
         case NetworkRow():
-            return _network(row, dtype)
+            return _network(row, dtype, compiled=peer.compiler)
     raise TypeError(f"row must be an operation, a network or the peak, got {row!r}")
 
 
@@ -121,7 +121,7 @@ def _operation(row: OperationRow, dtype: str) -> Program:
 # Networks -----------------------------------------------------------------------------------------
 
 
-def _network(row: NetworkRow, dtype: str) -> Program:
+def _network(row: NetworkRow, dtype: str, *, compiled: bool) -> Program:
     """Inference or a training step; there is no scan in PyTorch."""
     if row.steps:
         raise AbsentError("PyTorch has no scan")
@@ -131,12 +131,19 @@ def _network(row: NetworkRow, dtype: str) -> Program:
     images, labels = images_and_labels(row)
     x = tensor(images, "maps", dtype)
     target = torch.from_numpy(labels).long().to(device())
+
+    def loss_of(x: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(module(x), target)
+
+    apply: Op = module
+    if compiled:
+        apply, loss_of = (torch.compile(f, dynamic=False) for f in (apply, loss_of))
     if row.part == "forward":
         module.eval()
 
         def infer():
             with torch.no_grad():
-                return module(x)
+                return apply(x)
 
         return program(infer, [infer()])
     module.train()
@@ -144,7 +151,7 @@ def _network(row: NetworkRow, dtype: str) -> Program:
 
     def step():
         optimiser.zero_grad()
-        loss = functional.cross_entropy(module(x), target)
+        loss = loss_of(x)
         loss.backward()
         optimiser.step()
         return loss

@@ -12,6 +12,7 @@ import gc
 import json
 import math
 import os
+import platform
 import sys
 import time
 from dataclasses import dataclass
@@ -116,11 +117,14 @@ class Worker:
     def hello(self) -> dict[str, Any]:
         """Versions, device and threads, as this process sees them."""
         if self.library == "torch":
+            import jax
             import torch
 
             on_gpu = torch.cuda.is_available()
             return {
+                "python": platform.python_version(),
                 "torch": torch.__version__,
+                "jax": jax.__version__,
                 "threads": torch.get_num_threads(),
                 "device": torch.cuda.get_device_name() if on_gpu else "cpu",
             }

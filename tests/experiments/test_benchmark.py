@@ -1,8 +1,10 @@
 """The benchmark in a shrunken form. Nothing here depends on how long anything takes."""
 
 import json
+import platform
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,87 @@ def test_a_checkout_that_does_not_start_is_named(tmp_path, capfd):
     assert benchmark.main([*arguments, "--peers", f"jaxcnn@{tmp_path}"]) == 2
     last = capfd.readouterr().err.splitlines()[-1]
     assert last == f"jaxcnn@{tmp_path}: the process ended with code 1"
+
+
+def interpreter(path: Path, options: str = "") -> Path:
+    """This interpreter by another name, which writes down what it is asked to run."""
+    path.write_text(
+        f'#!/bin/sh\necho "$@" >> "{path}.asked"\nexec "{sys.executable}" {options} "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def test_a_peer_may_have_an_interpreter_of_its_own(tmp_path, capsys):
+    """Here the same checkout by another one, beside itself."""
+    python, folder = interpreter(tmp_path / "python"), tmp_path / "run"
+    name = f"jaxcnn@{Path(benchmark.__file__).parents[1]}"
+    arguments = ["--rows", "smoke/max_pool/*/forward", "--peers", "jaxcnn", name, "autodiff"]
+    arguments += ["--python", f"{name}={python}", "--python", f"autodiff={sys.executable}"]
+    arguments += ["--pairs", "2", "--sample-ms", "0.1", "--idle-seconds", "0", "--threads", "1"]
+    assert benchmark.main([*arguments, "--out", str(folder)]) == 0
+    asked = Path(f"{python}.asked").read_text().splitlines()
+    worker = "-m experiments.benchmarks.worker 1 float32"
+    assert [line for line in asked if worker in line] == [f"{worker} jaxcnn", f"{worker} jaxcnn#2"]
+    found = read(folder / "results.json")
+    assert {about["python"] for about in found.versions.values()} == {platform.python_version()}
+    assert found.rows[-1].ratio("jaxcnn", name)
+    assert list(peers.comparisons(report.present(found)))[:2] == [
+        ("jaxcnn", "autodiff"), (name, "autodiff"),
+    ]  # fmt: skip
+    jax_version = found.versions["jaxcnn"]["jax"]
+    expected = f"jaxcnn, autodiff, {name}, {name}#2: Python {platform.python_version()}, "
+    assert f"{expected}jax {jax_version}" in report.notes(found)
+    assert name in capsys.readouterr().out
+
+
+def test_an_interpreter_without_the_packages_is_skipped_by_name(tmp_path, capsys):
+    bare = interpreter(tmp_path / "bare", "-I -S")
+    arguments = ["--rows", "smoke/matmul", "--peers", "autodiff", "--python", f"autodiff={bare}"]
+    assert benchmark.main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "skipped: autodiff (needs jax, jaxtyping, optax)",
+        "--peers must name a peer that is installed, got none.",
+    ]
+
+
+def test_what_is_no_interpreter_is_refused(tmp_path, capsys):
+    for path in (tmp_path / "nowhere", Path("/bin/false"), tmp_path):
+        arguments = ["--rows", "smoke/matmul", "--peers", "jaxcnn", "--python", f"jaxcnn={path}"]
+        assert benchmark.main([*arguments, "--out", str(tmp_path / "run")]) == 2
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told.startswith(
+            f"--python must be PEER=PATH of an interpreter of Python, got {path} ("
+        )
+
+
+def test_peers_of_one_interpreter_share_a_process():
+    names = ["jaxcnn", "torch", "autodiff", "flax"]
+    everyone = peers.named(names, ["autodiff=/a/python", "flax=/a/python", "torch=/a/python"])
+    shared = [list(group) for group in peers.together(everyone, apart=False)]
+    assert shared == [["jaxcnn"], ["torch"], ["autodiff", "flax"]]
+
+
+def test_a_peer_that_compiles_needs_a_compiler(monkeypatch):
+    peer = replace(peers.PEERS["torch-compile"], needs=())
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert peers.missing(peer) == ["a C++ compiler"]
+    monkeypatch.setenv("CXX", sys.executable)
+    assert peers.missing(peer) == []
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch by itself
+def test_compiled_by_pytorch_a_network_is_the_same():
+    if absent := peers.missing(peers.PEERS["torch-compile"]):
+        pytest.skip(f"needs {', '.join(absent)} (extra: torch)")
+    from experiments.benchmarks import torch_peer
+
+    names = ("torch", "torch-compile")
+    for row in (rows.BY_NAME["smoke/step"], rows.BY_NAME["inference/lenet5/128"]):
+        made = [torch_peer.build(peers.PEERS[name], row, "float32") for name in names]
+        assert measure.alike(made[0].fingerprint, made[1].fingerprint, 1e-4)
 
 
 @pytest.mark.full
@@ -275,6 +358,13 @@ def test_steps_are_held_to_those_of_another_checkout(steps, exceeded):
     assert [str(v) for v in bars.verdicts(results) if not v.holds] == exceeded
     mean = (steps[0][0] * steps[1][0]) ** 0.5
     assert f"geometric mean over step/*, jaxcnn ÷ jaxcnn@x: {mean:.3f}" in report.notes(results)
+
+
+@pytest.mark.parametrize(("theirs", "held"), [("0.12.0", True), ("0.10.2", False)])
+def test_another_interpreter_is_no_other_revision(theirs, held):
+    results = revisions((1.5, 1), (1.5, 1))
+    results.versions |= {"jaxcnn": {"jax": "0.12.0"}, "jaxcnn@x": {"jax": theirs}}
+    assert any(verdict.where.startswith("step/") for verdict in bars.verdicts(results)) == held
 
 
 def test_a_ratio_is_the_median_of_the_paired_ratios():
@@ -490,6 +580,10 @@ def test_notes_tell_of_noise_and_gaps():
             ["--peers", "jaxcnn@nowhere"],
             "--peers jaxcnn@PATH must name a checkout, with experiments/benchmarks/worker.py, "
             "got jaxcnn@nowhere",
+        ),
+        (
+            ["--peers", "jaxcnn", "--python", "torch=/bin/python"],
+            "--python must be PEER=PATH with one of --peers, jaxcnn, got torch=/bin/python",
         ),
         (["--pairs", "0"], "--pairs must be at least 1, got 0."),
         (["--threads", "0"], f"--threads must be from 1 to {benchmark.cores()}, got 0."),
