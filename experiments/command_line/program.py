@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable
@@ -29,8 +31,29 @@ def telling(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     return told
 
 
+# M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD and M_ARENA_MAX, of glibc's malloc.h: nothing by mmap,
+# nothing given back, taken by 64 MB at least, one heap for all threads.
+KEEPING = {-4: 0, -1: -1, -2: 2**26, -8: 1}
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep what is freed, and say whether it does; only glibc can.
+
+    XLA's CPU backend asks for temporaries and results at every step, and glibc hands large ones
+    back to the system, which zeroes their pages again. What the user says of that goes first. It is
+    for programs, never for a library: what one has had once, it has until it ends.
+    """
+    given = [name for name in os.environ if name.startswith("MALLOC_")]
+    if given or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return False
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all(mallopt(option, value) for option, value in KEEPING.items())
+
+
 def run(main: Callable[[], int]) -> NoReturn:
-    """Run main and end this process with its exit code.
+    """Run main, keeping freed memory, and end this process with its exit code.
 
     Who reads the output may stop before its end, as in `train | head`: then the program ends as
     others do, by SIGPIPE and without a word. Only then: from the beginning that signal would end a
@@ -38,6 +61,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
+    keep_freed_memory()
     code = None
     try:
         try:

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import platform
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 
@@ -95,6 +97,35 @@ def test_where_files_cannot_be_locked_a_run_is_warned_and_goes_on(tmp_path, caps
 # Nobody reads; other bytes
 
 PRINTING = "from experiments.command_line import program; program.run(lambda: print({}) or 0)"
+
+
+FAULTS = """
+import resource, numpy as np
+from experiments.command_line import program
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        np.ones(5_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+def main():
+    faults()
+    print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_a_program_has_what_it_freed_for_the_next_large_array():
+    """Pages that the system has to give anew, of ten arrays of 40 MB."""
+    usual = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
+    usual["GLIBC_TUNABLES"] = ""
+
+    def counted(end: str, **more: str) -> int:
+        command = [sys.executable, "-c", FAULTS + end]
+        return int(subprocess.check_output(command, env={**usual, **more}, text=True))
+
+    kept, freed = counted("program.run(main)"), counted("main()")
+    assert 20 * kept < freed
+    assert counted("program.run(main)", MALLOC_TRIM_THRESHOLD_="100000") > 20 * kept
 
 
 def test_a_program_whose_output_nobody_reads_ends_as_others_do():
