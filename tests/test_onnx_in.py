@@ -263,6 +263,29 @@ def test_maps_stay_as_the_rules_have_them():
     assert text.count("transpose[") == 3  # of the input, the kernel and the output
 
 
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_bounds_are_settings_beside_maps_too(shape):
+    """Of one number in any form, as some exporters write a scalar."""
+    nodes = [("Conv", ["x", "k"], ["c"], {}), ("Clip", ["c", "low", "high"], ["y"], {})]
+    bounds = {name: np.full(shape, b, np.float32) for name, b in (("low", 0), ("high", 6))}
+    tensors = {"k": np.full((1, 1, 1, 1), 2, np.float32), **bounds}
+    apply, params = from_onnx(model(nodes, {"x": (np.float32, [None, 1, 1, 3])}, {"y": 1}, tensors))
+    assert params.keys() == {"k"}
+    y = jax.jit(apply)(params, np.array([[[[-1, 2, 4]]]], np.float32))
+    np.testing.assert_array_equal(y, [[[[0, 4, 6]]]])
+
+
+def test_maps_of_fewer_axes_broadcast_as_the_file_has_them():
+    nodes = [("Conv", ["a", "k"], ["c"], {}), ("Conv", ["b", "l"], ["d"], {}),
+             ("Add", ["c", "d"], ["y"], {})]  # fmt: skip
+    tensors = {"k": np.ones((1, 1, 1, 1), np.float32), "l": np.eye(4, dtype=np.float32)[..., None]}
+    inputs = {"a": (np.float32, [None, 1, 4, 5]), "b": (np.float32, [None, 4, 5])}
+    apply, params = from_onnx(model(nodes, inputs, {"y": 1}, tensors))
+    draw = np.random.default_rng(0)
+    a, b = (draw.integers(9, size=size).astype(np.float32) for size in ((2, 1, 4, 5), (2, 4, 5)))
+    np.testing.assert_array_equal(apply(params, a, b), a + b)
+
+
 def test_shapes_are_computed_beforehand():
     """x.reshape(x.shape[0], −1), as exporters write it."""
     nodes = [

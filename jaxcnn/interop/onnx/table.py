@@ -147,17 +147,19 @@ class Node:
         return entry.run(self, *map(plain, values))
 
     def _each(self, entry: Operator, values: Sequence[Any]) -> Any:
-        rank = max((value.ndim for value in values if value is not None), default=0)
-        if any(isinstance(value, Maps) and value.ndim == rank for value in values):
-            moved = [value if isinstance(value, Maps) or value is None or not value.ndim
-                     else aligned([value], rank)[0] for value in values]  # fmt: skip
-            return Maps(
-                entry.run(
-                    self, *(v if v is None or not v.ndim else channels_last(v) for v in moved)
-                )
-            )
-        present = iter(aligned([plain(v) for v in values if v is not None], rank))
-        return entry.run(self, *(None if v is None else next(present) for v in values))
+        broadcast = [v is not None and i not in entry.settings for i, v in enumerate(values)]
+        met = [value for value, meets in zip(values, broadcast, strict=True) if meets]
+        rank = max((value.ndim for value in met), default=0)
+        # Maps of fewer axes than the others broadcast in the file's layout.
+        met = [v if isinstance(v, Maps) and v.ndim == rank else plain(v) for v in met]
+        last = any(isinstance(value, Maps) for value in met)
+        met = aligned(met, rank)
+        if last:
+            met = [channels_last(value) if value.ndim else value for value in met]
+        present = iter(met)
+        pairs = zip(values, broadcast, strict=True)
+        y = entry.run(self, *(next(present) if meets else value for value, meets in pairs))
+        return Maps(y) if last else y
 
 
 def _maps(value: Any, rank: int) -> Any:

@@ -54,7 +54,7 @@ class Writer:
     def tensor(self, name: str, array: Any, dtype: Any = None) -> str:
         """A tensor of the file; floats have the dtype of the network's parameters."""
         found = self._new(name)
-        self.tensors[found] = np.ascontiguousarray(array, dtype or self.dtype)
+        self.tensors[found] = np.asarray(array, dtype or self.dtype, order="C")
         return found
 
     def integers(self, name: str, numbers: Sequence[int]) -> str:
