@@ -38,6 +38,11 @@ CASES = {
         lambda: theirs.Vgg(VGG11, 2, 4, 5, norm=False, side=2),
         (64, 64, 3),
     ),
+    "vgg16": (
+        models.vgg(16, 5, width=2, hidden=4),
+        lambda: theirs.Vgg((2, 2, 3, 3, 3), 2, 4, 5, norm=False, side=2),
+        (64, 64, 3),
+    ),
     "vgg11_bn": (
         models.vgg(11, 5, batch_norm=True, width=2, hidden=4),
         lambda: theirs.Vgg(VGG11, 2, 4, 5, norm=True, side=2),

@@ -53,11 +53,43 @@ def test_the_same_bytes_every_time(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_the_vectors_that_show_published_kinds_of_bugs_are_there(cases):
-    (text,) = re.findall(r"Three kinds of bug.*?(?:\n\n|\Z)", TEXT, re.DOTALL)
-    named = re.findall(r"`(.*?)`", text.replace("\n", " "))
-    assert len(named) == 3
-    assert set(named) <= {case["name"] for case in cases}
+def by_loops(case, bug=None):
+    """∂L/∂x and ∂L/∂k of a convolution, product by product, as they are or with a bug."""
+    arrays, settings = case["arrays"], case["settings"]
+    x, kernel, delta = (arrays[name] for name in ("input.x", "input.kernel", "cotangent"))
+    stride, low = settings.get("stride", 1), settings.get("padding", 0)
+    of_x, of_kernel = np.zeros_like(x), np.zeros_like(kernel)
+    height, width, depth, _ = kernel.shape
+    groups = x.shape[-1] // depth
+    for p, q, d in np.ndindex(*delta.shape[1:]):
+        group = d // (delta.shape[-1] // groups)
+        for a, b, c in np.ndindex(height, width, depth):
+            i, j = (k * settings.get("dilation", 1) - low for k in (a, b))
+            at = p * stride + i, q * stride + j, group * depth + c
+            if bug == "groups are mixed":
+                at = *at[:2], c * groups + group
+            if 0 <= at[0] < x.shape[1] and 0 <= at[1] < x.shape[2]:
+                of_kernel[a, b, c, d] += x[:, *at] @ delta[:, p, q, d]
+                if bug == "the stride is forgotten":
+                    at = max(p + i, 0), max(q + j, 0), at[2]
+                of_x[:, *at] += kernel[a, b, c, d] * delta[:, p, q, d]
+    if bug == "height and width are exchanged":
+        of_kernel = of_kernel.swapaxes(0, 1).reshape(kernel.shape)
+    return of_x, of_kernel
+
+
+def test_published_bugs_are_caught_by_the_vectors_that_the_documentation_names(cases):
+    (text,) = re.findall(r"Three bugs that were published.*", TEXT, re.DOTALL)
+    named = re.findall(r"`(\w+ [0-9].*?)`", text)
+    by_name = {case["name"]: case for case in cases}
+    bugs = "groups are mixed", "the stride is forgotten", "height and width are exchanged"
+    for name, bug in zip(named, bugs, strict=True):
+        arrays = by_name[name]["arrays"]
+        right = [arrays[f"gradient.{given}"] for given in ("x", "kernel")]
+        for mine, expected in zip(by_loops(by_name[name]), right, strict=True):
+            np.testing.assert_allclose(mine, expected, 0, 1e-12)
+        wrong = by_loops(by_name[name], bug)
+        assert max(abs(a - b).max() for a, b in zip(wrong, right, strict=True)) > 0.1
 
 
 def test_pytorch_has_the_same_numbers(cases):
