@@ -359,7 +359,19 @@ def test_half_sums():
     # In bfloat16 a running sum of ones stays at 256.
     x = jnp.ones((1, 1024, 1), jnp.bfloat16)
     summed = jc.sum_pool(x, 1024), jc.conv(x, jnp.ones((1024, 1, 1), jnp.bfloat16))
-    holds("half_sums", all(float(np.ravel(y)[0]) == 1024 for y in summed))
+    ones = x.reshape(1, 32, 32, 1)
+    average = float(jc.avg_pool(ones, 32)[0, 0, 0, 0])
+
+    def torch(t):
+        found = t.nn.functional.avg_pool2d(t.ones((1, 1, 32, 32), dtype=t.bfloat16), 32)
+        return float(found) == 1
+
+    holds(
+        "half_sums",
+        all(float(np.ravel(y)[0]) == 1024 for y in summed) and average == 1,
+        PyTorch=torch,
+        Flax=lambda f: float(f.avg_pool(ones, (32, 32))[0, 0, 0, 0]) == 0.25,
+    )
 
 
 def test_long_sums():
