@@ -1,5 +1,6 @@
 """Kernels made by LLVM give what XLA's convolution gives, wherever they are taken."""
 
+import itertools
 import json
 import os
 import re
@@ -13,15 +14,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generated.forms import problems
+from generated.forms import poolings, problems
 from generated.running import at_most
 from hypothesis import assume, given
 
 import jaxcnn as jc
-from jaxcnn.geometry import parse_geometry
-from jaxcnn.lowering import native
+from jaxcnn.geometry import parse_geometry, parse_pool_geometry
+from jaxcnn.lowering import native, pooling
+from jaxcnn.lowering import problem as pool_problem
 from jaxcnn.lowering.convolution import plain
 from jaxcnn.lowering.convolution.problem import Problem
+from jaxcnn.lowering.forms import plain as plainest
 from jaxcnn.lowering.native import made
 from jaxcnn.lowering.native.machine import Machine, here
 from jaxcnn.lowering.native.problem import Problem as Sizes
@@ -35,40 +38,54 @@ ROOT = Path(__file__).parent.parent
 MACHINES = [here(), Machine("narrow", 16, 32, 3), Machine("few registers", 16, 16, 1)]
 
 
-FORMS = {
-    "correlation": (native.correlate, plain.correlate),
-    "gradient": (native.kernel_gradient, plain.kernel_grad),
+def of_table(name):
+    return plainest(pooling.TABLES[name]).run
+
+
+# A kernel's map by XLA's own operations; and what shows that a kernel has not been taken.
+CONVOLUTIONS = {"correlation": plain.correlate, "gradient": plain.kernel_grad}
+POOLS = {
+    "maximum": of_table("maximum"),
+    "switches": of_table("maximum with switches"),
+    "scatter": of_table("gradient at switches"),
+    "spread": of_table("gradient of sums"),
 }
+PLAIN = CONVOLUTIONS | POOLS
 
 
-def spoilt_correlation(x, kernel, *, problem):
-    return plain.correlate(x, kernel, problem=problem) * jnp.nan
+def spoil(run):
+    def spoilt(*arrays, problem):
+        return jax.tree.map(lambda y: y.at[...].set(77), run(*arrays, problem=problem))
+
+    return spoilt
 
 
-def spoilt_gradient(x, delta, *, problem):
-    return plain.kernel_grad(x, delta, problem=problem) * jnp.nan
-
-
-SPOILT = {"correlation": spoilt_correlation, "gradient": spoilt_gradient}
+SPOILT = {map: spoil(run) for map, run in PLAIN.items()}
 
 
 def by_kernel(map, geometry, spoilt=True):
-    """The map as a function of two arrays; NaN where the kernel is not taken, unless it may be."""
-    form, run = FORMS[map]
-    run = SPOILT[map] if spoilt else run
+    """The map as a function of arrays; 77 where the kernel is not taken, unless it may be."""
+    run = SPOILT[map] if spoilt else PLAIN[map]
 
-    def taken(x, other):
-        return form(x, other, geometry, native.Plainly(run, problem_of(geometry, x, other)))
+    def taken(*arrays):
+        plainly = native.Plainly(run, problem_of(map, geometry, arrays))
+        if map in POOLS:
+            found = native.pool(map, geometry, plainly, *arrays)
+            return tuple(found) if map == "switches" else found[0]
+        form = native.correlate if map == "correlation" else native.kernel_gradient
+        return form(*arrays, geometry, plainly)
 
     return taken
 
 
-def problem_of(geometry, x, other):
-    return Problem.of(geometry, x, other.shape[-1], gradient=False)
+def problem_of(map, geometry, arrays):
+    if map in POOLS:
+        return pool_problem.Problem.of(geometry, arrays[0])
+    return Problem.of(geometry, arrays[0], arrays[1].shape[-1], gradient=False)
 
 
 def plainly(map, geometry):
-    return lambda x, other: FORMS[map][1](x, other, problem=problem_of(geometry, x, other))
+    return lambda *arrays: PLAIN[map](*arrays, problem=problem_of(map, geometry, arrays))
 
 
 @pytest.fixture
@@ -78,7 +95,7 @@ def machine(request, monkeypatch):
 
 @pytest.mark.parametrize("machine", MACHINES, indirect=True, ids=lambda machine: machine.name)
 @pytest.mark.parametrize("kind", ["plain", "depthwise", "grouped", "slices", "chosen"])
-@pytest.mark.parametrize("map", FORMS)
+@pytest.mark.parametrize("map", CONVOLUTIONS)
 @pytest.mark.usefixtures("machine")
 def test_a_kernel_gives_what_the_convolution_gives(map, kind, request):
     @at_most(request, 1, 60)
@@ -99,64 +116,98 @@ def test_a_kernel_gives_what_the_convolution_gives(map, kind, request):
     holds()
 
 
+@pytest.mark.parametrize("machine", MACHINES, indirect=True, ids=lambda machine: machine.name)
+@pytest.mark.parametrize("map", POOLS)
+@pytest.mark.usefixtures("machine")
+def test_a_kernel_gives_what_a_pooling_gives(map, request):
+    """Ties, infinities, no numbers and windows that see nothing but padding included."""
+
+    @at_most(request, 4, 60)
+    @given(poolings())
+    def holds(problem):
+        x, geometry = problem
+        arrays = pool_arguments(map, x, geometry)
+        for dtype in ("float64", "float32"):
+            arrays = [jnp.asarray(a, dtype) if a.dtype.kind == "f" else a for a in arrays]
+            found, expected = (jax.jit(f(map, geometry))(*arrays) for f in (by_kernel, plainly))
+            for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+                assert a.dtype == b.dtype
+                np.testing.assert_allclose(a, b, rtol=8 * jnp.finfo(dtype).eps, atol=0)
+
+    holds()
+
+
+def pool_arguments(map, x, geometry):
+    if map in ("maximum", "switches"):
+        return [x]
+    x = abs(np.nan_to_num(x, neginf=5))  # whose sums lose no digits
+    delta = np.resize(x, (len(x), *geometry.output, x.shape[-1]))
+    switches = PLAIN["switches"](x, problem=problem_of("switches", geometry, [x]))[1]
+    return [delta, np.asarray(switches)][: 2 if map == "scatter" else 1]
+
+
 GEOMETRY = parse_geometry("conv", (9, 7), (3, 3), stride=1, padding=1)
+WINDOWS = parse_pool_geometry(
+    "max_pool", (9, 7), 3, stride=2, padding=1, dilation=1, ceil_mode=False
+)
 RNG = np.random.default_rng(0)
 X, WEIGHTS = RNG.standard_normal((6, 9, 7, 5)), RNG.standard_normal((3, 3, 5, 11))
 DELTA = RNG.standard_normal((6, 9, 7, 11))
-ARGUMENTS = {"correlation": (X, WEIGHTS), "gradient": (X, DELTA)}
+ARGUMENTS = {map: tuple(pool_arguments(map, X, WINDOWS)) for map in POOLS}
+ARGUMENTS |= {"correlation": (X, WEIGHTS), "gradient": (X, DELTA)}
+GEOMETRIES = dict.fromkeys(POOLS, WINDOWS) | dict.fromkeys(CONVOLUTIONS, GEOMETRY)
 
 
 def close(found, expected):
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("map", FORMS)
+@pytest.mark.parametrize("map", PLAIN)
 def test_kernels_run_under_transformations(map):
-    f, g = by_kernel(map, GEOMETRY), plainly(map, GEOMETRY)
-    x, other = ARGUMENTS[map]
-    several = np.stack([x, 2 * x, x + 1]), np.stack([other, other - 1, 3 * other])
-    for axes in ((0, None), (None, 0), (0, 0), (1, None)):
-        arrays = [
+    f, g = (h(map, GEOMETRIES[map]) for h in (by_kernel, plainly))
+    arrays = ARGUMENTS[map]
+    several = [np.stack([a, a[::-1], a]) for a in arrays]
+    for axes in set(itertools.product((None, 0, 1), repeat=len(arrays))) - {(None,) * len(arrays)}:
+        mapped = [
             a if axis is None else np.moveaxis(s, 0, axis)
-            for a, s, axis in zip((x, other), several, axes, strict=True)
+            for a, s, axis in zip(arrays, several, axes, strict=True)
         ]
-        close(jax.jit(jax.vmap(f, axes))(*arrays), jax.vmap(g, axes)(*arrays))
+        close(jax.jit(jax.vmap(f, axes))(*mapped), jax.vmap(g, axes)(*mapped))
 
     def scanned(f):
-        return jax.lax.scan(
-            lambda total, x: (total + f(x, other).sum(), f(x, other)), 0.0, several[0]
-        )
+        return jax.lax.scan(lambda _, x: (None, f(x, *arrays[1:])), None, several[0])[1]
 
-    for left, right in zip(jax.jit(partial(scanned, f))(), scanned(g), strict=True):
-        close(left, right)
-    chosen = jax.jit(lambda b: jax.lax.cond(b, f, lambda x, other: -f(x, other), x, other))
-    close(chosen(False), -g(x, other))
+    close(jax.jit(partial(scanned, f))(), scanned(g))
+    x, others = arrays[0], arrays[1:]
+    chosen = jax.jit(lambda b: jax.lax.cond(b, f, lambda x, *others: f(-x, *others), *arrays))
+    close(chosen(False), g(-x, *others))
 
 
-@pytest.mark.parametrize("map", FORMS)
+@pytest.mark.parametrize("map", PLAIN)
 def test_results_are_the_same_bit_for_bit_whoever_else_computes(map):
-    x, other = (
-        jnp.asarray(np.tile(a, (20, 1, 1, 1)) if len(a) == 6 else a, "float32")
-        for a in ARGUMENTS[map]
-    )
-    f = jax.jit(by_kernel(map, GEOMETRY))
-    expected, differing = np.asarray(f(x, other)), []
+    arrays = [np.tile(a, (20, 1, 1, 1)) if len(a) == 6 else a for a in ARGUMENTS[map]]
+    arrays = [a.astype("float32") if a.dtype.kind == "f" else a for a in arrays]
+    f = jax.jit(by_kernel(map, GEOMETRIES[map]))
+    expected, same = jax.tree.leaves(f(*arrays)), []
 
     def repeat():
         for _ in range(30):
-            differing.append(np.abs(np.asarray(f(x, other)) - expected).max())
+            found = jax.tree.leaves(f(*arrays))
+            same.append(all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)))
 
     threads = [Thread(target=repeat) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert max(differing) == 0
+    assert all(same)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e-310])
 def test_odd_values_touch_only_what_reads_them(value):
-    for map, (x, other) in ARGUMENTS.items():
+    for map in CONVOLUTIONS:
+        x, other = ARGUMENTS[map]
         x = x.copy()
         x[1, 4, 3, 2] = value
         found, expected = (f(map, GEOMETRY) for f in (by_kernel, plainly))
@@ -186,6 +237,20 @@ def test_the_plain_form_serves_where_no_kernel_can(monkeypatch):
             lowered = jax.jit(lambda x, k: f(x, k)).lower(x, weights)
         assert "jaxcnn_" not in lowered.as_text()
         close(lowered.compile()(x, weights), expected)
+
+
+@pytest.mark.parametrize("map", POOLS)
+def test_a_trial_finds_a_pooling_that_is_wrong(map, monkeypatch):
+    from jaxcnn.lowering.native import windows
+
+    trial = next(trial for trial in made.TRIALS if map in trial.maps)
+    kernel, machine = made.Kernel(map, trial.problem), Machine("narrow", 16, 32, 7)
+    assert made.right(kernel, machine)
+    write = windows.write
+    monkeypatch.setattr(
+        windows, "write", lambda pool, problem, _: write(pool, problem._replace(low=(0, 0, 1)), _)
+    )
+    assert not made.right(kernel, machine._replace(name="another"))
 
 
 def loss(x, kernel):
@@ -239,7 +304,74 @@ def test_a_kernel_is_found_by_programs_that_xla_keeps_on_disk(tmp_path):
     assert (int(runs[0][1]), int(runs[1][1]) > 0) == (0, True)
 
 
-@pytest.mark.parametrize("map", FORMS)
+def norm_and_gradients(x, scale, bias, delta):
+    y, pull = jax.vjp(lambda *a: jc.layer_norm(*a, axes=tuple(range(1, x.ndim))), x, scale, bias)
+    return y, *pull(delta)
+
+
+# Ordinary rows, far from 0, all the same, and such that squares overflow or vanish.
+ROWS = {
+    "usual": lambda x: x,
+    "far": lambda x: x + 1e3,
+    "constant": lambda x: 0 * x + 1000.1,
+    "large": lambda x: x * 1e20,
+    "small": lambda x: x * 1e-25,
+    "of all sizes": lambda x: x * np.logspace(-30, 30, len(x)).reshape(-1, *[1] * (x.ndim - 1)),
+}
+
+
+@pytest.mark.parametrize("shape", [(37, 64), (5, 83), (3, 4, 5, 7)])
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_kernel_gives_what_layer_norm_gives(rows, shape, dtype):
+    numbers = np.random.default_rng(1)
+    x, delta = ROWS[rows](numbers.standard_normal(shape)), numbers.standard_normal(shape)
+    scale, bias = numbers.standard_normal((2, *shape[1:]))
+    arrays = [jnp.asarray(a, dtype) for a in (x, scale, bias, delta)]
+    kernel = jc.jit(norm_and_gradients)
+    text = kernel.lower(*arrays).as_text()
+    assert len(set(re.findall(r"jaxcnn_row\w*[ \w]*", text))) == 2
+    found = kernel(*arrays)
+    wide = [np.asarray(a, "float64") for a in arrays]
+    expected = jax.jit(norm_and_gradients)(*wide)
+    # What is far from 0 has lost digits when it is rounded: they are the input's.
+    error = 20 * np.sqrt(x[0].size) * float(jnp.finfo(dtype).eps) * (50 if rows == "far" else 1)
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == dtype
+        if rows == "of all sizes" and b.shape == x.shape:  # each row for itself
+            size = np.max(np.abs(b), tuple(range(1, b.ndim)), keepdims=True)
+        else:
+            size = np.abs(b).max()
+        assert (np.abs(np.asarray(a, "float64") - b) <= error * np.maximum(size, 1e-30)).all()
+
+
+def test_layer_norm_loses_the_rows_that_are_not_finite_and_differentiates_on():
+    numbers = np.random.default_rng(2)
+    x, delta = numbers.standard_normal((2, 6, 32))
+    x[1, 3], x[4, 0] = np.nan, np.inf
+    scale, bias = numbers.standard_normal((2, 32))
+    y, of_x, *_ = jc.jit(norm_and_gradients)(x, scale, bias, delta)
+    lost = np.isin(np.arange(6), [1, 4])
+    for found in (y, of_x):
+        assert (np.isfinite(found).all(1) == ~lost).all()
+        assert np.isnan(found[lost]).all()
+    x = np.nan_to_num(x, posinf=1)
+
+    def twice(x, scale):
+        def loss(x, scale):
+            return (jc.layer_norm(x, scale, bias) ** 3 * delta).sum()
+
+        g = jax.grad(loss, (0, 1))
+        mapped = jax.vmap(g)(x[None], scale[None])
+        return g(x, scale), jax.jvp(g, (x, scale), (delta, scale)), mapped
+
+    for a, b in zip(*(jax.tree.leaves(f(twice)(x, scale)) for f in (jc.jit, jax.jit)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    exported = jax.export.export(jc.jit(twice))(x, scale).mlir_module()
+    assert "jaxcnn_" not in exported
+
+
+@pytest.mark.parametrize("map", CONVOLUTIONS)
 def test_a_trial_finds_a_kernel_that_is_wrong(map, monkeypatch):
     from jaxcnn.lowering.native import correlation, gradient
 
@@ -248,17 +380,17 @@ def test_a_trial_finds_a_kernel_that_is_wrong(map, monkeypatch):
     def wrong(problem, machine):
         return plan(problem._replace(low=(0, 0, 1)), machine)
 
-    kernel, machine = made.Kernel(map, made.TRIALS[0]), Machine("narrow", 16, 32, 7)
-    assert made._right(kernel, machine)
+    kernel, machine = made.Kernel(map, made.TRIALS[0].problem), Machine("narrow", 16, 32, 7)
+    assert made.right(kernel, machine)
     monkeypatch.setattr({"gradient": gradient, "correlation": correlation}[map], "plan", wrong)
-    assert not made._right(kernel, machine._replace(name="another"))
+    assert not made.right(kernel, machine._replace(name="another"))
 
 
 def test_kernels_take_no_more_than_their_time_to_be_made():
     from time import perf_counter
 
     began = perf_counter()
-    for map in FORMS:
+    for map in CONVOLUTIONS:
         for size, c, d in ((33, 16, 16), (17, 32, 32), (9, 64, 64)):
             geometry = parse_geometry("conv", (size, size), (3, 3), stride=1, padding=1)
             assert made.made(made.Kernel(map, Sizes.of(128, c, d, 32, geometry)))

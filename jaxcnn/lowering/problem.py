@@ -27,6 +27,8 @@ class Problem:
     """Whether the compiler may have the maps on several devices."""
     asked: tuple[str, ...]
     """The forms that the user named, the first that can compute it first."""
+    kernels: bool
+    """Whether kernels made for it may compute it."""
 
     @classmethod
     def of(cls, geometry: Geometry, x: Array, **settings: Any) -> Self:
@@ -40,6 +42,7 @@ class Problem:
             told=hints.fast_convolutions.value,
             spread=spread(x),
             asked=(*method, *hints.forms.value),
+            kernels=hints.kernels.value,
             **settings,
         )
 
@@ -54,6 +57,12 @@ class Problem:
     def closed(self) -> str:
         """Why nothing but a form for any sizes can compute it; empty if that is not so."""
         return ""
+
+    @property
+    def without_kernels(self) -> Self:
+        """The same where no kernel may compute it."""
+        asked = tuple(name for name in self.asked if name != "native")
+        return replace(self, kernels=False, asked=asked)
 
     def left(self, geometry: Geometry, **sizes: int) -> Self:
         """The problem that a form leaves to another one: plain, if the form was named."""

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from jaxcnn import check, entry
 from jaxcnn.geometry import PerAxis
+from jaxcnn.lowering import rows
 from jaxcnn.lowering.statistics import mean_square as mean_of_squares
 from jaxcnn.lowering.statistics import moments
 from jaxcnn.ops.elementary import power
@@ -35,6 +36,15 @@ def normalise_map(
     2(x − μ)σ²′/N to ∂x. Numbers whose squares overflow or vanish are measured in a unit u, a power
     of two, which is 1 for all others: x, μ, σ² and ε are those of x/u; the last result is 1/u.
     """
+    if sharing.in_rows(x, scale, bias):
+        whole = Sharing((1,), sharing.epsilon)
+        return rows.normalised(_plainly, x, scale, bias, sharing.axes, sharing.epsilon, whole)
+    return _plainly(x, scale, bias, sharing)
+
+
+def _plainly(
+    x: Array, scale: Array | None, bias: Array | None, sharing: Sharing
+) -> tuple[Array, Array, Array, Array]:
     wide = sharing.split(x)
     inverse, near, left, variance = moments(wide, sharing.axes, sharing.epsilon, sharing.axis_name)
     r: Array = power(sharing.with_epsilon(variance, inverse), -0.5)
@@ -57,6 +67,13 @@ def _normalise_bwd(sharing, residuals, deltas):
     spread = sharing.with_epsilon(variance, inverse)
     r = power(spread, -0.5)
     r_of_x = r * inverse
+    if sharing.in_rows(x, scale, bias):
+        shift, slope = (sharing.share(d, x) * inverse for d in (delta_mean, delta_variance))
+        of_rows = r_of_x, mean * r, shift, 2 * (r * spread) * slope
+        found = rows.gradients(x, delta, of_rows, scale, sharing.axes)
+        of_x, *of_both = found
+        given = zip(of_both, (scale, bias), strict=True)
+        return of_x, *(None if p is None else grad for grad, p in given)
     normalised, delta = sharing.split(x) * r_of_x - mean * r, sharing.split(delta)
     g = sharing.weighted(delta, scale)
     if sharing.same_for_all(scale if bias is None else bias, delta):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn import check
+from jaxcnn.lowering import rows
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.lowering.statistics import AxisName, scaled_epsilon
@@ -63,6 +64,12 @@ class Sharing:
     def same_for_all(self, parameter: Array | None, x: Array) -> bool:
         """Whether elements of x, split, that share statistics have one γ and one β as well."""
         return max(self.axes) < self._first_axis(parameter, x)
+
+    def in_rows(self, x: Array, scale: Array | None, bias: Array | None) -> bool:
+        """Whether such elements are rows, each in one piece, for which there are kernels."""
+        if self.groups is not None or self.axis_name is not None:
+            return False
+        return rows.served(x, self.axes, scale, bias)
 
     def parameter_grad(self, delta: Array, parameter: Array | None) -> Array | None:
         """Σδ over the elements that share an element of the parameter: the transpose of `along`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from jax import Array
@@ -24,14 +24,12 @@ class Problem(problem.Problem):
     """Channels out, of all groups."""
     stored: bool
     """Whether the result is stored, or a gradient: XLA merges it with no pooling behind it."""
-    kernels: bool = True
-    """Whether kernels made for it may compute it."""
 
     @classmethod
     def of(cls, geometry: Geometry, x: Array, d: int, *, gradient: bool) -> Self:
         """That of a map x and d channels out, in the program that is being traced."""
         stored = gradient or hints.backward_follows.value
-        return super().of(geometry, x, d=d, stored=stored, kernels=hints.kernels.value)
+        return super().of(geometry, x, d=d, stored=stored)
 
     @property
     def groups(self) -> int:
@@ -56,12 +54,6 @@ class Problem(problem.Problem):
             return "there are no axes of space"
         sizes = *geometry.input, *geometry.window, *geometry.output, self.c, self.d
         return "" if known(*sizes) else "sizes are symbols"
-
-    @property
-    def without_kernels(self) -> Self:
-        """The same where no kernel may compute it."""
-        asked = tuple(name for name in self.asked if name != "native")
-        return replace(self, kernels=False, asked=asked)
 
     @property
     def of_kernel_grad(self) -> Self:

@@ -9,12 +9,15 @@ that is tried at first use does not give what it should.
   problem      the sizes of a convolution, and how channels fill vectors
   gradient     the kernel gradient, described: loops, tile, vectors
   correlation  the convolution, and so the input gradient
-  kernel       what both descriptions are made of, and the kernel that is written from one
+  windows      poolings and their gradients
+  rows         layer norm and its gradients
+  kernel       what descriptions of convolutions are made of, and the kernel written from one
   tile, slabs  sums that stay in registers; rows of a map, with the padding around them
   handler      how XLA calls a kernel, and how it spreads over threads
   code         loops, addresses and vectors, as LLVM's instructions
   machine      the processor, and machine code for it
-  made         kernels as XLA knows them, and what they have to pass before they are used
+  made         kernels as XLA knows them, tried before they are used
+  trials       what they have to give
   primitive    what JAX sees of a kernel
 """
 
@@ -28,17 +31,34 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.native.machine import here
 from jaxcnn.lowering.native.made import Kernel
 from jaxcnn.lowering.native.primitive import Plainly, call
-from jaxcnn.lowering.native.problem import Problem, lanes_of
+from jaxcnn.lowering.native.problem import ROW_BYTES, Problem, Rows, lanes_of
 
 
 def kernel_gradient(x: Array, delta: Array, geometry: Geometry, plainly: Plainly) -> Array:
     """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d, of a map that is not dilated itself."""
-    return call(Kernel("gradient", _problem(x, delta, geometry)), plainly, x, delta)
+    return call(Kernel("gradient", _problem(x, delta, geometry)), plainly, x, delta)[0]
 
 
 def correlate(x: Array, kernel: Array, geometry: Geometry, plainly: Plainly) -> Array:
     """x ⋆ k: n h w c, kh kw c/g d → n p q d."""
-    return call(Kernel("correlation", _problem(x, kernel, geometry)), plainly, x, kernel)
+    return call(Kernel("correlation", _problem(x, kernel, geometry)), plainly, x, kernel)[0]
+
+
+def pool(map: str, geometry: Geometry, plainly: Plainly, x: Array, *others: Array) -> list[Array]:
+    """A map over pooling windows, or its gradient: `jaxcnn.lowering.native.windows.POOLS`."""
+    return call(Kernel(map, _problem(x, x, geometry)), plainly, x, *others)
+
+
+def norm_rows(map: str, epsilon: float, plainly: Plainly, x: Array, *others: Array) -> list[Array]:
+    """Layer norm of rows, n c, or its gradients: `jaxcnn.lowering.native.rows`."""
+    problem = Rows(x.shape[0], x.shape[1], jnp.finfo(x.dtype).bits, epsilon)
+    return call(Kernel(map, problem), plainly, x, *others)
+
+
+def fits(row_bytes: int) -> bool:
+    """Whether a row of so many bytes fills a vector, and not more than the first-level cache."""
+    machine = here()
+    return machine is not None and machine.vector <= row_bytes <= ROW_BYTES
 
 
 def _problem(x: Array, other: Array, geometry: Geometry) -> Problem:

@@ -59,6 +59,10 @@ class Code:
         a, b = number(a), number(b)
         return self.b.select(self.b.icmp_signed("<", a, b), a, b)
 
+    def positive(self, a: Number) -> Number:
+        """a, or 0 where it is negative."""
+        return self.add(a, self.times(self.least(a, 0), -1))
+
     def share(self, part: Number, of: int, parts: int) -> list[Number]:
         """From where to where a part goes of so many things, all about as many."""
         return [self.parted(self.times(self.add(part, i), of), parts)[0] for i in range(2)]
@@ -67,43 +71,57 @@ class Code:
         """Whether a = b."""
         return self.b.icmp_signed("==", number(a), number(b))
 
+    def less(self, a: Number, b: Number) -> Value:
+        """Whether a < b."""
+        return self.b.icmp_signed("<", number(a), number(b))
+
+    def chosen(self, condition: Value, a: Number, b: Number) -> Number:
+        """a where the condition holds, else b."""
+        return self.b.select(condition, number(a), number(b))
+
+    def sized(self, a: Value, kind: Any) -> Value:
+        """Whole numbers, or vectors of them, that are not negative, with as many bits as that."""
+        bits = [getattr(t, "element", t).width for t in (a.type, kind)]
+        if bits[0] == bits[1]:
+            return a
+        return self.b.trunc(a, kind) if bits[0] > bits[1] else self.b.zext(a, kind)
+
     # Control.
 
     def each(self, low: Number, high: Number, step: int, body: Callable[[Number], Any]) -> None:
         """For i = low, low + step, … below high: body(i)."""
-        if isinstance(low, int) and isinstance(high, int) and high - low <= step:
-            if low < high:
-                body(low)
-            return
-        before = self.b.block
-        head, inside, after = (self.function.append_basic_block() for _ in range(3))
-        self.b.branch(head)
-        self.b.position_at_end(head)
-        i = self.b.phi(I64)
-        i.add_incoming(number(low), before)
-        self.b.cbranch(self.b.icmp_signed("<", i, number(high)), inside, after)
-        self.b.position_at_end(inside)
-        body(i)
-        i.add_incoming(self.b.add(i, number(step)), self.b.block)
-        self.b.branch(head)
-        self.b.position_at_end(after)
 
-    def repeat(
-        self, count: Value, body: Callable[[list[Value]], list[Value]], carry: list[Value]
-    ) -> list[Value]:
-        """Carry = body(carry), so many times."""
+        def bare(i: Number, _: list[Value]) -> list[Value]:
+            body(i)
+            return []
+
+        self.fold(low, high, bare, [], step)
+
+    def fold(
+        self, low: Number, high: Number, body: Callable[[Number, list[Value]], list[Value]],
+        carry: list[Value], step: int = 1, written_out: int = 1,
+    ) -> list[Value]:  # fmt: skip
+        """Carry = body(i, carry), for i = low, low + step, … below high.
+
+        So many steps at most are written out, if it is known how many there are.
+        """
+        if isinstance(low, int) and isinstance(high, int) and high - low <= step * written_out:
+            for i in range(low, high, step):
+                carry = body(i, list(carry))
+            return carry
         before = self.b.block
         inside, after = (self.function.append_basic_block() for _ in range(2))
-        self.b.cbranch(self.b.icmp_signed(">", count, number(0)), inside, after)
+        low, high = number(low), number(high)
+        self.b.cbranch(self.b.icmp_signed("<", low, high), inside, after)
         self.b.position_at_end(inside)
-        left, kept = self.b.phi(I64), [self.b.phi(v.type) for v in carry]
-        found = body(list(kept))
-        rest = self.b.sub(left, number(1))
+        i, kept = self.b.phi(I64), [self.b.phi(v.type) for v in carry]
+        found = body(i, list(kept))
+        further = self.b.add(i, number(step))
         ends = self.b.block
-        self.b.cbranch(self.b.icmp_signed(">", rest, number(0)), inside, after)
+        self.b.cbranch(self.b.icmp_signed("<", further, high), inside, after)
         self.b.position_at_end(after)
-        left.add_incoming(count, before)
-        left.add_incoming(rest, ends)
+        i.add_incoming(low, before)
+        i.add_incoming(further, ends)
         results = []
         for phi, first, later in zip(kept, carry, found, strict=True):
             result = self.b.phi(phi.type)
@@ -159,9 +177,9 @@ class Code:
         last = ir.Constant(I1, 0)
         self.foreign("llvm.memcpy.p0.p0.i64", VOID, target, source, number(size), last)
 
-    def clear(self, target: Value, size: int) -> None:
+    def clear(self, target: Value, size: Number) -> None:
         """So many bytes that are 0."""
-        if size:
+        if not isinstance(size, int) or size:
             byte, last = ir.Constant(ir.IntType(8), 0), ir.Constant(I1, 0)
             self.foreign("llvm.memset.p0.i64", VOID, target, byte, number(size), last)
 
@@ -169,11 +187,16 @@ class Code:
 class Vectors:
     """Vectors of one width and one type of numbers, in a function."""
 
-    def __init__(self, code: Code, lanes: int, bits: int):
+    def __init__(self, code: Code, lanes: int, bits: int, *, whole: bool = False):
         self.code, self.lanes, self.size = code, lanes, bits // 8
-        self.element = element(bits)
-        self.type, self.suffix = ir.VectorType(self.element, lanes), f"v{lanes}f{bits}"
-        self.zero = ir.Constant(self.type, [0.0] * lanes)
+        self.element = ir.IntType(bits) if whole else element(bits)
+        self.type = ir.VectorType(self.element, lanes)
+        self.suffix = f"v{lanes}{'i' if whole else 'f'}{bits}"
+        self.zero = self.all(0 if whole else 0.0)
+
+    def all(self, value: float) -> Value:
+        """A number that is known, in all lanes."""
+        return ir.Constant(self.type, [value] * self.lanes)
 
     def _masked(self, filled: int) -> list[Value]:
         mask = ir.Constant(ir.VectorType(I1, self.lanes), [i < filled for i in range(self.lanes)])
@@ -184,6 +207,9 @@ class Vectors:
         place = self.code.move(pointer, self.element, (offset, 1))
         if filled == self.lanes:
             return self.code.b.load(place, align=self.size, typ=self.type)
+        if filled == 1:
+            one = self.code.b.load(place, align=self.size, typ=self.element)
+            return self.code.b.insert_element(self.zero, one, ir.Constant(I32, 0))
         name = f"llvm.masked.load.{self.suffix}.p0"
         return self.code.foreign(name, self.type, place, *self._masked(filled), self.zero)
 
@@ -192,6 +218,9 @@ class Vectors:
         place = self.code.move(pointer, self.element, (offset, 1))
         if filled == self.lanes:
             self.code.b.store(value, place, align=self.size)
+        elif filled == 1:  # of a vector that was shortened LLVM 22 writes the long number
+            one = self.code.b.extract_element(value, ir.Constant(I32, 0))
+            self.code.b.store(one, place, align=self.size)
         else:
             name = f"llvm.masked.store.{self.suffix}.p0"
             self.code.foreign(name, VOID, value, place, *self._masked(filled))
@@ -199,7 +228,10 @@ class Vectors:
     def broadcast(self, pointer: Value, offset: int) -> Value:
         """One number in all lanes."""
         place = self.code.move(pointer, self.element, (offset, 1))
-        one = self.code.b.load(place, align=self.size, typ=self.element)
+        return self.spread(self.code.b.load(place, align=self.size, typ=self.element))
+
+    def spread(self, one: Value) -> Value:
+        """That number in all lanes."""
         nothing = ir.Constant(self.type, ir.Undefined)
         first = self.code.b.insert_element(nothing, one, ir.Constant(I32, 0))
         return self.shuffle(first, (0,) * self.lanes)
@@ -210,6 +242,15 @@ class Vectors:
             return value
         places = ir.Constant(ir.VectorType(I32, self.lanes), list(lanes))
         return self.code.b.shuffle_vector(value, ir.Constant(self.type, ir.Undefined), places)
+
+    def kept(self, value: Value, filled: int) -> Value:
+        """The filled lanes, and 0 in all others."""
+        mask = self._masked(filled)[1]
+        return value if filled == self.lanes else self.code.b.select(mask, value, self.zero)
+
+    def of(self, name: str, a: Value) -> Value:
+        """One of LLVM's functions: fabs, sqrt."""
+        return self.code.foreign(f"llvm.{name}.{self.suffix}", self.type, a)
 
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """A b + c, rounded once."""

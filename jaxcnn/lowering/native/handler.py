@@ -10,7 +10,7 @@ nobody, and finds nothing left to do.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.ir as ir
 
@@ -32,12 +32,29 @@ NEXT, LEFT, USERS, CONSTANTS = 0, LINE, 2 * LINE, 3 * LINE
 HALF = 0xFFFFFFFF
 
 
-def write_handler(module: Any, part: Any, finish: Any, parts: int, operands: int) -> None:
-    """The function that XLA calls: of so many operands, of a result, and of memory to work in."""
-    buffers = operands + 2
+class Written(NamedTuple):
+    """A kernel, in LLVM's language."""
+
+    text: str
+    memory: int = 1
+    """Numbers of the memory to work in."""
+    kernel_block: int = 1
+    """Channels out of a convolution's kernel that have to lie side by side."""
+
+
+def write_handler(
+    module: Any, part: Any, finish: Any, parts: int, operands: int, results: int
+) -> None:
+    """The function that XLA calls: of so many operands and results, and of memory to work in.
+
+    `part` is a function of all of these and of a number, `finish`, if any, of all of these.
+    """
+    results += 1
+    buffers = operands + results
     serial = Code(module, "serial", buffers, public=True)
     serial.each(0, parts, 1, lambda i: serial.call(part, *serial.arguments, i))
-    serial.call(finish, *serial.arguments)
+    if finish is not None:
+        serial.call(finish, *serial.arguments)
     serial.b.ret_void()
 
     code = Code(module, "handler", 1, result=PTR, public=True)
@@ -52,9 +69,10 @@ def write_handler(module: Any, part: Any, finish: Any, parts: int, operands: int
     stage = code.b.and_(code.field(frame, STAGE), number(HALF))
     with code.b.if_then(code.b.not_(code.same(stage, EXECUTE))):
         code.b.ret(nothing)
-    lists = (code.field(frame, OPERANDS, PTR), operands), (code.field(frame, RESULTS, PTR), 2)
     pointers = [
-        code.field(code.field(all_, i, PTR), DATA, PTR) for all_, n in lists for i in range(n)
+        code.field(code.field(code.field(frame, at, PTR), i, PTR), DATA, PTR)
+        for at, count in ((OPERANDS, operands), (RESULTS, results))
+        for i in range(count)
     ]
     api, context = code.field(frame, API, PTR), code.field(frame, CONTEXT, PTR)
     threads = code.put(code.reserve(1), 1)
@@ -105,7 +123,8 @@ def _work(module: Any, part: Any, finish: Any, parts: int, buffers: int) -> Any:
     code.b.position_at_end(inside)
     code.call(part, *pointers, i)
     with code.b.if_then(code.same(_count(code, job, LEFT, -1), 1)):
-        code.call(finish, *pointers)
+        if finish is not None:
+            code.call(finish, *pointers)
         _ask(code, api, AVAILABLE, 3, future)
     code.b.branch(again)
     code.b.position_at_end(after)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import llvmlite.ir as ir
 
 from jaxcnn.lowering.native.code import I64, Code, Number, Value, Vectors, element, number
-from jaxcnn.lowering.native.handler import write_handler
+from jaxcnn.lowering.native.handler import Written, write_handler
 from jaxcnn.lowering.native.problem import Lanes, Problem
 from jaxcnn.lowering.native.slabs import Slab, fill
 from jaxcnn.lowering.native.tile import Tile, written
@@ -92,15 +92,15 @@ class Plan(NamedTuple):
         return self.by_images * -(-self.sums // 16) * 16
 
 
-def write(plan: Plan) -> str:
-    """The kernel, as LLVM's language."""
+def write(plan: Plan) -> Written:
+    """The kernel, in LLVM's language."""
     module = ir.Module("kernel")
     tiles = [written(module, f"tile{i}", tile) for i, tile in enumerate(plan.tiles)]
     if plan.lanes.last == plan.lanes.step:
         tiles[1] = tiles[0]
     parts = plan.by_images * plan.by_channels
-    write_handler(module, _part(module, plan, tiles), _finish(module, plan), parts, 2)
-    return str(module)
+    write_handler(module, _part(module, plan, tiles), _finish(module, plan), parts, 2, 1)
+    return Written(str(module), plan.memory, plan.kernel_block)
 
 
 def _part(module: Any, plan: Plan, tiles: list[Any]) -> Any:

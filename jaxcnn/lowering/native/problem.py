@@ -1,4 +1,4 @@
-"""What a convolution, or one of its gradients, asks of a kernel."""
+"""What is asked of a kernel: sizes; and how channels fill vectors."""
 
 from __future__ import annotations
 
@@ -64,6 +64,19 @@ class Problem(NamedTuple):
         """Bytes of an input map for one place along that axis."""
         size = math.prod(self.input) * self.c * self.bits // 8
         return max(size // max(self.input[self.cut], 1), 1)
+
+
+# Of a row, which stays in the first-level cache from its first pass to its last.
+ROW_BYTES = 2**15
+
+
+class Rows(NamedTuple):
+    """So many rows of so many numbers, and what is added to their variance."""
+
+    images: int
+    c: int
+    bits: int
+    epsilon: float
 
 
 class Lanes(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from jaxcnn.lowering.native.code import Code, Value, Vectors
+from jaxcnn.lowering.native.code import Code, Number, Value, Vectors
 
 
 class Result(NamedTuple):
@@ -81,13 +81,13 @@ def written(module: Any, name: str, tile: Tile) -> Any:
             return [x, b, *step(x, b, sums)]
         loop = tile.loops[depth]
 
-        def body(carry: list[Value]) -> list[Value]:
+        def body(_: Number, carry: list[Value]) -> list[Value]:
             x, b = (
                 code.move(a, vectors.element, (1, by)) for a, by in zip(carry, loop, strict=False)
             )
             return [x, b, *nest(depth + 1, carry)[2:]]
 
-        return code.repeat(counts[depth], body, carry)
+        return code.fold(0, counts[depth], body, carry)
 
     sums = nest(0, [x, b, *[vectors.zero] * len(tile.results)])[2:]
     for result, value in zip(tile.results, sums, strict=True):

@@ -4,12 +4,12 @@ Elsewhere than on a CPU most were not measured, and it is left to XLA.
 """
 
 from jaxcnn.lowering.forms import Form
-from jaxcnn.lowering.pooling import maxima, sums, switches
+from jaxcnn.lowering.pooling import maxima, native, sums, switches
 from jaxcnn.lowering.problem import Problem
 
 Forms = tuple[Form[Problem], ...]
 
-MAXIMA: Forms = (
+_MAXIMA: Forms = (
     Form(
         "whole",
         maxima.of_the_whole,
@@ -21,7 +21,7 @@ MAXIMA: Forms = (
     Form("plain", maxima.plain, "XLA's reduction of windows"),
 )
 
-SWITCHES: Forms = (
+_SWITCHES: Forms = (
     Form(
         "whole",
         maxima.switches_of_the_whole,
@@ -55,7 +55,7 @@ GATHERS: Forms = (
     Form("plain", switches.gather, "a comparison for each tap, in one pass"),
 )
 
-SCATTERS: Forms = (
+_SCATTERS: Forms = (
     Form(
         "tiling",
         switches.scatter_to_blocks,
@@ -78,7 +78,7 @@ SUMS: Forms = (
     Form("plain", sums.plain, "XLA's reduction of windows"),
 )
 
-SPREADS: Forms = (
+_SPREADS: Forms = (
     Form(
         "tiling",
         sums.spread_over_blocks,
@@ -88,4 +88,15 @@ SPREADS: Forms = (
     ),
     Form("by axis", sums.spread_by_axis, "no zeros, and kh + kw additions instead of kh · kw"),
     Form("plain", sums.spread, "XLA's reduction of windows"),
+)
+
+# Before these, kernels.
+MAXIMA, SWITCHES, SCATTERS, SPREADS = (
+    native.before(forms, map)
+    for forms, map in (
+        (_MAXIMA, "maximum"),
+        (_SWITCHES, "switches"),
+        (_SCATTERS, "scatter"),
+        (_SPREADS, "spread"),
+    )
 )
