@@ -24,6 +24,7 @@ def write_sources(folder: Path) -> None:
     from docs.notebook_pages import notebook_pages
     from docs.operations import operations
     from docs.results import results_page
+    from docs.tables import with_records
 
     # Small programs, each run once: compiling them is all that takes time.
     jax.config.update("jax_disable_most_optimizations", True)
@@ -41,6 +42,7 @@ def write_sources(folder: Path) -> None:
         "sources.md": pages.sources_page(),
         "differences.md": pages.differences_page(),
         "results.md": results_page(),
+        "programs.md": with_records((ROOT / "docs/programs.md").read_text(encoding="utf-8")),
         "fast.md": forms_page(),
         "tutorials/backpropagation.md": examples_page(),
         **{f"rules/{o.name}.md": pages.rule_page(o) for o in operations()},

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxcnn
-from docs.results import record, span, table
+from docs.tables import record, span, table, with_records
 from docs.text import escaped, sentence
 from jaxcnn.lowering import convolution, pooling
 from jaxcnn.lowering import thresholds as numbers
@@ -47,7 +47,7 @@ LAYERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 
 def forms_page() -> str:
     """Forms, examples, thresholds, measurements."""
-    parts = [(Path(__file__).parent / "fast.md").read_text(encoding="utf-8")]
+    parts = [with_records((Path(__file__).parent / "fast.md").read_text(encoding="utf-8"))]
     parts.append("## The forms, in order")
     for name, forms in {**convolution.TABLES, **pooling.TABLES}.items():
         rows = [[f.name, escaped(f.why)] for f in forms]

@@ -4,60 +4,119 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
-from docs.results import KINDS, NETWORKS, PEERS, RATIOS, record
+from docs.speed import KINDS, NETWORKS, OTHERS, PEERS, RATIOS, matches
+from docs.tables import record
 from experiments.benchmarks import bars
-from experiments.benchmarks.results import geometric_mean, read
+from experiments.benchmarks.results import Results, RowResult, geometric_mean, read
 
 
-def benchmark_record(paths: Sequence[Path]) -> dict[str, Any]:
-    """What the page needs of one or several runs of experiments.benchmark."""
-    runs = [read(path) for path in paths]
-    rows = [row for run in runs for row in run.rows]
-    verdicts = [verdict for run in runs for verdict in bars.verdicts(run)]
+def benchmark_record(paths: Sequence[Path], old: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the page needs of one or several runs of experiments.benchmark.
 
-    def ratios(chosen):
-        found = {
-            name: [r.median for row in chosen if (r := row.ratio(*pair))]
-            for name, pair in RATIOS.items()
-        }
-        return {
-            name: [geometric_mean(v), min(v), max(v)] if len(v) > 1 else v
-            for name, v in found.items()
-            if v
-        }
+    A line comes from one run, the last that measured it, and says which. old: the record so far,
+    whose lines stay where no run has measured them again.
+    """
+    lines = {name: {_key(line): line for line in (old or {}).get(name, [])} for name in LINES}
+    runs = list((old or {}).get("runs", []))
+    for path in paths:
+        results = read(path)
+        about = _about(results)
+        same = (run["run"] for run in runs if {**run, "run": ""} == {**about, "run": ""})
+        name = next(same, None) or next(c for c in ascii_lowercase if c not in _names(runs))
+        runs = [run for run in runs if run["run"] != name] + [{"run": name, **about}]
+        for what, found in _lines(results).items():
+            lines[what] |= {_key(line): {**line, "run": name} for line in found}
+    kept = {
+        "operations": [line for kind in KINDS if (line := lines["operations"].get(kind))],
+        "steps": [line for name in NETWORKS.values() if (line := lines["steps"].get(name))],
+        "others": list(lines["others"].values()),
+    }
+    used = {line["run"] for found in kept.values() for line in found}
+    return {"runs": [run for run in runs if run["run"] in used], **kept}
 
+
+LINES = ("operations", "steps", "others")
+
+
+def _names(runs: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {run["run"] for run in runs}
+
+
+def _key(line: Mapping[str, Any]) -> str:
+    return line.get("kind") or line.get("network") or line["row"]
+
+
+def _about(results: Results) -> dict[str, Any]:
+    """Where and with what a run was made, and the bars that it did not hold."""
+    versions: dict[str, str] = {}
+    for peer in results.versions.values():
+        for name in ("jax", "flax", "torch"):
+            found = peer.get(name)
+            if found and found not in versions.get(name, "").split(" and "):
+                versions[name] = f"{versions[name]} and {found}" if name in versions else found
+    revision = next(iter(results.versions.values()))["git_revision"][:7]
+    verdicts = bars.verdicts(results)
+    return {
+        "revision": revision, "rows": len(results.rows),
+        "machine": f"{results.machine['cores']} cores of an {results.machine['processor']}",
+        "versions": versions, "dtype": results.options["precision"],
+        "bars": len(verdicts), "held": sum(verdict.holds for verdict in verdicts),
+        "missed": [str(verdict) for verdict in verdicts if not verdict.holds],
+    }  # fmt: skip
+
+
+def _lines(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """Kinds of operations, networks' steps, and all other rows."""
     operations = []
     for kind, groups in KINDS.items():
-        chosen = [row for row in rows if row.group in groups and row.part == "all"]
-        if chosen:
-            operations.append({"kind": kind, "rows": len(chosen), **_rounded(ratios(chosen))})
-    steps = []
-    for name, network in NETWORKS.items():
-        for row in rows:
-            if row.name.startswith(f"step/{name}/"):
-                found = {peer: row.milliseconds(peer) for peer in PEERS}
-                times = {peer: time.median for peer, time in found.items() if time}
-                steps.append(
-                    {"network": network, "images": row.images, "milliseconds": _rounded(times),
-                     "ratios": {k: v[0] for k, v in _rounded(ratios([row])).items()}}
-                )  # fmt: skip
-    first = runs[0]
-    versions = {
-        k: v
-        for peer in first.versions.values()
-        for k, v in peer.items()
-        if k in ("jax", "flax", "torch")
-    }
+        rows = [row for row in results.rows if row.part == "all" and matches(row.group, groups)]
+        if rows:
+            line = {
+                "kind": kind,
+                "rows": len(rows),
+                "pairs": min(filter(None, map(_pairs, rows)), default=0),
+            }
+            operations.append({**line, **_rounded(_ratios(rows))})
+    steps, others = [], []
+    for row in results.rows:
+        prefix, _, rest = row.name.partition("/")
+        if prefix not in ("step", *OTHERS):
+            continue
+        found = {peer: row.milliseconds(peer) for peer in PEERS}
+        milliseconds = _rounded({peer: time.median for peer, time in found.items() if time})
+        ratios = {name: values[0] for name, values in _rounded(_ratios([row])).items()}
+        line = {"pairs": _pairs(row), "milliseconds": milliseconds, "ratios": ratios}
+        if prefix == "step":
+            network = NETWORKS[rest.partition("/")[0]]
+            steps.append({"network": network, "images": row.images, **line, **_static(row)})
+        else:
+            others.append({"row": row.name, **line})
+    return {"operations": operations, "steps": steps, "others": others}
+
+
+def _ratios(rows: Sequence[RowResult]) -> dict[str, list[float]]:
+    """Of several rows the geometric mean, the smallest and the largest."""
+    found = {name: [r.median for row in rows if (r := row.ratio(*pair))]
+             for name, pair in RATIOS.items()}  # fmt: skip
     return {
-        "revision": next(iter(first.versions.values()))["git_revision"][:7],
-        "machine": f"{first.machine['cores']} cores of an {first.machine['processor']}",
-        "versions": versions, "dtype": first.options["precision"],
-        "rows": len(rows), "bars": len(verdicts),
-        "held": sum(verdict.holds for verdict in verdicts),
-        "operations": operations, "steps": steps,
-    }  # fmt: skip
+        name: [geometric_mean(v), min(v), max(v)] if len(v) > 1 else v
+        for name, v in found.items()
+        if v
+    }
+
+
+def _pairs(row: RowResult) -> int:
+    return min(map(len, row.seconds.values()), default=0)
+
+
+def _static(row: RowResult) -> dict[str, float]:
+    """Compile time and temporaries of a step over those of `jax.grad`."""
+    compiled, memory = row.compile_ratio(*RATIOS["autodiff"]), row.memory_ratio(*RATIOS["autodiff"])
+    found = {"compile": compiled and compiled.median, "temporaries": memory}
+    return _rounded({name: value for name, value in found.items() if value is not None})
 
 
 def training_record(preset: str, folders: Sequence[Path]) -> dict[str, Any]:
@@ -82,6 +141,43 @@ def training_record(preset: str, folders: Sequence[Path]) -> dict[str, Any]:
         "seeds": len(found), "worst": round(min(found), 2),
         "seconds": round(statistics.median(sum(s["seconds"].values()) for s in summaries), 1),
     }  # fmt: skip
+
+
+def system_record(name: str, folders: Sequence[Path]) -> dict[str, Any]:
+    """Runs of one system that differ in their seeds only: what they measured, on average.
+
+    Raises:
+        KeyError: a summary lacks what the record of the system has.
+    """
+    old = next(system for system in record("systems") if system["name"] == name)
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in folders]
+    found = {}
+    for what, path in old["paths"].items():
+        scale = 100 if "%" in what else 1
+        found[what] = [scale * value for summary in summaries for value in _each(summary, path)]
+
+    def rounded(statistic):
+        return {w: round(statistic(v), 1 if "%" in w else 3) for w, v in found.items()}
+
+    seeds = max(map(len, found.values()))
+    # A run writes its options first and its summary last.
+    seconds = [
+        (folder / "summary.json").stat().st_mtime - (folder / "config.json").stat().st_mtime
+        for folder in folders
+    ]
+    return {
+        **old, "measured": rounded(statistics.fmean), "seeds": seeds,
+        "std": rounded(statistics.stdev) if seeds > 1 else {},
+        "seconds": round(sum(seconds) / seeds),
+    }  # fmt: skip
+
+
+def _each(summary: Mapping[str, Any], path: str) -> list[float]:
+    """What a summary holds at a path such as "cnn.each": one number, or one for every seed."""
+    value: Any = summary
+    for part in path.split("."):
+        value = value[int(part) if isinstance(value, list) else part]
+    return value if isinstance(value, list) else [value]
 
 
 def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:

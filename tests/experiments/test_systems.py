@@ -207,27 +207,6 @@ def test_pose(capsys, tmp_path, monkeypatch):
     assert set(summary["by_joint"]) == set(figures.JOINTS)
 
 
-def test_text(capsys, tmp_path):
-    few = ["--packages", "optax", "mlxtend", "--train-per-class", "40", "--test-per-class", "10"]
-    small = ["--features", "4", "--length", "30", "--batch-size", "20"]
-    summary = run(text, [*few, *small], tmp_path / "run", capsys)
-    assert np.sum(summary["confusion"]) == 20
-    assert summary["bag_of_words_accuracy"]["mean"] > 0.6
-    assert summary["cnn_accuracy"]["std"] is None
-    assert summary["bag_of_words"]["learning_rate"] == text.BAG.learning_rate
-    assert set(summary["versions"]) == {"optax", "mlxtend"}
-
-
-def test_accuracies_of_several_seeds_are_summarised():
-    found = {"cnn": [0.8, 0.6, 0.7], "bag_of_words": [0.7, 0.6, 0.5]}
-    summary = text.summarise(found, np.eye(2, dtype=np.int64), ("a", "b"))
-    assert summary["cnn_accuracy"]["mean"] == pytest.approx(0.7)
-    assert summary["cnn_accuracy"]["std"] == pytest.approx(0.1)
-    np.testing.assert_allclose(summary["ahead_accuracy"]["each"], [0.1, 0, 0.2], atol=1e-12)
-    expected = "text CNN 70.0 % ± 10.0, bag of words 60.0 % ± 10.0, difference 10.0 % ± 10.0"
-    assert text.sentence(summary) == f"{expected} (3 seeds)"
-
-
 def test_audio(capsys, tmp_path, monkeypatch):
     def small_network():
         blocks = Conv(16, 9, stride=2), Activation(relu), GlobalMaxPool()
@@ -299,15 +278,6 @@ def test_joints_are_found_within_3_percent_of_the_side(capsys, tmp_path):
 
 @pytest.mark.full
 @pytest.mark.usefixtures("optimised")
-def test_the_text_cnn_beats_the_bag_of_words(capsys, tmp_path):
-    """On average over splits: on one of them chance may decide."""
-    arguments = ["--no-progress", "--seeds", "3", "--run-dir", str(tmp_path / "run")]
-    assert text.main(arguments) == 0
-    assert summary_of(tmp_path / "run")["ahead_accuracy"]["mean"] > 0
-
-
-@pytest.mark.full
-@pytest.mark.usefixtures("optimised")
 def test_learned_features_and_convolutions_are_worth_it(capsys, tmp_path):
     assert transfer.main(["--no-progress", "--run-dir", str(tmp_path / "transfer")]) == 0
     of_features = summary_of(tmp_path / "transfer")
@@ -325,12 +295,6 @@ def test_learned_features_and_convolutions_are_worth_it(capsys, tmp_path):
         (detect, ["--batch-size", "4001"], "--batch-size must be at most the 4000 training"),
         (pose, ["--learning-rate", "0"], "--learning-rate must be a positive number, got 0.0."),
         (pose, ["--figures", "9"], "--batch-size must be at most the 9 training examples"),
-        (text, ["--packages", "numpy"], "--packages must be two at least, got numpy."),
-        (text, ["--packages", "nothing", "numpy"], "must be installed packages, nothing is not"),
-        (text, ["--packages", "no.thing", "numpy"], "must be installed packages, no.thing is not"),
-        (text, ["--packages", "six", "numpy"], "must be installed packages, six is not"),
-        (text, ["--packages", "sys", "numpy"], "must be installed packages, sys is not"),
-        (text, ["--dataset", "imdb_reviews", "--data-dir", "none"], "imdb_reviews"),
         (text, ["--length", "0"], "--length must be at least 1, got 0."),
         (text, ["--dropout", "1"], "--dropout must be from 0 to less than 1, got 1.0."),
         (audio, ["--weight-decay", "-1"], "--weight-decay must be zero or positive, got -1.0."),

@@ -1,0 +1,170 @@
+"""What the benchmark measured, as tables."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from docs.tables import number, record, span, table
+from docs.text import escaped
+
+# Which groups of rows of the benchmark make a line of the table, as patterns.
+KINDS = {
+    "conv 3×3": ("conv3x3*",),
+    "conv 5×5, 7×7, 11×11": ("conv5x5*", "conv7x7*", "conv11x11*"),
+    "conv 1×1": ("conv1x1*",),
+    "depthwise 3×3": ("depthwise3x3*",),
+    "depthwise 5×5": ("depthwise5x5*",),
+    "transposed, stride 2": ("transposed*",),
+    "conv in groups": ("grouped*",),
+    "conv over 3 axes": ("conv3d*",),
+    "conv over 1 axis": ("conv1d*",),
+    "max pool": ("max_pool", "max_pool-few", "max_pool-untuned"),
+    "max pool, large windows": ("max_pool-wide",),
+    "average pool": ("avg_pool", "global_avg_pool"),
+    "batch norm": ("batch_norm",),
+    "layer norm": ("layer_norm",),
+    "local response norm": ("local_response_norm",),
+    "dense": ("dense",),
+    "activations": ("activation",),
+    "losses": ("loss",),
+}
+OTHERS = {
+    "inference": "Networks forward (images)", "batch": "Training steps against batch size",
+    "size": "Training steps against image size, 64 images", "epoch": "Epochs in a scan",
+    "hvp": "Hessian-vector products", "fft": "Fourier transforms",
+    "issues": "Functions that others reported as slow",
+    "overhead": "A function with nothing to replace",
+    "eager": "Small arrays, outside of `jit`",
+}  # fmt: skip
+NETWORKS = {
+    "lenet5": "LeNet-5", "fast_mnist": "fast MNIST", "vgg6": "VGG-6", "resnet20": "ResNet-20",
+    "separable": "depthwise-separable", "alexnet": "AlexNet",
+}  # fmt: skip
+# Ratios of times: name → whose time is divided by whose.
+RATIOS = {
+    "autodiff": ("jaxcnn", "autodiff"), "autodiff-options": ("jaxcnn", "autodiff-options"),
+    "torch": ("jaxcnn", "torch"), "default": ("jaxcnn-default", "autodiff"),
+    "fft": ("jaxcnn-fft", "jaxcnn"), "reverse": ("jaxcnn", "jaxcnn-reverse"),
+}  # fmt: skip
+HEADS = {
+    "autodiff": "÷ `jax.grad`",
+    "autodiff-options": "÷ `jax.grad`, same options",
+    "torch": "÷ PyTorch",
+    "default": "default options ÷ `jax.grad`",
+}
+SPECIAL = {"fft": "Fourier ÷ direct", "reverse": "÷ reverse mode twice"}  # fmt: skip
+PEERS = {
+    "jaxcnn": "jaxcnn", "jaxcnn-default": "default options", "autodiff": "`jax.grad`",
+    "autodiff-options": "same options", "flax": "Flax", "torch": "PyTorch",
+    "torch-compile": "PyTorch, compiled",
+}  # fmt: skip
+
+
+RUN = ("run", "revision", "on", "dtype", "versions", "rows", "bars that hold")
+
+
+def matches(group: str, patterns: Sequence[str]) -> bool:
+    """Whether a group of rows is one of those."""
+    return any(fnmatchcase(group, pattern) for pattern in patterns)
+
+
+def ratios(line: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """A line's ratios of times, as far as they were measured."""
+    return [number(line["ratios"][n]) if n in line["ratios"] else "–" for n in names]
+
+
+def milliseconds(line: Mapping[str, Any], peers: Sequence[str]) -> list[str]:
+    """A line's times, as far as they were measured."""
+    times = line["milliseconds"]
+    return [number(times[peer]) if peer in times else "–" for peer in peers]
+
+
+def origin(line: Mapping[str, Any]) -> list[str]:
+    """How many pairs of samples, of which run."""
+    return [f"{line['pairs']}", line["run"]]
+
+
+def speed_table(networks: Sequence[str]) -> str:
+    """Training steps as ratios: the README's table."""
+    steps = [step for step in record("benchmark")["steps"] if step["network"] in networks]
+    return table(
+        ["training step", *HEADS.values()],
+        [[s["network"], *ratios(s, tuple(HEADS))] for s in steps],
+    )
+
+
+def speed() -> str:
+    """What the benchmark measured: operations, steps, other rows, and what does not hold."""
+    measured = record("benchmark")
+    runs = [
+        [
+            run["run"], run["revision"], escaped(run["machine"]), run["dtype"],
+            ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+            f"{run['rows']}", f"{run['held']} of {run['bars']}",
+        ]
+        for run in measured["runs"]
+    ]  # fmt: skip
+    operations = [
+        [f"{o['kind']} ({o['rows']})", *(span(o[n]) if n in o else "–" for n in HEADS), *origin(o)]
+        for o in measured["operations"]
+    ]
+    peers = [peer for peer in PEERS if any(peer in s["milliseconds"] for s in measured["steps"])]
+    steps = [
+        [
+            f"{s['network']} ({s['images']})",
+            *milliseconds(s, peers),
+            *origin(s),
+        ]
+        for s in measured["steps"]
+    ]
+    parts = [
+        f"""## How fast
+
+Below 1 jaxcnn is faster: the geometric mean over the rows of a kind, the smallest and the largest.
+A row is an operation forward with all its gradients. Each line says how many pairs of samples its
+ratios are medians of, at least, and which run it is from:
+
+{table(RUN, runs, numbers=False)}
+
+{table(["operation (rows)", *HEADS.values(), "pairs", "run"], operations)}
+
+A training step of a whole network, in milliseconds:
+
+{table(["network (images)", *(PEERS[peer] for peer in peers), "pairs", "run"], steps)}
+
+The same as ratios of times:
+
+{speed_table([s["network"] for s in measured["steps"]])}"""
+    ]
+    static = [[s["network"], *(number(s[n]) for n in ("compile", "temporaries"))]
+              for s in measured["steps"] if {"compile", "temporaries"} <= s.keys()]  # fmt: skip
+    if static:
+        head = ["training step ÷ `jax.grad`", "compile time", "temporaries"]
+        parts.append("Compile time and memory:\n\n" + table(head, static))
+    parts += filter(None, (others(group, measured["others"]) for group in OTHERS))
+    for run in measured["runs"]:
+        if run["missed"]:
+            told = "\n".join(f"- {escaped(missed)}" for missed in run["missed"])
+            parts.append(f"### Bars that run {run['run']} does not hold\n\n{told}")
+    parts.append(
+        "No GPU has been measured. Why some things are slower than wanted: "
+        "[](benchmarking.md#not-held-and-why).\n"
+    )
+    return "\n\n".join(parts)
+
+
+def others(group: str, lines: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of the benchmark that are neither of a kind nor steps."""
+    lines = [line for line in lines if line["row"].startswith(f"{group}/")]
+    if not lines:
+        return ""
+    names = [n for n in (*HEADS, *SPECIAL) if any(n in line["ratios"] for line in lines)]
+    rows = [
+        [
+            line["row"].removeprefix(f"{group}/"),
+            *milliseconds(line, ("jaxcnn",)), *ratios(line, names), *origin(line),
+        ]
+        for line in lines
+    ]  # fmt: skip
+    head = [f"`{group}/`", "ms", *({**HEADS, **SPECIAL}[name] for name in names), "pairs", "run"]
+    return f"### {OTHERS[group]}\n\n{table(head, rows)}"
