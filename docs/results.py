@@ -51,9 +51,9 @@ def results_page() -> str:
     runs = [
         [
             f"`python -m experiments.train {run['preset']}`",
-            escaped(run["recipe"]),
-            run["published"] or "–",
             accuracy(run),
+            run["published"] or "–",
+            escaped(run["recipe"]),
             duration(run["seconds"]),
         ]
         for run in trainings["runs"]
@@ -75,7 +75,7 @@ Everything on this page is made of records in `docs/records`, which a run writes
 On {escaped(trainings["machine"])}, {trainings["dtype"]}. The command in the first column
 reproduces a line; the test images are looked at once, after the last epoch.
 
-{table(["command", "recipe", "published", "here", "time"], runs, numbers=False)}
+{table(["command", "here", "published", "recipe", "time"], runs, numbers=False)}
 
 ## Small systems
 
