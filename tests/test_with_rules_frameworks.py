@@ -1,6 +1,7 @@
 """Networks of five libraries train the same with rules inside."""
 
 import os
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -10,7 +11,7 @@ import optax
 import pytest
 
 from jaxcnn import with_rules
-from jaxcnn.gradcheck import relative_error
+from jaxcnn.gradcheck import random_like, relative_error
 
 IMAGES = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype(np.float32)
 LABELS = np.arange(8, dtype=np.int32) % 4
@@ -28,6 +29,12 @@ def promotion():
 
 def loss_of(logits):
     return optax.softmax_cross_entropy_with_integer_labels(logits, LABELS).mean()
+
+
+def cast(tree, dtype):
+    return jax.tree.map(
+        lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
+    )
 
 
 def descended(value_and_grad, params):
@@ -65,7 +72,12 @@ def linen():
 
         return descended(jax.jit(jax.value_and_grad(loss)), variables["params"])
 
-    return train, lambda: with_rules(network.apply).explain(variables, IMAGES, False)
+    def logits(params, images):
+        variables = {"params": params, **cast(state, images.dtype)}
+        return network.apply(variables, images, True, mutable=["batch_stats"])[0]
+
+    explain = lambda: with_rules(network.apply).explain(variables, IMAGES, False)  # noqa: E731
+    return train, explain, (logits, variables["params"])
 
 
 def nnx():
@@ -103,7 +115,9 @@ def nnx():
     def explained():
         return with_rules(lambda network: network(IMAGES)).explain(Network(nnx.Rngs(0)))
 
-    return train, explained
+    graph, params, rest = nnx.split(Network(nnx.Rngs(0)), nnx.Param, ...)
+    logits = lambda p, images: nnx.merge(graph, p, cast(rest, images.dtype))(images)  # noqa: E731
+    return train, explained, (logits, params)
 
 
 def equinox():
@@ -134,7 +148,12 @@ def equinox():
             losses.append(value)
         return jnp.stack(losses)
 
-    return train, lambda: with_rules(jax.vmap(network)).explain(images)
+    params, rest = eqx.partition(network, eqx.is_array)
+
+    def logits(params, images):
+        return jax.vmap(eqx.combine(params, rest))(jnp.moveaxis(images, -1, 1))
+
+    return train, lambda: with_rules(jax.vmap(network)).explain(images), (logits, params)
 
 
 def haiku():
@@ -154,20 +173,30 @@ def haiku():
         loss = lambda params: loss_of(apply(params, state, None, IMAGES, True)[0])  # noqa: E731
         return descended(jax.jit(jax.value_and_grad(loss)), params)
 
-    return train, lambda: with_rules(model.apply).explain(params, state, None, IMAGES, True)
+    def logits(params, images):
+        return model.apply(params, cast(state, images.dtype), None, images, True)[0]
+
+    explain = lambda: with_rules(model.apply).explain(params, state, None, IMAGES, True)  # noqa: E731
+    return train, explain, (logits, params)
 
 
-def keras_network():
+def keras_network(dtype="float32", norm=True):
+    """Its layers cast what they are given to the dtype that they are made with.
+
+    But on JAX its norms compute in float32 whatever they are given.
+    """
     os.environ["KERAS_BACKEND"] = "jax"
     import keras
 
     keras.utils.set_random_seed(0)
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
     layers = keras.layers
-    return keras.Sequential(
+    network = keras.Sequential(
         [
             keras.Input((16, 16, 3)),
             layers.Conv2D(8, 3, use_bias=False),
-            layers.BatchNormalization(),
+            *[layers.BatchNormalization()] * norm,
             layers.ReLU(),
             layers.MaxPooling2D(2),
             layers.Conv2DTranspose(8, 3, 2),
@@ -177,6 +206,9 @@ def keras_network():
             layers.Dense(4),
         ]
     )
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    return network
 
 
 def keras():
@@ -189,7 +221,16 @@ def keras():
         loss = lambda params: loss_of(call(params, state, IMAGES, training=True)[0])  # noqa: E731
         return descended(jax.jit(jax.value_and_grad(loss)), params)
 
-    return train, lambda: with_rules(network).explain(IMAGES)
+    networks = {}
+    for dtype in ("float32", "float64"):
+        with jax.enable_x64(dtype == "float64"):
+            networks[dtype] = keras_network(dtype, norm=False)
+    weights = [variable.value for variable in networks["float32"].trainable_variables]
+
+    def logits(params, images):
+        return networks[images.dtype.name].stateless_call(params, [], images, training=True)[0]
+
+    return train, lambda: with_rules(network).explain(IMAGES), (logits, weights)
 
 
 LIBRARIES = SimpleNamespace(
@@ -199,24 +240,108 @@ LIBRARIES = SimpleNamespace(
 OPERATIONS = {"conv_general_dilated", "reduce_window_max", "reduce_window_sum"}
 
 
-@pytest.mark.parametrize("library", vars(LIBRARIES))
-def test_a_network_trains_the_same(library):
+def built(library):
     build, package = getattr(LIBRARIES, library)
     os.environ["KERAS_BACKEND"] = "jax"
     pytest.importorskip(package, reason=f"{package} is not installed (extra: peers)")
-    train, explain = build()
+    return build()
+
+
+@pytest.mark.parametrize("library", vars(LIBRARIES))
+def test_a_network_trains_the_same(library):
+    train, explain, _ = built(library)
     assert relative_error(train(with_rules), train(lambda f: f))[0] < 2e-5
     explained = explain()
     assert {found.operation for found in explained.replaced} == OPERATIONS
     assert {found.operation for found in explained.left} <= {"dot_general"}  # a small one
 
 
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("float64", 1e-10)])
+@pytest.mark.parametrize("library", vars(LIBRARIES))
+def test_values_and_derivatives_are_its_own(library, dtype, bound):
+    """In both modes, with rules in the network and around a step that holds `jax.grad`."""
+    *_, (logits, params) = built(library)
+    with jax.enable_x64(dtype == "float64"):
+        params, images = cast((params, IMAGES), dtype)
+        dots = random_like((params, images), 0)
+
+        def step(logits, *given):
+            return jax.value_and_grad(lambda *given: loss_of(logits(*given)), (0, 1))(*given)
+
+        @partial(jax.jit, static_argnums=(0, 1))
+        def found(logits, around, *given):
+            return jax.jvp(logits, given, dots), around(partial(step, logits))(*given)
+
+        plain = lambda f: f  # noqa: E731
+        right, inside, around = (
+            found(f, wrapped, params, images)
+            for f, wrapped in ((logits, plain), (with_rules(logits), plain), (logits, with_rules))
+        )
+        explained = with_rules(partial(step, logits)).explain(params, images)
+    for mine in (inside, around):
+        print(f"{library} {dtype}: {relative_error(mine, right)[0]:.1e}")
+        assert relative_error(mine, right)[0] <= bound
+    names = {found.by for found in explained.replaced}
+    assert names >= {"conv", "conv_kernel_grad", "the backward pass of max_pool", "sum_pool"}
+    assert {found.operation for found in explained.left} <= {"dot_general"}
+
+
 def test_state_that_keras_would_lose_is_refused():
     os.environ["KERAS_BACKEND"] = "jax"
-    pytest.importorskip("keras", reason="keras is not installed (extra: peers)")
+    keras = pytest.importorskip("keras", reason="keras is not installed (extra: peers)")
     network = keras_network()
     before = [np.asarray(variable.value) for variable in network.variables]
-    for f in (network, lambda x, training: network(x, training=training)):
-        with pytest.raises(ValueError, match=r"^with_rules: .* stateless_call inside"):
-            with_rules(f)(IMAGES, training=True)
+    held = SimpleNamespace(layers=[network])
+    called = partial(network, training=True)
+
+    class Owner:
+        inner = held
+
+        def loss(self, x):
+            return self.inner.layers[0](x, training=True).sum()
+
+    def helper(x):
+        return called(x)
+
+    for f in (
+        called, lambda x: network(x, training=True), lambda x: held.layers[0](x, training=True),
+        Owner().loss, lambda x: helper(x).sum(),
+    ):  # fmt: skip
+        for use in (lambda f: f(IMAGES), lambda f: jax.jit(f)(IMAGES), lambda f: f.explain(IMAGES)):
+            with pytest.raises(ValueError, match=r"^with_rules: .* stateless_call inside"):
+                use(with_rules(f))
     assert all(map(np.array_equal, before, [v.value for v in network.variables]))
+    regular = keras.Sequential(
+        [keras.Input((16, 16, 3)), keras.layers.Conv2D(2, 3, activity_regularizer="l2")]
+    )
+    with pytest.raises(ValueError, match="got a loss that a layer adds; call the model's"):
+        with_rules(regular)(IMAGES)
+
+
+def test_layers_of_keras_are_built_beforehand():
+    """Under a trace weights would be drawn that outlive it."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    keras = pytest.importorskip("keras", reason="keras is not installed (extra: peers)")
+    network = keras.Sequential([keras.layers.Conv2D(2, 3)])
+    with pytest.raises(ValueError, match=r"^with_rules: f must use layers of Keras that are built"):
+        with_rules(network)(IMAGES)
+    assert relative_error(with_rules(network)(IMAGES), network(IMAGES))[0] < 1e-5
+
+
+def test_values_of_a_call_around_are_meant():
+    os.environ["KERAS_BACKEND"] = "jax"
+    keras = pytest.importorskip("keras", reason="keras is not installed (extra: peers)")
+
+    class Outer(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv = keras.layers.Conv2D(2, 3)
+
+        def call(self, x):
+            return with_rules(self.conv)(x)
+
+    network = Outer()
+    network.conv.build(IMAGES.shape)
+    y = network(IMAGES)
+    twice = [2 * variable.value for variable in network.trainable_variables]
+    assert relative_error(network.stateless_call(twice, [], IMAGES)[0], 2 * y)[0] < 1e-5

@@ -6,7 +6,6 @@ Neither library is imported here: an object of one can only come from where it h
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CellType
 from typing import Any
 
 import jax
@@ -45,35 +44,42 @@ def _objects(nnx: Any, arguments: Any) -> list[Any]:
 
 
 @contextmanager
-def kept_whole(f: Function, arguments: Any) -> Iterator[None]:
-    """While f is traced: raise if a layer of Keras that it uses changes a variable."""
-    keras = sys.modules.get("keras")
-    layer: Any = getattr(keras, "Layer", ())  # an empty tuple of classes has no instances
-    layers = [x for x in _held(f, arguments) if isinstance(x, layer)]
-    before = [(variable, variable.value) for layer in layers for variable in layer.variables]
-    yield
-    changed = [(variable, value) for variable, value in before if variable.value is not value]
-    for variable, value in changed:
-        variable.assign(value)
-    if changed:
+def kept_whole() -> Iterator[None]:
+    """While f is traced: raise if it changes or makes a variable of Keras, or adds a loss.
+
+    Wherever f has its layers from: all that they would keep goes through Keras's innermost scope.
+    """
+    scope_of: Any = getattr(sys.modules.get("keras"), "StatelessScope", None)
+    if scope_of is None:
+        yield
+        return
+    changed: list[Any] = []
+    scope = scope_of(collect_losses=True)
+    scope.add_update = lambda update: changed.append(update[0])
+    scope.__enter__()
+    if scope.original_scope is not None:  # whose values are meant
+        scope.state_mapping.update(scope.original_scope.state_mapping)
+    made: Any = ()
+    try:
+        yield
+        if scope.original_scope is None:
+            made = tuple(_uninitialised())
+    finally:
+        with jax.ensure_compile_time_eval():  # what was made is drawn now, and outlives the trace
+            scope.__exit__()
+    if made:
         raise ValueError(
-            f"with_rules: f must return what it changes, got a change of {changed[0][0].path}; "
-            "call the model's stateless_call inside"
+            f"with_rules: f must use layers of Keras that are built, got one that makes "
+            f"{made[0].path} only now; call it once before"
+        )
+    if changed or scope.losses:
+        what = f"a change of {changed[0].path}" if changed else "a loss that a layer adds"
+        raise ValueError(
+            f"with_rules: f must return what it changes, got {what}; call the model's "
+            "stateless_call inside"
         )
 
 
-def _held(f: Function, arguments: Any) -> Iterator[Any]:
-    """What a function is, belongs to, closes over and is given."""
-    cells: tuple[CellType, ...] = getattr(f, "__closure__", None) or ()
-    yield f
-    yield getattr(f, "__self__", None)
-    for cell in cells:
-        try:
-            yield cell.cell_contents
-        except ValueError:  # an empty one
-            continue
-    yield from jax.tree.leaves(arguments, is_leaf=lambda x: hasattr(x, "variables"))
-    code = getattr(f, "__code__", None)
-    names = getattr(code, "co_names", ())
-    space = getattr(f, "__globals__", {})
-    yield from (space[name] for name in names if name in space)
+def _uninitialised() -> list[Any]:
+    state = sys.modules["keras.src.backend.common.global_state"]
+    return state.get_global_attribute("uninitialized_variables") or []

@@ -45,7 +45,7 @@ def with_rules(
 
     Raises:
         TypeError: f is no function, or rules are no mapping from names to functions or None.
-        ValueError: f, while it is traced, changes an argument.
+        ValueError: f, while it is traced, changes an argument or what a layer of Keras holds.
     """
     if f is None:
         return partial(with_rules, rules=rules)
@@ -101,7 +101,7 @@ class WithRules:
                 inside[i] = array
             arguments = together(jax.tree.unflatten(structure, inside))
             args, kwargs = arguments
-            with kept_whole(self._f, arguments):
+            with kept_whole():
                 result = self._f(*args, **kwargs)
             after = state(arguments)
             if after is None:
