@@ -77,7 +77,7 @@ def smooth_grad(
 
 
 LIMIT = 200_000
-"""So many gradients are taken at most to be complete."""
+"""So many gradients of an example are taken at most to be complete."""
 
 
 def integrated_gradients(
@@ -95,14 +95,15 @@ def integrated_gradients(
 
     The integral is a sum at Gauss and Legendre's points. Between them rectifiers switch: with 50
     steps Σ A is off by 1 to 5 % of u for LeNet-5 before training, between two images of noise. With
-    `tolerance` the way is divided where the network bends (`jaxcnn.attribution.path`) until it is
-    complete: for that LeNet-5 to 1e-5 with some 30,000 gradients, where equal steps need millions.
+    `tolerance` it is taken piece by piece between the bends (`jaxcnn.attribution.path`), exactly
+    but for rounding where the network is straight in between.
     Source: Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks", section 3.
 
     Args:
         baseline: x₀, a number or an array of the shape of x or of an example.
         steps: how many points, without `tolerance`.
-        tolerance: how far Σ A may be from u(x) − u(x₀) for any example.
+        tolerance: how far Σ A may be from u(x) − u(x₀) for any example, and no part of the way may
+            be off by more than its share.
 
     Raises:
         TypeError: `tolerance` is given where x is traced: how many steps there are is not known.
