@@ -159,9 +159,7 @@ def apart(module):
     return torch.nn.Sequential(*parts).eval()
 
 
-@pytest.mark.parametrize("name", ["lenet5", "fast_mnist"])
-def test_deep_lift(name):
-    case = Case(name)
+def test_deep_lift(case):
     theirs = attr.DeepLift(apart(case.module())).attribute(
         case.images(), to_images(case.baseline), target=CLASS
     )
@@ -223,6 +221,13 @@ def test_what_captums_lrp_refuses(kind):
     module = translate(net, params, state, (8, 8, 1)).module
     with pytest.raises(TypeError, match=sentence):
         attr.LRP(module).attribute(torch.ones(1, 1, 8, 8), target=0)
+
+
+def test_captums_lrp_refuses_a_residual_network():
+    """Whatever is said of its products and rectifiers; of other sums see below."""
+    module = ruled(Case("resnet").module(), lrp_rules.EpsilonRule)
+    with pytest.raises(TypeError, match="Identity'> has no rule defined"):
+        attr.LRP(module).attribute(Case("resnet").images(), target=CLASS)
 
 
 def test_captums_lrp_counts_a_sum_of_branches_twice():
