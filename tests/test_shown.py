@@ -2,6 +2,7 @@
 
 import re
 import struct
+from html import unescape
 from io import BytesIO
 
 import jax
@@ -200,3 +201,25 @@ def test_deltas_are_pictures_in_a_notebook(drawn):
     one = jc.backprop(Dense(2), {"weight": jnp.ones((3, 2)), "bias": jnp.ones(2)}, {},
                       jnp.ones((1, 3)), unit=0)  # fmt: skip
     assert "<td>output</td><td>1 × 2</td>" in one._repr_html_()
+
+
+def test_treescope_shows_what_these_show():
+    treescope = pytest.importorskip("treescope", reason="treescope is not installed (extra: peers)")
+
+    def shown(value):
+        """In a frame of its own, whose text is escaped once more."""
+        return unescape(unescape(treescope.render_to_html(value, compressed=False)))
+
+    params, state = SMALL.init(jax.random.key(0), (8, 8, 1))
+    delta = jc.backprop(SMALL, params, state, jnp.ones((1, 8, 8, 1), jnp.float32), unit=0)
+    for value in (SMALL, layers.summary(SMALL, (8, 8, 1)), delta):
+        assert unescape(value._repr_html_()) in shown(value)
+
+    def pictures_of(value, path):
+        if hasattr(value, "shape") and 1 < np.ndim(value) < 6:
+            return treescope.IPythonVisualization(attribution.picture(value), replace=True)
+        return None
+
+    found = delta.input_delta
+    with treescope.active_autovisualizer.set_scoped(pictures_of):
+        assert unescape(attribution.picture(found)._repr_html_()) in shown({"the input": found})
