@@ -26,6 +26,7 @@ from experiments.command_line.checks import FILES, check_beside
 from experiments.command_line.options import TrainOptions, UserError
 from experiments.runs import saved
 from experiments.training import material
+from experiments.training.precision import products
 from experiments.training.recipes import make_recipe
 from jaxcnn.interop import to_safetensors
 
@@ -78,7 +79,7 @@ def evaluate(options: EvaluateOptions) -> float:
         data_dir=options.data_dir or stored.data_dir,
         tta=options.tta or stored.tta,
     )
-    with jax.enable_x64(stored.precision == "float64"):
+    with jax.enable_x64(stored.precision == "float64"), products(stored.precision):
         images = material.test_images(chosen, options.data_dir is not None)
         # Pixels are scaled as they were in training, whatever set they are of.
         trained = dataclasses.replace(chosen, dataset=stored.dataset)

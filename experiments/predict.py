@@ -28,6 +28,7 @@ from experiments.data.picture import Background
 from experiments.plots.looks import probabilities
 from experiments.runs import saved
 from experiments.training import material
+from experiments.training.precision import products
 from experiments.training.recipes import make_recipe
 
 
@@ -79,7 +80,7 @@ def predict(options: PredictOptions) -> list[tuple[Path, list[tuple[str, float]]
             for path in options.images
         ]
     )
-    with jax.enable_x64(stored.precision == "float64"):
+    with jax.enable_x64(stored.precision == "float64"), products(stored.precision):
         recipe = dataclasses.replace(make_recipe(stored, 1, 1), mesh=None)
         params, net_state = jax.tree.map(jax.numpy.asarray, (params, net_state))
         state = training.TrainState(params, net_state, opt_state=None)

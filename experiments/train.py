@@ -48,6 +48,7 @@ from experiments.runs.loop import DivergedError, Loop, StoppedError, longest_seg
 from experiments.runs.metrics import Events
 from experiments.training import devices, material
 from experiments.training.evaluation import Scores
+from experiments.training.precision import products
 from experiments.training.recipes import make_recipe
 from jaxcnn.layers import Layer
 
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse(sys.argv[1:] if arguments is None else list(arguments))
         # 64 bits are turned on for float64 and never off: a caller that works with them keeps them.
         double = options.precision == "float64"
-        with jax.enable_x64(True) if double else contextlib.nullcontext():
+        wide = jax.enable_x64(True) if double else contextlib.nullcontext()
+        with wide, products(options.precision):
             result = train(options)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -271,7 +271,7 @@ HIGHEST = (lax.Precision.HIGHEST, lax.Precision.HIGHEST)
         ("highest", HIGHEST),
         (lax.Precision.HIGHEST, HIGHEST),
         (("default", "high"), (lax.Precision.DEFAULT, lax.Precision.HIGH)),
-        ("BF16_BF16_F32", lax.DotAlgorithmPreset.BF16_BF16_F32),
+        ("BF16_BF16_F32", (lax.Precision.DEFAULT,) * 2),  # of factors that are rounded before
     ],
 )
 def test_all_gradients_keep_the_precision(precision, expected):

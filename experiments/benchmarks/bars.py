@@ -70,6 +70,7 @@ BARS: tuple[Bar, ...] = (
     Bar("eager", DEFAULT, 3.0, mean=1.0),
     # The compiler takes out what either way does in vain: both are the same arithmetic.
     Bar("hvp", REVERSE, 1.10, "product", goal=0.75),
+    Bar("bf16", "torch-autocast", None, ours="jaxcnn-bf16", goal=1.0),
     Bar("epoch", DEFAULT, 0.05),
     Bar("epoch", OPTIONS, 0.05),
     # Without the recommended options.

@@ -140,7 +140,10 @@ def _network(peer: Peer, row: NetworkRow, dtype: str) -> Program:
         )
         return loss(logits, labels), (logits, net_state)
 
-    ours = partial(loss_of, *((net, loss) if peer.hand else (plain, plain_loss)))
+    def ours(*arguments):
+        with jax.default_matmul_precision("BF16_BF16_F32" if peer.halves else None):
+            return loss_of(*((net, loss) if peer.hand else (plain, plain_loss)), *arguments)
+
     one = (images[0], labels[0]) if row.steps else (images, labels)
     forward = flop.count(partial(loss_of, plain, plain_loss), params, net_state, *one)
     if row.part == "forward":

@@ -200,10 +200,11 @@ def _prepare(
             result.memory[name] = reply["memory"]
         if "residual_bytes" in reply:
             result.residual_bytes[name] = reply["residual_bytes"]
+    tolerance = AGREEMENT["bfloat16" if row.group == "bf16" else dtype]
     first = next((fingerprint for fingerprint in ready.values() if fingerprint), [])
     for name, fingerprint in ready.items():
         # An empty one says that random numbers differ.
-        if fingerprint and not alike(fingerprint, first, AGREEMENT[dtype]):
+        if fingerprint and not alike(fingerprint, first, tolerance):
             result.failed[name] = f"computes something else: {fingerprint}, not {first}"
     return [name for name in ready if name not in result.failed]
 

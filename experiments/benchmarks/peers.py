@@ -31,6 +31,8 @@ class Peer:
     """Of convolutions."""
     reverse: bool = False
     """Whether a Hessian-vector product is the gradient of one of gradient and vector."""
+    halves: bool = False
+    """Whether products are those of factors rounded to bfloat16, by PyTorch's autocast if it is."""
     group: str | None = None
     """The only group of rows that it is for."""
     checkout: str | None = None
@@ -81,7 +83,24 @@ PEERS = {
             needs=("jax", "jaxtyping", "optax", "flax"),
             networks_only=True,
         ),
+        Peer(
+            "jaxcnn-bf16",
+            "jax",
+            "the rules, products of bfloat16 summed in float32; rows bf16/* only",
+            True,
+            True,
+            halves=True,
+            group="bf16",
+        ),
         Peer("torch", "torch", "PyTorch, channels_last", needs=TORCH),
+        Peer(
+            "torch-autocast",
+            "torch",
+            "PyTorch, channels_last, in bfloat16 by torch.autocast; rows bf16/* only",
+            needs=TORCH,
+            halves=True,
+            group="bf16",
+        ),
         Peer(
             "torch-compile",
             "torch",
@@ -94,6 +113,8 @@ PEERS = {
 }
 
 DEFAULT_PEERS = tuple(PEERS)
+BF16 = ("jaxcnn", "jaxcnn-bf16", "torch", "torch-autocast")
+"""Who has rows of products of halves."""
 
 WORKER = Path("experiments", "benchmarks", "worker.py")
 
@@ -106,6 +127,8 @@ COMPARISONS = (
     ("jaxcnn", "flax"),
     ("jaxcnn-default", "autodiff"),
     ("jaxcnn-fft", "jaxcnn"),
+    ("jaxcnn-bf16", "jaxcnn"),
+    ("jaxcnn-bf16", "torch-autocast"),
     ("jaxcnn", "jaxcnn-reverse"),
     ("form", "plain"),
 )

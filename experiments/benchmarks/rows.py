@@ -9,6 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from experiments.benchmarks.forms import FORMS
+from experiments.benchmarks.peers import BF16
 from experiments.benchmarks.row import (
     PARTS,
     NetworkRow,
@@ -251,6 +252,8 @@ def _networks() -> Iterator[NetworkRow]:
         n = images[0]
         yield training(f"step/{name}/{n}", name, images, group=f"step-{name}", compile=True)
         yield NetworkRow(f"inference/{name}/{n}", "inference", "forward", None, None, name, images)
+        if name in ("vgg6", "resnet20", "alexnet"):
+            yield training(f"bf16/{name}/{n}", name, images, group="bf16", only=BF16)
     # Of the loss, along a direction in the space of parameters.
     for name, channels in (("lenet5", 1), ("resnet20", 3)):
         images = (128, 32, 32, channels)

@@ -52,7 +52,7 @@ def build(peer: Peer, row: Row, dtype: str) -> Program:
         case OperationRow():
             return _operation(row, dtype)
         case NetworkRow():
-            return _network(row, dtype, compiled=peer.compiler)
+            return _network(row, dtype, compiled=peer.compiler, halves=peer.halves)
     raise TypeError(f"row must be an operation, a network or the peak, got {row!r}")
 
 
@@ -121,7 +121,7 @@ def _operation(row: OperationRow, dtype: str) -> Program:
 # Networks -----------------------------------------------------------------------------------------
 
 
-def _network(row: NetworkRow, dtype: str, *, compiled: bool) -> Program:
+def _network(row: NetworkRow, dtype: str, *, compiled: bool, halves: bool) -> Program:
     """Inference or a training step; there is no scan in PyTorch."""
     if row.steps:
         raise AbsentError("PyTorch has no scan")
@@ -133,7 +133,9 @@ def _network(row: NetworkRow, dtype: str, *, compiled: bool) -> Program:
     target = torch.from_numpy(labels).long().to(device())
 
     def loss_of(x: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(module(x), target)
+        with torch.autocast(device().type, torch.bfloat16, enabled=halves):
+            logits = module(x)
+        return functional.cross_entropy(logits.to(x.dtype), target)
 
     apply: Op = module
     if compiled:

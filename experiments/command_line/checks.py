@@ -205,5 +205,9 @@ def _together(options: TrainOptions, found: dict[str, Any]) -> None:
             f"--process must be less than --processes, {found['processes']}, "
             f"got {found['process']}."
         )
+    if options.precision == "bfloat16-products" and options.rules == "autodiff":
+        raise UserError(
+            "--precision bfloat16-products is for hand-written rules: choose other --rules."
+        )
     if found["check_gradients"] is not None and options.rules == "autodiff":
         raise UserError("--check-gradients compares the rules with autodiff: choose other --rules.")

@@ -179,8 +179,10 @@ class TrainOptions:
     rules: Literal["hand", "explicit", "autodiff"] = "hand"
     """Gradients by jax.grad through the hand-written rules; by the rules called in order, without
     automatic differentiation; or by jax.grad of the same network on plain lax operations."""
-    precision: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
-    """Dtype of the arithmetic; with the halves, parameters stay in float32 (mixed precision)."""
+    precision: Literal["float32", "float64", "bfloat16", "float16", "bfloat16-products"] = "float32"
+    """Dtype of the arithmetic; with the halves, parameters stay in float32 (mixed precision). With
+    bfloat16-products all is float32, but the factors of convolutions and dense layers are rounded
+    to bfloat16."""
     seed: int = 0
     """Initial parameters, order of the images, augmentation."""
 

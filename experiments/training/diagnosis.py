@@ -16,7 +16,7 @@ import jaxcnn
 from experiments.training.devices import within
 from experiments.training.epoch import Looped, Segment, compiled
 from experiments.training.gradients import differentiate, loss_of
-from experiments.training.precision import cast
+from experiments.training.precision import PRODUCTS, cast
 from experiments.training.recipe import Recipe, TrainState
 from experiments.training.step import make_batch, make_step, step_keys
 from jaxcnn.gradcheck import relative_error
@@ -206,7 +206,9 @@ def make_comparison(looped: Looped, state: TrainState) -> Any:
         largest = max(float(np.abs(b).max(initial=0)) for b in jax.tree.leaves(theirs))
         floor = max(SMALL * largest, float(np.finfo(np.float32).tiny))
         worst = max((relative_error(a, b, floor)[0], name) for (name, a), b in pairs)
-        return Comparison(*worst, TOLERANCES[np.dtype(recipe.arithmetic).name])
+        halves = jax.default_matmul_precision.value == PRODUCTS
+        rounding = "bfloat16" if halves else np.dtype(recipe.arithmetic).name
+        return Comparison(*worst, TOLERANCES[rounding])
 
     return compare
 

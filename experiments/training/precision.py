@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import jax
@@ -12,6 +13,16 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 PATIENCE = 1000
 # float16 ends at 65,504, and δ at the loss is the scale itself.
 FIRST, HIGHEST, LOWEST = 2.0**12, 2.0**15, 1.0
+
+
+# As JAX calls products of factors rounded to bfloat16.
+PRODUCTS = "BF16_BF16_F32"
+
+
+def products(precision: str) -> AbstractContextManager[None]:
+    """Within it, products are as `--precision` says."""
+    halves = precision == "bfloat16-products"
+    return jax.default_matmul_precision(PRODUCTS) if halves else nullcontext()
 
 
 class LossScale(NamedTuple):

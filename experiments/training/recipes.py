@@ -38,7 +38,7 @@ def make_recipe(
         classes=about.classes,
         rules=options.rules,
         augmentation=options.augmentation,
-        dtype=np.dtype("float32" if half else options.precision),
+        dtype=np.dtype("float64" if options.precision == "float64" else "float32"),
         compute=jax.numpy.dtype(options.precision) if half else None,
         rate=rate,
         label_smoothing=options.label_smoothing,

@@ -13,7 +13,10 @@ from jaxcnn.sizes import surely
 
 PerAxis = int | Sequence[int]  # one number for all axes of space, or one for each
 Method = str  # "direct" or the name of a form, of `jaxcnn.lowering`
-Precision = None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
+Precision = (
+    None | str | lax.Precision | lax.DotAlgorithmPreset
+    | tuple[str, str] | tuple[lax.Precision, lax.Precision]
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

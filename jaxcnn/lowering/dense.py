@@ -1,13 +1,24 @@
-"""Matrix products with half-precision sums accumulated in float32."""
+"""Matrix products with half-precision sums accumulated in float32.
+
+`jax.default_matmul_precision` says whether factors are rounded to bfloat16 first.
+"""
 
 import math
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.lowering.places import in_one_lane, long_sum, on_a_cpu
-from jaxcnn.lowering.precision import accumulator, widen
+from jaxcnn.lowering.precision import (
+    EXACT_ENOUGH,
+    accumulator,
+    as_halves,
+    of_halves,
+    rounded,
+    widen,
+)
 from jaxcnn.lowering.sharding import declared
 from jaxcnn.sizes import surely
 
@@ -17,6 +28,7 @@ TIMES_LARGER = 8
 
 def matmul(x: Array, weight: Array) -> Array:
     """... c, c d → ... d."""
+    x, weight = _factors(x, weight)
     if weight.shape[1] == 1:
         return matmul_transposed(x, weight.T)
     contract = partial(_contract, axes_a=(x.ndim - 1,), axes_b=(0,))
@@ -27,6 +39,7 @@ def matmul(x: Array, weight: Array) -> Array:
 
 def matmul_transposed(delta: Array, weight: Array) -> Array:
     """δ Wᵀ: ... d, c d → ... c."""
+    delta, weight = _factors(delta, weight)
     rows, product = math.prod(delta.shape[:-1]), _by_columns
     if 1 in (rows, weight.shape[0]) and in_one_lane(delta.shape[-1], rows, weight.shape[0]):
         product = partial(on_a_cpu, cpu=_by_elements, default=_by_columns)
@@ -37,6 +50,7 @@ def matmul_transposed(delta: Array, weight: Array) -> Array:
 
 def weight_grad(x: Array, delta: Array) -> Array:
     """xᵀ δ, summed over every leading axis: ... c, ... d → c d."""
+    x, delta = _factors(x, delta)
     leading = tuple(range(x.ndim - 1))
     contract = partial(_contract, axes_a=leading, axes_b=leading)
     if in_one_lane(math.prod(x.shape[:-1]), x.shape[-1], delta.shape[-1]):
@@ -87,7 +101,19 @@ def _by_elements(delta: Array, weight: Array) -> Array:
 
 
 def _contract(a: Array, b: Array, axes_a: tuple[int, ...], axes_b: tuple[int, ...]) -> Array:
+    dtype, precision = a.dtype, None
+    if of_halves(jax.default_matmul_precision.value):
+        (a, b), precision = as_halves(a, b), EXACT_ENOUGH
     y = lax.dot_general(
-        a, b, ((axes_a, axes_b), ((), ())), preferred_element_type=accumulator(a.dtype)
+        a,
+        b,
+        ((axes_a, axes_b), ((), ())),
+        precision=precision,
+        preferred_element_type=accumulator(a.dtype),
     )
-    return y.astype(a.dtype)
+    return y.astype(dtype)
+
+
+def _factors(a: Array, b: Array) -> tuple[Array, ...]:
+    """As they are multiplied."""
+    return rounded(a, b) if of_halves(jax.default_matmul_precision.value) else (a, b)

@@ -1,8 +1,19 @@
-"""Sums of half-precision products are accumulated in float32 and rounded once, at the end."""
+"""Sums of half-precision products are accumulated in float32 and rounded once, at the end.
+
+Products may be asked for of factors that are rounded first, to bfloat16, as JAX calls it
+"BF16_BF16_F32". On a CPU XLA takes no notice of that; so factors are rounded here, and whatever
+computes the products, exact in float32, computes these.
+"""
+
+from typing import Any
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import DTypeLike
+
+# What products of numbers that are rounded already are asked for: whatever is fast, as all hold
+# eight bits of each factor.
+EXACT_ENOUGH = (lax.Precision.DEFAULT,) * 2
 
 
 def accumulator(dtype: DTypeLike) -> jnp.dtype:
@@ -19,3 +30,22 @@ def widen(x: Array) -> Array:
 def narrow(x: Array, dtype: DTypeLike) -> Array:
     """X in that dtype; itself where it has it: a conversion would make a weak type a strong one."""
     return x if x.dtype == dtype else x.astype(dtype)
+
+
+def of_halves(precision: Any) -> bool:
+    """Whether products are to be those of factors rounded to bfloat16."""
+    return precision in (lax.DotAlgorithmPreset.BF16_BF16_F32, "BF16_BF16_F32")
+
+
+def rounded(*factors: Array) -> tuple[Array, ...]:
+    """To the eight bits of a bfloat16, with an error of 2⁻⁸ at most; each in the dtype it has.
+
+    By its own operation: that there and back again is one, XLA may take for none.
+    """
+    return tuple(lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7) for x in factors)
+
+
+def as_halves(*factors: Array) -> tuple[Array, ...]:
+    """Rounded factors as bfloat16, if their products are summed in float32: XLA has fast ones."""
+    wide = accumulator(factors[0].dtype) != jnp.float32
+    return factors if wide else tuple(narrow(x, jnp.dtype(jnp.bfloat16)) for x in factors)

@@ -81,6 +81,8 @@ def conv(
         groups: into how many groups the channels fall; each output reads its group only.
         precision: of the products, here and in all gradients: a `jax.lax.Precision`, its name, one
             for x and one for the kernel, or None for what `jax.default_matmul_precision` says.
+            "BF16_BF16_F32": both factors of each product are rounded to bfloat16, by 2⁻⁸ at most,
+            and summed in float32, which the result has.
         method: "direct": by the form that is expected to be the fastest, which `explain_forms`
             tells; or its name: this map, and each gradient, by that form if it can compute it.
             "fft", products of spectra (Gwardys; Mathieu, Henaff and LeCun 2013), can always: it

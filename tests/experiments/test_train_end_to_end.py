@@ -238,6 +238,10 @@ MISTAKES = {
         ["--check-gradients", "1", "--rules", "autodiff"],
         "compares the rules with autodiff: choose other --rules.",
     ),
+    "products of halves": (
+        ["--precision", "bfloat16-products", "--rules", "autodiff"],
+        "--precision bfloat16-products is for hand-written rules: choose other --rules.",
+    ),
     "devices": (["--devices", "2"], "--devices must be at most the 1 that there are, got 2."),
     "checkpoint": (["--checkpoint", "2"], "--checkpoint is for --resume."),
     "size": (

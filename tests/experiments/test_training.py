@@ -13,6 +13,7 @@ from experiments.command_line.options import Augmentation, Optimisation
 from experiments.training import Averaging, Looped, Resident, Scanned, Segment
 from experiments.training.epoch import scanned as scanned_steps
 from experiments.training.evaluation import make_logits, views
+from experiments.training.precision import products
 from experiments.training.step import augment
 from jaxcnn import layers, models
 from jaxcnn.ops.activation import tanh
@@ -190,6 +191,18 @@ def test_mixed_precision_keeps_parameters_wide_and_follows_float32(half, rules, 
     assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {"float32"}
     assert metrics.loss.dtype == np.float32
     np.testing.assert_allclose(metrics.loss, wide.loss, rtol=0.05)
+    assert not np.array_equal(metrics.loss, wide.loss)
+
+
+@pytest.mark.parametrize("rules", ["hand", "explicit"])
+def test_products_of_halves_follow_float32(rules, resident):
+    net, few = small_net(), Segment(1, 0, 4)
+    with products("bfloat16-products"):
+        state, metrics = run_epoch(Scanned, recipe_of(rules, net=net), resident, few)
+    with products("float32"):
+        _, wide = run_epoch(Scanned, recipe_of(rules, net=net), resident, few)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {"float32"}
+    np.testing.assert_allclose(metrics.loss, wide.loss, rtol=0.02)
     assert not np.array_equal(metrics.loss, wide.loss)
 
 

@@ -37,7 +37,8 @@ def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
     def forward(x: Array, kernel: Array) -> Array:
         problem = Problem.of(geometry, x, kernel.shape[-1], gradient=False)
-        return compute("correlation", CORRELATIONS, problem, x, kernel, guarded=guarded)
+        factors = problem.factors(x, kernel)
+        return compute("correlation", CORRELATIONS, problem, *factors, guarded=guarded)
 
     return declared(forward, lambda x, k: (x[0], *(None,) * geometry.axes, k[-1]), x, kernel)
 
@@ -50,7 +51,8 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
         problem = Problem.of(geometry.transposed, delta, channels, gradient=True)
         if choose(INPUT_GRADS, problem)[0].name != "fft":  # which reads the kernel as it is
             kernel = turned_kernel(kernel, geometry.groups)
-        return compute("input gradient", INPUT_GRADS, problem, delta, kernel, guarded=guarded)
+        factors = problem.factors(delta, kernel)
+        return compute("input gradient", INPUT_GRADS, problem, *factors, guarded=guarded)
 
     def result(delta: Entries, kernel: Entries) -> Entries:
         channels = kernel[-2] if geometry.groups == 1 else None
@@ -64,7 +66,7 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
 
     def backward(x: Array, delta: Array) -> Array:
         problem = Problem.of(geometry, x, delta.shape[-1], gradient=True)
-        return compute("kernel gradient", KERNEL_GRADS, problem, x, delta)
+        return compute("kernel gradient", KERNEL_GRADS, problem, *problem.factors(x, delta))
 
     def result(x: Entries, delta: Entries) -> Entries:
         channels = x[-1] if geometry.groups == 1 else None

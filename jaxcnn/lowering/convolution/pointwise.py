@@ -10,7 +10,7 @@ from jax import Array, lax
 
 from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import at_once, in_one_lane, long_sum, outer_sum, pad
-from jaxcnn.lowering.precision import accumulator
+from jaxcnn.lowering.precision import accumulator, as_halves
 from jaxcnn.lowering.thresholds import FEW_PARTS, PLACES
 from jaxcnn.sizes import known
 
@@ -30,6 +30,8 @@ def cannot_correlate(problem: Problem) -> str:
 
 def slower(problem: Problem) -> str:
     """Why XLA's convolution is faster."""
+    if problem.halves:
+        return ""
     geometry = problem.geometry
     steps = *geometry.stride, *geometry.input_dilation
     if problem.fast and geometry.axes == 2 and max(steps) == 1:
@@ -43,13 +45,16 @@ def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
     strided = max(geometry.stride) > 1
     if strided:  # the places first, of which fewer are left; else the zeros last: they stay zeros
         x = _every_stride(pad(x, geometry.padding), geometry.stride)
+    dtype = x.dtype
+    if problem.halves:
+        x, kernel = as_halves(x, kernel)
     y = lax.dot_general(
         x,
         kernel.reshape(kernel.shape[-2:]),
         (((geometry.axes + 1,), (0,)), ((), ())),
         precision=geometry.precision,
         preferred_element_type=accumulator(x.dtype),
-    ).astype(x.dtype)
+    ).astype(dtype)
     return y if strided else pad(y, geometry.padding, geometry.input_dilation)
 
 
@@ -60,11 +65,14 @@ def kernel_grad(x: Array, delta: Array, *, problem: Problem, places: int = PLACE
     if in_one_lane(math.prod(x.shape[:-1]), x.shape[-1], delta.shape[-1]):
         grad = long_sum(x, delta).astype(x.dtype)
         return grad.reshape(*geometry.window, *grad.shape)
+    dtype = x.dtype
+    if problem.halves:
+        x, delta = as_halves(x, delta)
     parts = _parts(x.shape, delta.shape[-1], places)
     x, delta = (a.reshape(parts, -1, a.shape[-1]) for a in (x, delta))
     c, d = x.shape[-1], delta.shape[-1]
     factors = (x, delta) if c <= d else (delta, x)
-    grad = outer_sum(*factors, beside=1, precision=geometry.precision).sum(0).astype(x.dtype)
+    grad = outer_sum(*factors, beside=1, precision=geometry.precision).sum(0).astype(dtype)
     return (grad if c <= d else grad.T).reshape(*geometry.window, c, d)
 
 

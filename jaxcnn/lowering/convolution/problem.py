@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from jax import Array
@@ -10,6 +10,7 @@ from jax import Array
 from jaxcnn import hints
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import problem
+from jaxcnn.lowering.precision import EXACT_ENOUGH, of_halves, rounded
 from jaxcnn.sizes import known
 
 
@@ -24,12 +25,21 @@ class Problem(problem.Problem):
     """Channels out, of all groups."""
     stored: bool
     """Whether the result is stored, or a gradient: XLA merges it with no pooling behind it."""
+    halves: bool = False
+    """Whether its factors are rounded to bfloat16 first."""
 
     @classmethod
     def of(cls, geometry: Geometry, x: Array, d: int, *, gradient: bool) -> Self:
         """That of a map x and d channels out, in the program that is being traced."""
         stored = gradient or hints.backward_follows.value
-        return super().of(geometry, x, d=d, stored=stored)
+        halves = of_halves(geometry.precision)
+        if halves:
+            geometry = replace(geometry, precision=EXACT_ENOUGH)
+        return super().of(geometry, x, d=d, stored=stored, halves=halves)
+
+    def factors(self, *arrays: Array) -> tuple[Array, ...]:
+        """The arrays as they are multiplied."""
+        return rounded(*arrays) if self.halves else arrays
 
     @property
     def groups(self) -> int:
@@ -63,4 +73,5 @@ class Problem(problem.Problem):
 
     def __str__(self) -> str:
         groups = f", {self.groups} groups" * (self.groups > 1)
-        return f"{super().__str__()}, to {self.d} channels{groups}"
+        halves = ", products of bfloat16" * self.halves
+        return f"{super().__str__()}, to {self.d} channels{groups}{halves}"
