@@ -3,6 +3,7 @@
 python -m docs.results --benchmark RUN/results.json [RUN/results.json …]
 python -m docs.results --training PRESET RUN [RUN …]        runs that differ in their seeds only
 python -m docs.results --system NAME RUN [RUN …]            the same, of a small system
+python -m docs.results --attribution RUN/attribution.json
 
 A benchmark of some rows replaces the lines that it measured; every line says which run it is from.
 Each rewrites a file in docs/records, and then, as without any option, the README's table; the page
@@ -10,6 +11,7 @@ is made of the records when the site is built.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,6 +67,11 @@ def results_page() -> str:
         ]
         for s in record("systems")
     ]  # fmt: skip
+    checked = record("attribution")
+    methods = [
+        [name, *(f"{mean:z.2f} ± {spread:.2f}" for mean, spread in each)]
+        for name, each in sorted(checked["methods"].items(), key=lambda pair: pair[1][-1])
+    ]
     return f"""# Results
 
 Everything on this page is made of records in `docs/records`, which a run writes: see
@@ -80,6 +87,15 @@ reproduces a line; the test images are looked at once, after the last epoch.
 ## Small systems
 
 {table(["command", "question", "found", "on", "time"], systems, numbers=False)}
+
+## Which attributions notice random weights
+
+`python -m experiments.attribution RUN …` of {checked["runs"]} trainings of {checked["model"]},
+{checked["images"]} test images: the rank correlation of each method's map, without signs, with its
+map after the last layers became random, more of them from left to right; ± between trainings. Near
+1 a method shows the image, not the network ([](tutorials/attribution.md)).
+
+{table(["method", *checked["random"]], methods)}
 
 {speed()}"""
 
@@ -97,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--benchmark", nargs="+", type=Path, metavar="RESULTS")
     parser.add_argument("--training", nargs="+", metavar=("PRESET", "RUN"))
     parser.add_argument("--system", nargs="+", metavar=("NAME", "RUN"))
+    parser.add_argument("--attribution", type=Path, metavar="NUMBERS")
     options = parser.parse_args(arguments)
     from docs.recording import benchmark_record, system_record, training_record
 
@@ -111,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name, *folders = options.system
         new = system_record(name, [Path(folder) for folder in folders])
         write("systems", [new if old["name"] == name else old for old in record("systems")])
+    if options.attribution:
+        write("attribution", json.loads(options.attribution.read_text(encoding="utf-8")))
     readme = ROOT / "README.md"
     readme.write_text(with_speed(readme.read_text(encoding="utf-8")), encoding="utf-8")
     return 0

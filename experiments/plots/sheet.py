@@ -44,6 +44,10 @@ class Sheet:
         self._axes.text(x + 0.5, y - 0.03, caption, ha="center", va="bottom", fontsize=LETTERS)
         self._shown += 1
 
+    def skip(self, count: int) -> None:
+        """Leave the places of so many pictures empty."""
+        self._shown += count
+
     def finished(self) -> Any:
         """The page as a figure."""
         self._axes.set(xlim=self._limits[0], ylim=self._limits[1])
