@@ -226,6 +226,29 @@ def product(
     f.kind, f.linear = "product", tuple(range(factors))
 
 
+def arithmetic(f: Function, *, plainly: Function, nondiff_argnums: Sequence[int] = ()) -> Function:
+    """Make a rule of f, which adds in some way of its own what `plainly` is: sums of products.
+
+    Such sums rules leave to JAX anyway: its derivatives of `plainly` serve, in both modes.
+    """
+    rule = custom_rule(f, nondiff_argnums=nondiff_argnums)
+
+    def of_arrays(settings):
+        return lambda *arrays: plainly(*rule.arguments(settings, arrays))
+
+    def bwd(*args):
+        *settings, arrays, delta = args
+        return jax.vjp(of_arrays(settings), *arrays)[1](delta)
+
+    def tangent(*args):
+        return jax.jvp(of_arrays(args[:-2]), args[-2], tuple(args[-1]))[1]
+
+    rule.defvjp(lambda *args: (rule(*args), tuple(rule.without_settings(args))), bwd)
+    rule.defjvp(tangent)
+    rule.kind = "arithmetic"
+    return rule
+
+
 def selection(
     f: custom_rule, scatter: Function, gather: Function, value: custom_rule | None = None
 ) -> None:

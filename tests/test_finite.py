@@ -158,6 +158,7 @@ NAMED = {
     "banded": "bands, cropped",
     "extended": "extended",
     "dilated": "zeros in x",
+    "taps": "causal",
     "patches": "patches of many",
     "parts": "patches of many",
     "plain": "zeros and strides",

@@ -55,12 +55,13 @@ def test_a_form_of_the_correlation_gives_what_the_convolution_gives(form, reques
 # How much of it is computed at a time: little, more, all.
 SIZES = {
     "depthwise": [
-        {"blocks": depthwise.Blocks(rows, 20 * rows, size)}
+        {"blocks": depthwise.Blocks(rows, 20 * rows, size, taps)}
         for rows in (2, 8)
-        for size in (1, 200, 2**20)
+        for size, taps in ((1, 2), (200, 100), (2**20, 100))
     ],
     "parts": [{"images": images} for images in (1, 2, 3)],
     "patches": [{"patch_bytes": size} for size in (1, 200, 2**20)],
+    "taps": [{"at_once": taps} for taps in (1, 2, 8)],
     "pointwise": [{"places": places} for places in (1, 200)],
 }
 

@@ -27,6 +27,7 @@ CASES = {
         {"stride": 2, "padding": "SAME"},
     ),
     "parts": ("parts", (32, 40, 60, 7), (3, 3, 7, 2), {}),
+    "taps": ("taps", (2, 70, 2), (64, 2, 3), {"stride": 2, "padding": 3}),
     "patches": ("patches", (2, 7, 6, 8), (3, 3, 8, 16), {"padding": "SAME"}),
 }
 

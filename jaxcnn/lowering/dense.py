@@ -9,6 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Float
 
 from jaxcnn.lowering.places import in_one_lane, long_sum, on_a_cpu
 from jaxcnn.lowering.precision import (
@@ -58,6 +59,21 @@ def weight_grad(x: Array, delta: Array) -> Array:
     return declared(contract, lambda x, d: (x[-1], d[-1]), x, delta)
 
 
+def weighted_sum(x: Float[Array, "*n"], weight: Float[Array, "*c"]) -> Float[Array, "*m"]:
+    """y = Σ γ•x over the last axes, those of γ: ... c, c → ...
+
+    As a product it is read as it lies, where XLA's CPU backend writes γ out for every example.
+    """
+    if in_one_lane(weight.size, 1, 1):
+        return weighted_sum_by_elements(x, weight)
+    return on_a_cpu(x, weight, cpu=_as_product, default=weighted_sum_by_elements)
+
+
+def weighted_sum_by_elements(x: Array, weight: Array) -> Array:
+    """The same, as it is written."""
+    return (x * jnp.broadcast_to(weight, x.shape)).sum(range(x.ndim - weight.ndim, x.ndim))
+
+
 def gains(rows: int, c: int, d: int) -> bool:
     """Whether one of a dense layer's three products is computed in another way than by `lax`."""
     return (
@@ -98,6 +114,12 @@ def _by_elements(delta: Array, weight: Array) -> Array:
     one = jnp.broadcast_to(widen(one).reshape((1,) * (rows.ndim - 1) + (-1,)), rows.shape)
     sums = (one * widen(rows)).sum(-1)
     return sums.reshape(*delta.shape[:-1], weight.shape[0]).astype(delta.dtype)
+
+
+def _as_product(x: Array, weight: Array) -> Array:
+    last = tuple(range(x.ndim - weight.ndim, x.ndim))
+    product = partial(_contract, axes_a=last, axes_b=tuple(range(weight.ndim)))
+    return declared(product, lambda x, _: x[: last[0]], x, weight)
 
 
 def _contract(a: Array, b: Array, axes_a: tuple[int, ...], axes_b: tuple[int, ...]) -> Array:

@@ -4,7 +4,7 @@
 vanish and the mean is no more than 8σ away from 0: E[x²] − μ² loses as many digits as E[x²] is
 larger than σ². Elsewhere, and for what is not finite, numbers are first divided by a power of two
 u near the largest of them, and the squares are those of differences from the mean. All numbers that
-share statistics go the same way, whichever device they are on.
+share statistics go the same way, whichever device they are on. So it is with Σδ(x − μ).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.custom_batching import custom_vmap
+from jaxtyping import Float
 
+from jaxcnn.lowering.places import on_a_cpu
 from jaxcnn.lowering.sharding import spread, vary_together
 
 AxisName = str | tuple[str, ...]
@@ -37,7 +39,8 @@ def moments(
     x: Array, axes: tuple[int, ...], epsilon: float, axis_name: AxisName | None = None
 ) -> Moments:
     """Those of x over axes and over the places of a mapped axis, for 1/√(σ² + ε)."""
-    return _all_at_once(_moments, x, axes, epsilon, axis_name)
+    f = partial(_moments, epsilon=epsilon, axis_name=axis_name)
+    return f(x, axes=axes) if axis_name is not None else _all_at_once(f, axes, x)
 
 
 @partial(jax.jit, static_argnames=("axes", "epsilon", "axis_name"))
@@ -45,7 +48,52 @@ def mean_square(
     x: Array, axes: tuple[int, ...], epsilon: float, axis_name: AxisName | None = None
 ) -> tuple[Array, Array]:
     """1/u, and mean((x/u)²) over axes and places, for 1/√(mean(x²) + ε)."""
-    return _all_at_once(_mean_square, x, axes, epsilon, axis_name)
+    f = partial(_mean_square, epsilon=epsilon, axis_name=axis_name)
+    return f(x, axes=axes) if axis_name is not None else _all_at_once(f, axes, x)
+
+
+def gradient_sums(
+    delta: Float[Array, "*n"], x: Float[Array, "*n"], mean: Float[Array, "*s"],
+    variance: Float[Array, "*s"], inverse: Float[Array, "*s"], axes: tuple[int, ...],
+) -> tuple[Float[Array, "*m"], Float[Array, "*m"]]:  # fmt: skip
+    """b = Σδ and s = Σδ(x/u − μ) over axes, which stay; σ² says whether s is Σδx − μΣδ.
+
+    XLA's CPU backend writes x/u − μ to memory, and reads Σδx and Σδ straight from the maps.
+    """
+    if spread(x):  # the condition would be one more sum over the devices
+        return centred_sums(delta, x, mean, variance, inverse, axes)
+    return _gradient_sums(delta, x, mean, variance, inverse, axes=axes)
+
+
+def centred_sums(
+    delta: Array, x: Array, mean: Array, variance: Array, inverse: Array, axes: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """The same, as it is written."""
+    del variance
+    mean, unit = (jnp.broadcast_to(a, x.shape) for a in (mean, lax.stop_gradient(inverse)))
+    products = delta * (x * unit - mean)
+    return delta.sum(axes, keepdims=True), products.sum(axes, keepdims=True)
+
+
+@partial(jax.jit, static_argnames=("axes",))
+def _gradient_sums(*arrays: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    cpu = partial(_all_at_once, _either_sums, axes)
+    return on_a_cpu(*arrays, cpu=cpu, default=partial(centred_sums, axes=axes))
+
+
+def _either_sums(
+    delta: Array, x: Array, *statistics: Array, axes: tuple[int, ...]
+) -> tuple[Array, Array]:
+    mean, variance, inverse = statistics
+    total = delta.sum(axes, keepdims=True)
+
+    def straight(delta: Array, x: Array, *_: Array) -> tuple[Array, Array]:
+        products = (delta * x).sum(axes, keepdims=True)
+        return total, products - jnp.broadcast_to(mean, total.shape) * total
+
+    serves = (inverse == 1) & (mean * mean <= (MOST - 1) * variance)
+    serves = serves.all() & jnp.isfinite(total).all()
+    return lax.cond(serves, straight, partial(centred_sums, axes=axes), delta, x, *statistics)
 
 
 def scaled_epsilon(epsilon: float, inverse: Array) -> Array:
@@ -55,27 +103,23 @@ def scaled_epsilon(epsilon: float, inverse: Array) -> Array:
     return jnp.where(root * root < least, least, root * root)  # arithmetic, as rules call it
 
 
-def _all_at_once(
-    f: Callable[..., Any],
-    x: Array,
-    axes: tuple[int, ...],
-    epsilon: float,
-    axis_name: AxisName | None,
-) -> Any:
-    """f(x, mean, …), where a batch under `jax.vmap` takes one branch, not both for each example."""
-    if axis_name is not None:
-        return f(x, axes, epsilon, axis_name)
+def _all_at_once(f: Callable[..., Any], axes: tuple[int, ...], *arrays: Array) -> Any:
+    """f(*arrays, axes=axes), where a batch under `jax.vmap` takes one branch, not both for each."""
 
     @custom_vmap
-    def of(x: Array) -> Any:
-        return f(x, axes, epsilon, None)
+    def of(*arrays: Array) -> Any:
+        return f(*arrays, axes=axes)
 
     @of.def_vmap
-    def _(size, batched, x):
-        y = _all_at_once(f, x, tuple(axis + 1 for axis in axes), epsilon, None)
+    def _(size, batched, *arrays):
+        whole = [
+            a if is_batched else jnp.broadcast_to(a, (size, *a.shape))
+            for a, is_batched in zip(arrays, batched, strict=True)
+        ]
+        y = _all_at_once(f, tuple(axis + 1 for axis in axes), *whole)
         return y, jax.tree.map(lambda _: True, y)
 
-    return of(x)
+    return of(*arrays)
 
 
 def _moments(

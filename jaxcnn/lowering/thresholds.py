@@ -7,7 +7,7 @@ one, or with another compiler, they may lie elsewhere.
 
 from __future__ import annotations
 
-FOUND = "2026-11, jax 0.10.2"
+FOUND, AGAIN = "2026-11, jax 0.10.2", "2026-11, jax 0.12.0.1"
 
 
 class Threshold(int):
@@ -63,6 +63,12 @@ ROWS = Threshold(
 PRODUCTS = Threshold(
     200, "taps times rows", "depthwise",
     "64x28x28x64-to-64-3x3-g64/kernel_grad", "16x28x28x64-to-64-7x7-g64/kernel_grad", decides=False,
+)  # fmt: skip
+# With more taps a row of the window at a time: shorter programs, and faster.
+TAPS_IN_ONE_PASS = Threshold(
+    49, "taps", "depthwise",
+    "16x28x28x64-to-64-7x7-g64/kernel_grad", "64x14x14x96-to-96-9x9-g96/kernel_grad",
+    decides=False, measured=AGAIN,
 )  # fmt: skip
 # Of the sums over rows, and of maps copied for them: anything larger is allocated anew every call.
 SUM_BYTES = Threshold(
@@ -191,9 +197,10 @@ FILTERS_OF_PATCHES = Threshold(
     "128x8x8x64-to-16-3x3/kernel_grad-default", "128x8x8x64-to-32-3x3/kernel_grad-default",
 )  # fmt: skip
 # Each row of a window, and each place in one, is a slice in the program: 512 compile for a minute.
+# Along one axis a loop over the taps is then the faster way, too.
 MANY_SLICES = Threshold(
-    128, "slices of maps", "patches",
-    "2x1024x16-to-16-64/kernel_grad", "2x1024x16-to-16-256/kernel_grad",
+    64, "slices of maps", "patches",
+    "2x64x64x8-to-16-31x31/kernel_grad", "2x1024x16-to-16-64/kernel_grad", measured=AGAIN,
 )  # fmt: skip
 # Bytes of patches at a time: a second-level cache and a bit.
 PATCH_BYTES = Threshold(
@@ -261,7 +268,8 @@ VECTOR_LOOP = Threshold(
     7, "channels", "tiling",
     "max_pool-128x28x28x6-2x2/all", "max_pool-128x16x16x64-2x2/all", decides=False,
 )  # fmt: skip
-# Up to so many taps along an axis are slices of the map, which XLA sums in one pass.
+# Up to so many taps along an axis are slices of the map, which XLA sums in one pass; in a loop over
+# taps it is how many a step takes.
 FEW_TAPS = Threshold(
     8, "taps along an axis", "by axis",
     "avg_pool-64x31x31x64-3x3-s2/forward", "avg_pool-16x32x32x64-9x9-s2/forward", decides=False,

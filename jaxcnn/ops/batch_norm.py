@@ -41,9 +41,8 @@ def _batch_norm_inference_bwd(epsilon, residuals, delta):
     delta = widen(delta)
     g = delta if scale is None else delta * _along(scale, delta)
     delta_x = g * _along(r, g)
-    delta_scale = None
-    if scale is not None:
-        delta_scale = (delta * _normalised(x, mean, r)).sum(batch).astype(dtype)
+    of_scale = (delta * _normalised(x, mean, r)).sum(batch)
+    delta_scale = None if scale is None else of_scale.astype(dtype)
     delta_bias = None if bias is None else delta.sum(batch).astype(dtype)
     return delta_x.astype(dtype), delta_scale, delta_bias, None, None
 
@@ -54,10 +53,10 @@ def _batch_norm_inference_tangent(epsilon, residuals, dots):
     x_dot, scale_dot, bias_dot, *_ = dots
     y_dot = widen(x_dot) * _along(r, x_dot)
     y_dot = y_dot if scale is None else y_dot * _along(scale, y_dot)
-    if scale_dot is not None:
-        y_dot = y_dot + _normalised(x, mean, r) * _along(scale_dot, y_dot)
-    if bias_dot is not None:
-        y_dot = y_dot + _along(bias_dot, y_dot)
+    y_dot = (
+        y_dot if scale_dot is None else y_dot + _normalised(x, mean, r) * _along(scale_dot, y_dot)
+    )
+    y_dot = y_dot if bias_dot is None else y_dot + _along(bias_dot, y_dot)
     return y_dot.astype(x.dtype)
 
 

@@ -1,10 +1,10 @@
 """Normalisation over any axes: one rule for batch, layer, group and instance norm; RMS norm.
 
 The members of the family differ in the elements that share a mean μ and a variance σ², and in the
-shape of γ and β. In the backward pass γ stays inside the means; only where it is constant over
-them, as in batch and instance norm, is it taken out of their sums. RMS norm is layer norm without
-the mean, so that one term falls away. Statistics are formed in float32 at least. Batch norm, which
-returns them, is in `jaxcnn.ops.batch_norm`.
+shape of γ and β. In the backward pass γ stays inside the means; only along axes where it is
+constant, as in batch and instance norm, is it taken out of their sums. RMS norm is layer norm
+without the mean, so that one term falls away. Statistics are formed in float32 at least. Batch
+norm, which returns them, is in `jaxcnn.ops.batch_norm`.
 """
 
 from functools import partial
@@ -16,11 +16,13 @@ from jaxtyping import Float
 from jaxcnn import check, entry
 from jaxcnn.geometry import PerAxis
 from jaxcnn.lowering import rows
+from jaxcnn.lowering.statistics import centred_sums, gradient_sums, moments
 from jaxcnn.lowering.statistics import mean_square as mean_of_squares
-from jaxcnn.lowering.statistics import moments
 from jaxcnn.ops.elementary import power
 from jaxcnn.ops.sharing import Sharing, check_parameters
-from jaxcnn.rules import Function, custom_rule
+from jaxcnn.rules import Function, arithmetic, custom_rule
+
+gradient_sums_map = arithmetic(gradient_sums, plainly=centred_sums, nondiff_argnums=(5,))
 
 
 @partial(custom_rule, nondiff_argnums=(3,))
@@ -57,8 +59,7 @@ def _plainly(
 
 def _normalise_fwd(x, scale, bias, sharing):
     y_and_statistics: tuple[Array, ...] = normalise_map(x, scale, bias, sharing)
-    _, *statistics = y_and_statistics
-    return y_and_statistics, (x, *statistics, scale, bias)
+    return y_and_statistics, (x, *y_and_statistics[1:], scale, bias)
 
 
 def _normalise_bwd(sharing, residuals, deltas):
@@ -70,20 +71,19 @@ def _normalise_bwd(sharing, residuals, deltas):
     if sharing.in_rows(x, scale, bias):
         shift, slope = (sharing.share(d, x) * inverse for d in (delta_mean, delta_variance))
         of_rows = r_of_x, mean * r, shift, 2 * (r * spread) * slope
-        found = rows.gradients(x, delta, of_rows, scale, sharing.axes)
-        of_x, *of_both = found
+        of_x, *of_both = rows.gradients(x, delta, of_rows, scale, sharing.axes)
         given = zip(of_both, (scale, bias), strict=True)
         return of_x, *(None if p is None else grad for grad, p in given)
-    normalised, delta = sharing.split(x) * r_of_x - mean * r, sharing.split(delta)
+    wide, delta = sharing.split(x), sharing.split(delta)
+    normalised = wide * r_of_x - mean * r
     g = sharing.weighted(delta, scale)
-    if sharing.same_for_all(scale if bias is None else bias, delta):
-        # γ can wait for the sums over all that share their statistics, which are then those of ∂β
-        # and ∂γ too: two passes over the map instead of four.
-        of_bias, of_scale = sharing.sum(delta), sharing.sum(delta * normalised)
-        of_mean, of_projection = (sharing.weighted(a, scale) for a in (of_bias, of_scale))
+    if axes := sharing.alike(scale if bias is None else bias, delta):
+        # γ can wait for sums over these axes, which those of ∂β and ∂γ begin with.
+        of_bias, of_scale = gradient_sums_map(delta, wide, mean, variance, inverse, axes)
+        of_scale = of_scale * r
     else:
         of_bias, of_scale = delta, delta * normalised
-        of_mean, of_projection = sharing.sum(g), sharing.sum(g * normalised)
+    of_mean, of_projection = (sharing.weighted_sum(a, scale) for a in (of_bias, of_scale))
     # First come terms that are the same for all elements that share their statistics.
     shift = sharing.share(delta_mean, g) - r * sharing.share(of_mean, g)
     # In the unit, x − μ is x̂/r.
@@ -103,10 +103,8 @@ def _normalise_tangent(sharing, residuals, dots):
     normalised, moved = sharing.split(x) * (r * inverse) - mean * r, sharing.split(x_dot) * inverse
     mean_dot, projection = sharing.mean(moved), sharing.mean(moved * normalised)
     y_dot = sharing.weighted(r * (moved - mean_dot - normalised * projection), scale)
-    if scale_dot is not None:
-        y_dot = y_dot + sharing.weighted(normalised, scale_dot)
-    if bias_dot is not None:
-        y_dot = y_dot + sharing.along(bias_dot, y_dot)
+    y_dot = y_dot if scale_dot is None else y_dot + sharing.weighted(normalised, scale_dot)
+    y_dot = y_dot if bias_dot is None else y_dot + sharing.along(bias_dot, y_dot)
     return y_dot.reshape(x.shape).astype(x.dtype), mean_dot, 2 * (r * spread) * projection, None
 
 
@@ -201,8 +199,7 @@ def rms_norm_map(
     wide = sharing.split(x)
     inverse, mean_square = mean_of_squares(wide, sharing.axes, sharing.epsilon, sharing.axis_name)
     r: Array = power(sharing.with_epsilon(mean_square, inverse), -0.5)
-    y = wide * (r * inverse)
-    y = y if scale is None else y * sharing.along(scale, y)
+    y = sharing.weighted(wide * (r * inverse), scale)
     return y.reshape(x.shape).astype(x.dtype), mean_square, inverse
 
 
@@ -219,11 +216,11 @@ def _rms_norm_bwd(sharing, residuals, deltas):
     r_of_x = r * inverse
     normalised, delta = sharing.split(x) * r_of_x, sharing.split(delta)
     g = delta if scale is None else delta * sharing.along(scale, delta)
-    # In the unit, x is x̂/r.
-    slope = 2 * (r * spread) * sharing.share(delta_square, g) - r * sharing.mean(g * normalised)
+    of_scale = delta * normalised
+    projection = r * sharing.share(sharing.weighted_sum(of_scale, scale), g)
+    slope = 2 * (r * spread) * sharing.share(delta_square, g) - projection
     delta_x = r_of_x * g + normalised * (slope * inverse)
-    delta_scale = sharing.parameter_grad(delta * normalised, scale)
-    return delta_x.reshape(x.shape).astype(x.dtype), delta_scale
+    return delta_x.reshape(x.shape).astype(x.dtype), sharing.parameter_grad(of_scale, scale)
 
 
 def _rms_norm_tangent(sharing, residuals, dots):
@@ -235,8 +232,7 @@ def _rms_norm_tangent(sharing, residuals, dots):
     normalised, moved = sharing.split(x) * (r * inverse), sharing.split(x_dot) * inverse
     projection = sharing.mean(moved * normalised)
     y_dot = sharing.weighted(r * (moved - normalised * projection), scale)
-    if scale_dot is not None:
-        y_dot = y_dot + sharing.weighted(normalised, scale_dot)
+    y_dot = y_dot if scale_dot is None else y_dot + sharing.weighted(normalised, scale_dot)
     return y_dot.reshape(x.shape).astype(x.dtype), 2 * (r * spread) * projection, None
 
 

@@ -9,11 +9,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn import check
-from jaxcnn.lowering import rows
+from jaxcnn.lowering import dense, rows
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import vary_together
 from jaxcnn.lowering.statistics import AxisName, scaled_epsilon
 from jaxcnn.ops.across import mean_across_map
+from jaxcnn.rules import arithmetic
+
+weighted_sum_map = arithmetic(dense.weighted_sum, plainly=dense.weighted_sum_by_elements)
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,19 @@ class Sharing:
         """γ•x, or x where there is no γ."""
         return x if scale is None else x * self.along(scale, x)
 
-    def same_for_all(self, parameter: Array | None, x: Array) -> bool:
-        """Whether elements of x, split, that share statistics have one γ and one β as well."""
-        return max(self.axes) < self._first_axis(parameter, x)
+    def alike(self, parameter: Array | None, x: Array) -> tuple[int, ...]:
+        """Axes of x, split, along which elements share statistics, one γ and one β."""
+        return tuple(axis for axis in self.axes if axis < self._first_axis(parameter, x))
+
+    def weighted_sum(self, x: Array, scale: Array | None) -> Array:
+        """Σ γ•x over elements that share statistics; the axes stay, with one element each."""
+        if scale is None or self.groups is not None or self.alike(scale, x):
+            return self.sum(self.weighted(x, scale))
+        return jnp.expand_dims(weighted_sum_map(x, self.split(scale)), self.axes)
 
     def in_rows(self, x: Array, scale: Array | None, bias: Array | None) -> bool:
         """Whether such elements are rows, each in one piece, for which there are kernels."""
-        if self.groups is not None or self.axis_name is not None:
-            return False
-        return rows.served(x, self.axes, scale, bias)
+        return self.groups is self.axis_name is None and rows.served(x, self.axes, scale, bias)
 
     def parameter_grad(self, delta: Array, parameter: Array | None) -> Array | None:
         """Σδ over the elements that share an element of the parameter: the transpose of `along`."""

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.lowering.precision import accumulator
-from jaxcnn.ops import across, batch_norm, local_response, norm
+from jaxcnn.ops import across, batch_norm, local_response, norm, sharing
 from jaxcnn.ops.sharing import Sharing
 
 
@@ -57,6 +57,19 @@ def _batch_norm_inference(
     return _affine((z - mean) / jnp.sqrt(variance + epsilon), x, scale, bias)
 
 
+def _weighted_sum(x: Array, scale: Array) -> Array:
+    return jnp.tensordot(x, scale, scale.ndim)
+
+
+def _gradient_sums(
+    delta: Array, x: Array, mean: Array, variance: Array, inverse: Array, axes: tuple[int, ...]
+) -> tuple[Array, Array]:
+    del variance
+    mean, inverse = (jnp.broadcast_to(a, x.shape) for a in (mean, inverse))
+    products = delta * (x * lax.stop_gradient(inverse) - mean)
+    return delta.sum(axes, keepdims=True), products.sum(axes, keepdims=True)
+
+
 def _channel_norm(x: Array, below: int, above: int, floor: float) -> Array:
     return jnp.sqrt(floor**2 + _channel_sum(x**2, below, above))
 
@@ -85,6 +98,8 @@ def _local_response_norm(x: Array, size: int, k: float, alpha: float, beta: floa
 TWINS = {
     norm.normalise_map: _normalise,
     norm.rms_norm_map: _rms_norm,
+    sharing.weighted_sum_map: _weighted_sum,
+    norm.gradient_sums_map: _gradient_sums,
     batch_norm.batch_norm_inference_map: _batch_norm_inference,
     local_response.local_response_norm_map: _local_response_norm,
     local_response.channel_norm_map: _channel_norm,

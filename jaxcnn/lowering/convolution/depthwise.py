@@ -12,13 +12,20 @@ from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import at_once, every, pad, sum_over_parts
 from jaxcnn.lowering.precision import widen
-from jaxcnn.lowering.thresholds import MAX_PRODUCTS, PRODUCTS, ROWS, SIDE_BY_SIDE, SUM_BYTES
+from jaxcnn.lowering.thresholds import (
+    MAX_PRODUCTS,
+    PRODUCTS,
+    ROWS,
+    SIDE_BY_SIDE,
+    SUM_BYTES,
+    TAPS_IN_ONE_PASS,
+)
 from jaxcnn.sizes import known
 
 
@@ -64,6 +71,7 @@ class Blocks(NamedTuple):
     rows: int = ROWS
     products: int = PRODUCTS
     bytes: int = SUM_BYTES
+    taps: int = TAPS_IN_ONE_PASS
 
 
 def kernel_grad(
@@ -92,10 +100,13 @@ def _by_one(x: Array, delta: Array, geometry: Geometry, most: Blocks) -> Array:
     n, x, delta = x.shape[0], widen(x), widen(delta)
     # A map with zeros between its elements is written out, and so is one under a large window:
     # there would be too many rows at its edges. Any other is read where it lies.
-    if math.prod(geometry.input_dilation) > 1 or geometry.taps * most.rows > most.products:
+    large = geometry.taps > min(most.taps, most.products / most.rows)
+    if math.prod(geometry.input_dilation) > 1 or large:
         x, none = pad(x, geometry.padding, geometry.input_dilation), (1,) * geometry.axes
         around = ((0, 0),) * geometry.axes
         geometry = geometry.changed(input=x.shape[1:-1], padding=around, input_dilation=none)
+    if geometry.taps > most.taps:
+        return _by_window_rows(x, delta, geometry, most)
     blocks = _row_blocks(geometry, most)
     per_image = sum(rows.count for rows in blocks) * math.prod(delta.shape[2:])
     sums = geometry.taps * per_image * x.dtype.itemsize
@@ -107,6 +118,22 @@ def _by_one(x: Array, delta: Array, geometry: Geometry, most: Blocks) -> Array:
         return of_part(x, delta)
     zero = jnp.zeros((geometry.taps, x.shape[-1]), x.dtype)
     return sum_over_parts(of_part, zero, x, delta, images=images)
+
+
+def _by_window_rows(x: Array, delta: Array, geometry: Geometry, most: Blocks) -> Array:
+    """The same, a row of the window at a time. The map has its zeros around it."""
+    axis = next(axis for axis, size in enumerate(geometry.window) if size > 1)
+    window, size = list(geometry.window), list(geometry.input)
+    rows, window[axis] = window[axis], 1
+    size[axis] = (geometry.output[axis] - 1) * geometry.stride[axis] + 1
+    row = geometry.changed(window=tuple(window), input=tuple(size))
+
+    def of_row(number: Array) -> Array:
+        start = number * geometry.dilation[axis]
+        part = lax.dynamic_slice_in_dim(x, start, size[axis], axis + 1)
+        return _by_one(part, delta, row, most)
+
+    return lax.map(of_row, jnp.arange(rows)).reshape(geometry.taps, x.shape[-1])
 
 
 class _Rows(NamedTuple):

@@ -28,14 +28,6 @@ from jaxcnn.lowering.thresholds import (
     MIN_PATCH,
     PATCH_BYTES,
 )
-from jaxcnn.sizes import known
-
-
-def cannot(problem: Problem) -> str:
-    """Why there are no products of whole patches."""
-    if problem.groups > 1:
-        return "there are groups"
-    return "" if known(problem.n) else "the number of images is a symbol"
 
 
 def slower(problem: Problem) -> str:
@@ -50,13 +42,18 @@ def slower(problem: Problem) -> str:
         return f"a program of {slices} slices is more than {MANY_SLICES}"
     if problem.geometry.taps * c <= MIN_PATCH:
         return f"a patch has no more than {MIN_PATCH} numbers"
-    if problem.n <= FEW_IMAGES:
-        fits = problem.fast or d <= FILTERS_OF_PATCHES
-        return "" if fits else f"a convolution of few images and {d} filters is fast"
-    if problem.fast:
-        return f"a convolution of more than {FEW_IMAGES} images is fast"
+    if problem.n <= FEW_IMAGES or problem.fast:
+        return few_images(problem)
     many = d > FILTERS_OF_PATCHES and c > FEW_INPUTS
     return "" if many else f"{c} channels or {d} filters are too few"
+
+
+def few_images(problem: Problem) -> str:
+    """Why a convolution, with the images as channels, is fast although they may be few."""
+    if problem.n > FEW_IMAGES:
+        return f"a convolution of more than {FEW_IMAGES} images is fast"
+    fits = problem.fast or problem.d <= FILTERS_OF_PATCHES
+    return "" if fits else f"a convolution of few images and {problem.d} filters is fast"
 
 
 def kernel_grad(
@@ -66,7 +63,7 @@ def kernel_grad(
     dtype, n, c, d = x.dtype, x.shape[0], x.shape[-1], delta.shape[-1]
     geometry = problem.geometry
     images, rows = _block(n, c, geometry, x.dtype.itemsize, patch_bytes)
-    x = pad(x, _as_read(geometry), geometry.input_dilation)
+    x = pad(x, as_read(geometry), geometry.input_dilation)
     x, delta = (a.reshape(images, n // images, *a.shape[1:]) for a in (x, delta))
 
     def add(i: Array, total: Array, *, first: int, rows: int, blocks: int) -> Array:
@@ -133,7 +130,7 @@ def _block(n: int, c: int, geometry: Geometry, itemsize: int, patch_bytes: int) 
     return images, -(-p // min(p, parts))
 
 
-def _as_read(geometry: Geometry) -> list[tuple[int, int]]:
+def as_read(geometry: Geometry) -> list[tuple[int, int]]:
     """The padding that makes the map just as large as the windows reach."""
     return [
         (low, p - 1 + e - low - h)

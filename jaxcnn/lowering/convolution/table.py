@@ -27,6 +27,7 @@ from jaxcnn.lowering.convolution import (
     plain,
     pointwise,
     slices,
+    taps,
 )
 from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.forms import Form, choose
@@ -203,10 +204,17 @@ KERNEL_GRADS: tuple[Form[Problem], ...] = (
         left=slices.of_two_axes,
     ),
     Form(
+        "taps",
+        taps.kernel_grad,
+        "a product of matrices for each tap, in a loop",
+        cannot=parts.cannot,
+        slower=taps.slower,
+    ),
+    Form(
         "patches",
         patches.kernel_grad,
         "products of matrices, of patches that stay in the cache",
-        cannot=patches.cannot,
+        cannot=parts.cannot,
         slower=patches.slower,
     ),
     Form(
