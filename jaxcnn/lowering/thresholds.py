@@ -7,7 +7,8 @@ one, or with another compiler, they may lie elsewhere.
 
 from __future__ import annotations
 
-FOUND, AGAIN = "2026-11, jax 0.10.2", "2026-11, jax 0.12.0.1"
+FOUND = "2026-11, jax 0.10.2"
+AGAIN = "2026-11, jax 0.12.0.1"
 
 
 class Threshold(int):
