@@ -9,6 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +74,8 @@ def by_kernel(map, geometry, spoilt=True):
             found = native.pool(map, geometry, plainly, *arrays)
             return tuple(found) if map == "switches" else found[0]
         form = native.correlate if map == "correlation" else native.kernel_gradient
-        return form(*arrays, geometry, plainly)
+        x, other = arrays
+        return form(x, other, geometry, plainly)
 
     return taken
 
@@ -132,7 +134,7 @@ def test_a_kernel_gives_what_a_pooling_gives(map, request):
             found, expected = (jax.jit(f(map, geometry))(*arrays) for f in (by_kernel, plainly))
             for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
                 assert a.dtype == b.dtype
-                np.testing.assert_allclose(a, b, rtol=8 * jnp.finfo(dtype).eps, atol=0)
+                np.testing.assert_allclose(a, b, rtol=float(8 * jnp.finfo(dtype).eps), atol=0)
 
     holds()
 
@@ -367,8 +369,8 @@ def test_layer_norm_loses_the_rows_that_are_not_finite_and_differentiates_on():
 
     for a, b in zip(*(jax.tree.leaves(f(twice)(x, scale)) for f in (jc.jit, jax.jit)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
-    exported = jax.export.export(jc.jit(twice))(x, scale).mlir_module()
-    assert "jaxcnn_" not in exported
+    exporter: Any = jax.export.export
+    assert "jaxcnn_" not in exporter(jc.jit(twice))(x, scale).mlir_module()
 
 
 @pytest.mark.parametrize("map", CONVOLUTIONS)

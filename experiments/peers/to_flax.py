@@ -10,7 +10,7 @@ under the paths of the parameters; a dense layer's weight is called kernel there
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 from flax import nnx
@@ -154,7 +154,7 @@ def _leaf(layer: Leaf, params: Any, state: Any, shape: tuple[int, ...]) -> Any:
                 input_dilation=geometry.input_dilation,
                 kernel_dilation=geometry.dilation,
                 feature_group_count=shape[-1] if depthwise else layer.groups,
-                precision=layer.precision,
+                precision=cast("Any", layer.precision),  # handed on to JAX
                 use_bias=layer.use_bias,
                 kernel_init=zeros,
                 param_dtype=params["kernel"].dtype,

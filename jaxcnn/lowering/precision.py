@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 # What products of numbers that are rounded already are asked for: whatever is fast, as all hold
 # eight bits of each factor.
-EXACT_ENOUGH = (lax.Precision.DEFAULT,) * 2
+EXACT_ENOUGH = (lax.Precision.DEFAULT, lax.Precision.DEFAULT)
 
 
 def accumulator(dtype: DTypeLike) -> jnp.dtype:
