@@ -47,10 +47,22 @@ def arrays_of(data: Any) -> list[np.ndarray]:
     return [numpy_helper.to_array(a) if isinstance(a, onnx.TensorProto) else a for a in data]
 
 
-def light(name: str) -> Any:
-    """A graph of the wheel with random weights, biases, γ, β, running means and variances."""
+def light(name: str, pixels: int = 224) -> Any:
+    """A graph of the wheel with random weights, biases, γ, β, running means and variances.
+
+    For pictures of so many pixels a side, where it is made of what takes any: VGG-19's first dense
+    layer is then as wide as its last maps are.
+    """
     made = onnx.load(LIGHT / f"light_{name}.onnx")
     graph, draw = made.graph, np.random.default_rng(0)
+    named = {tensor.name for tensor in graph.initializer}
+    (given,) = [given for given in graph.input if given.name not in named]
+    for dim in given.type.tensor_type.shape.dim[2:]:
+        dim.dim_value = pixels
+    for tensor in graph.initializer if name == "vgg19" else ():
+        shape = numpy_helper.to_array(tensor)
+        smaller = np.where(shape == 512 * 7**2, 512 * (pixels // 32) ** 2, shape)
+        tensor.CopyFrom(numpy_helper.from_array(smaller, tensor.name))
     shapes = {t.name: tuple(numpy_helper.to_array(t)) for t in graph.initializer}
     reader = {name: (node.op_type, i) for node in graph.node for i, name in enumerate(node.input)}
     for node in [node for node in graph.node if node.op_type == "ConstantOfShape"]:
