@@ -31,7 +31,8 @@ KINDS = {
 OTHERS = {
     "inference": "Networks forward (images)", "batch": "Training steps against batch size",
     "size": "Training steps against image size, 64 images", "epoch": "Epochs in a scan",
-    "hvp": "Hessian-vector products", "fft": "Fourier transforms",
+    "bf16": "Training steps, products of bfloat16", "hvp": "Hessian-vector products",
+    "fft": "Fourier transforms",
     "issues": "Functions that others reported as slow",
     "overhead": "A function with nothing to replace",
     "eager": "Small arrays, outside of `jit`",

@@ -58,7 +58,7 @@ def vector(case: Case) -> dict[str, np.ndarray]:
 
     fixed = {f"fixed.{name}": value for name, value in case.given().items()}
     found = {**everything(arrays, delta, dots), **fixed}
-    return {name: np.ascontiguousarray(found[name]) for name in sorted(found)}
+    return {name: np.array(found[name], order="C") for name in sorted(found)}
 
 
 def described(case: Case, number: int) -> dict[str, Any]:

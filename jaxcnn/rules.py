@@ -226,10 +226,13 @@ def product(
     f.kind, f.linear = "product", tuple(range(factors))
 
 
-def arithmetic(f: Function, *, plainly: Function, nondiff_argnums: Sequence[int] = ()) -> Function:
+def arithmetic(
+    f: Function, *, plainly: Function, linear: Sequence[int], nondiff_argnums: Sequence[int] = ()
+) -> custom_rule:
     """Make a rule of f, which adds in some way of its own what `plainly` is: sums of products.
 
-    Such sums rules leave to JAX anyway: its derivatives of `plainly` serve, in both modes.
+    Such sums rules leave to JAX anyway: its derivatives of `plainly` serve, in both modes. Each of
+    the arguments `linear` it is linear in.
     """
     rule = custom_rule(f, nondiff_argnums=nondiff_argnums)
 
@@ -245,7 +248,7 @@ def arithmetic(f: Function, *, plainly: Function, nondiff_argnums: Sequence[int]
 
     rule.defvjp(lambda *args: (rule(*args), tuple(rule.without_settings(args))), bwd)
     rule.defjvp(tangent)
-    rule.kind = "arithmetic"
+    rule.kind, rule.linear = "arithmetic", tuple(linear)
     return rule
 
 

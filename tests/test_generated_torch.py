@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
-from generated.peer import fixed_arguments  # noqa: E402
+from generated.peer import Peer, fixed_arguments  # noqa: E402
 from generated.peers import FAMILIES, PEERS  # noqa: E402
 from generated.pool import flat_positions  # noqa: E402
 from generated.running import for_all  # noqa: E402
@@ -57,13 +57,22 @@ def sides(case: Case, op=None):
             **{key: torch.tensor(np.asarray(value)) for key, value in fixed.items()},
         )
         # `compare` takes all results of 3 axes and more for maps, channels first.
-        plain = peer.layout == "plain" or case.op in (jc.softmax_cross_entropy, jc.embedding)
+        plain = layout_of_result(case, peer) == "plain"
         return y.movedim(-1, 1) if plain and y.ndim > 2 else y
 
-    lasts = [peer.layout or LASTS.get(key, "plain") for key in arrays]
-    if case.op is jc.softmax_cross_entropy and "targets" in arrays:
-        lasts[list(arrays).index("targets")] = "channels"
+    lasts = [layout_of_argument(case, peer, key) for key in arrays]
     return ours, theirs, list(arrays.values()), lasts
+
+
+def layout_of_result(case: Case, peer: Peer) -> str:
+    plain = peer.layout == "plain" or case.op in (jc.softmax_cross_entropy, jc.embedding)
+    return "plain" if plain else "channels"
+
+
+def layout_of_argument(case: Case, peer: Peer, key: str) -> str:
+    if case.op is jc.softmax_cross_entropy and key == "targets":
+        return "channels"
+    return peer.layout or LASTS.get(key, "plain")
 
 
 def agrees(case: Case, op=None) -> None:

@@ -378,11 +378,11 @@ def test_nothing_is_wider_than_the_window(width, scheme, lenet):
 
 
 def test_a_step_takes_less_than_50_milliseconds(lenet):
-    """With the network run anew; the quickest quarter, since other work may run beside it."""
+    """With the network run anew; the quickest of five tries, since other work may run beside it."""
     window = lenet()
     taken = window.evaluate(
-        """() => Array.from({length: 54}, (_, i) => { const begun = performance.now();
+        """() => Array.from({length: 135}, (_, i) => { const begun = performance.now();
         state.source.look({drawing: null, image: i % 3, start: state.start, epoch: 1});
         go(i % 27); return performance.now() - begun; })"""
     )
-    assert np.percentile(taken, 25) < 50
+    assert np.reshape(taken, (5, 27)).min(0).mean() < 50

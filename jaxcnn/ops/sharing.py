@@ -16,7 +16,9 @@ from jaxcnn.lowering.statistics import AxisName, scaled_epsilon
 from jaxcnn.ops.across import mean_across_map
 from jaxcnn.rules import arithmetic
 
-weighted_sum_map = arithmetic(dense.weighted_sum, plainly=dense.weighted_sum_by_elements)
+weighted_sum_map = arithmetic(
+    dense.weighted_sum, plainly=dense.weighted_sum_by_elements, linear=(0, 1)
+)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
 """Vectors for other frameworks: read as the documentation reads them, they are PyTorch's too."""
 
+import inspect
 import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments import vectors
+from jaxcnn.gradcheck.cases import CASES
 
 TEXT = (Path(vectors.__file__).parent.parent / "docs/programs.md").read_text(encoding="utf-8")
 OPS = "conv,depthwise_conv,relu,softmax_cross_entropy,concatenate"
@@ -21,6 +25,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cases(folder):
+    return read(folder)
+
+
+def read(folder):
+    """By the reader of the documentation."""
     (source,) = re.findall(r"```python\n(.*?def read_vectors.*?)```", TEXT, re.DOTALL)
     assert len(source.splitlines()) <= 20
     scope = {}
@@ -92,41 +101,93 @@ def test_published_bugs_are_caught_by_the_vectors_that_the_documentation_names(c
         assert max(abs(a - b).max() for a, b in zip(wrong, right, strict=True)) > 0.1
 
 
-def test_pytorch_has_the_same_numbers(cases):
-    torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
-    seen = 0
-    for case in cases:
-        settings = case["settings"]
-        plain = {"stride", "dilation", "groups", "padding"}
-        if case["operation"] not in ("conv", "depthwise_conv") or set(settings) - plain:
-            continue
-        if not isinstance(settings.get("padding", 0), int):
-            continue
-        arrays = {k: torch.tensor(a.copy()) for k, a in case["arrays"].items()}
-        axes = arrays["input.x"].ndim - 2
-        given = [arrays[f"input.{n}"].requires_grad_() for n in case["inputs"]]
-        groups = settings.get("groups", 1)
-        if case["operation"] == "depthwise_conv":
-            groups = given[0].shape[-1]
-        numbers = {k: settings[k] for k in plain - {"groups"} if k in settings}
+# What PyTorch has not, defines otherwise or is off at: operation → which cases.
+NOT_THERE = {
+    "conv": lambda case: "input_dilation" in case.settings,
+    "max_pool": lambda case: case.settings.get("padding", 1) != 1,  # by half a window, evenly
+    "avg_pool": lambda case: {"padding", "ceil_mode"} & set(case.settings),
+    "lp_pool": lambda case: True,  # powers of negative numbers
+    "max_unpool": lambda case: True,  # indices for switches
+    "patches": lambda case: len(case.shapes["x"]) != 4 or "dilation" in case.settings,
+    "fold": lambda case: len(case.shapes["delta"]) != 4,
+    "local_response_norm": lambda case: len(case.shapes["x"]) < 3,
+    "celu": lambda case: case.settings["alpha"] == 0.3,  # its gradient is right to float32 only
+}
+NORMS = {"batch_norm", "batch_norm_inference", "layer_norm"}
+OURS = {"rule", "method", "precision"}  # settings
 
-        x, kernel, *bias = given
-        y = getattr(torch.nn.functional, f"conv{axes}d")(
-            x.movedim(-1, 1), kernel.movedim((-1, -2), (0, 1)), *bias, groups=groups, **numbers
-        ).movedim(1, -1)
-        assert np.allclose(y.detach(), arrays["value"], rtol=0, atol=1e-11)
-        gradients = torch.autograd.grad(y, given, arrays["cotangent"], create_graph=True)
+
+def compare_with_pytorch(cases):
+    """How often, by operation, values, gradients and how these move are PyTorch's."""
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
+    from generated.peers import PEERS
+    from test_against_torch import from_torch, to_torch
+    from test_generated_torch import layout_of_argument, layout_of_result
+
+    seen = Counter()
+    for found in cases:
+        name, arrays, case = found["operation"], found["arrays"], CASES[found["number"]]
+        if name not in PEERS or case.on_kinks or NOT_THERE.get(name, lambda _: False)(case):
+            continue
+        case = replace(case, settings={**defaults(case.op), **case.settings})
+        peer, last = PEERS[name], layout_of_result(case, PEERS[name])
+        lasts = {n: layout_of_argument(case, peer, n) for n in found["inputs"]}
+        given = {n: to_torch(arrays[f"input.{n}"], lasts[n]) for n in lasts}
+        fixed = {n: torch.tensor(arrays[f"fixed.{n}"]) for n in case.fixed}
+        for n in peer.constant(case):
+            fixed[n] = given.pop(n).detach()
+        y = peer.function(case)(**given, **fixed)
+        close(from_torch(y, last), arrays["value"], found["name"])
+        delta = to_torch(arrays["cotangent"], last).detach()
+        gradients = torch.autograd.grad(y, [*given.values()], delta, create_graph=True)
+        for n, gradient in zip(given, gradients, strict=True):
+            close(from_torch(gradient, lasts[n]), arrays[f"gradient.{n}"], found["name"])
+        seen[name] += 1
+        if len(given) < len(lasts) or (len({"scale", "bias"} & {*given}) == 1 and name in NORMS):
+            continue  # PyTorch has no second derivative of a norm with one of both
         # How they move along a direction, as the gradient of their products with it.
-        dots = [arrays[f"direction.{n}"] for n in case["inputs"]]
+        dots = [to_torch(arrays[f"direction.{n}"], lasts[n]).detach() for n in given]
         product = sum((g * d).sum() for g, d in zip(gradients, dots, strict=True))
-        seconds = torch.autograd.grad(product, given, allow_unused=True)
-        for name, gradient, second in zip(case["inputs"], gradients, seconds, strict=True):
-            assert np.allclose(gradient.detach(), arrays[f"gradient.{name}"], rtol=0, atol=1e-11)
-            expected = arrays[f"second.{name}"]
-            second = torch.zeros_like(expected) if second is None else second
-            assert np.allclose(second, expected, rtol=0, atol=1e-11)
-        seen += 1
-    assert seen >= 10
+        if product.requires_grad:
+            seconds = torch.autograd.grad(product, [*given.values()], allow_unused=True)
+            for (n, x), second in zip(given.items(), seconds, strict=True):
+                second = torch.zeros_like(x) if second is None else second + torch.zeros_like(x)
+                close(from_torch(second, lasts[n]), arrays[f"second.{n}"], found["name"])
+    return seen
+
+
+def defaults(op):
+    """Settings that the functions of PyTorch want to be told."""
+    given = inspect.signature(op).parameters
+    return {
+        n: p.default
+        for n, p in given.items()
+        if p.default not in (None, p.empty) and p.kind is p.KEYWORD_ONLY and n not in OURS
+    }
+
+
+def close(mine, expected, name):
+    np.testing.assert_allclose(mine, expected, 0, 1e-11, err_msg=name)
+
+
+def test_pytorch_has_the_same_numbers(cases):
+    seen = compare_with_pytorch(cases)
+    assert set(seen) == {"conv", "depthwise_conv", "relu", "softmax_cross_entropy"}
+
+
+def test_a_value_without_axes_has_none(cases):
+    means = [case for case in cases if case["settings"].get("reduction") == "mean"]
+    assert {case["arrays"]["value"].shape for case in means} == {()}
+
+
+@pytest.mark.full
+def test_pytorch_reproduces_all_that_it_defines(tmp_path):
+    assert vectors.main(["--out", str(tmp_path)]) == 0
+    seen = compare_with_pytorch(read(tmp_path))
+    from generated.peers import PEERS
+
+    print(f"{sum(seen.values())} vectors of {len(seen)} operations")
+    assert {*seen} == {*PEERS} - {"lp_pool", "max_unpool"}
 
 
 def test_an_unknown_operation_and_a_folder_that_is_none(tmp_path, capsys):
