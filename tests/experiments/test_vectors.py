@@ -147,7 +147,7 @@ def compare_with_pytorch(cases):
             continue  # PyTorch has no second derivative of a norm with one of both
         # How they move along a direction, as the gradient of their products with it.
         dots = [to_torch(arrays[f"direction.{n}"], lasts[n]).detach() for n in given]
-        product = sum((g * d).sum() for g, d in zip(gradients, dots, strict=True))
+        product = torch.stack([(g * d).sum() for g, d in zip(gradients, dots, strict=True)]).sum()
         if product.requires_grad:
             seconds = torch.autograd.grad(product, [*given.values()], allow_unused=True)
             for (n, x), second in zip(given.items(), seconds, strict=True):
