@@ -227,12 +227,11 @@ def product(
 
 
 def arithmetic(
-    f: Function, *, plainly: Function, linear: Sequence[int], nondiff_argnums: Sequence[int] = ()
+    f: Function, plainly: Function, *, linear: Sequence[int], nondiff_argnums: Sequence[int] = ()
 ) -> custom_rule:
-    """Make a rule of f, which adds in some way of its own what `plainly` is: sums of products.
+    """Make a rule of f, which adds up in a way of its own what `plainly` does, linear in some.
 
-    Such sums rules leave to JAX anyway: its derivatives of `plainly` serve, in both modes. Each of
-    the arguments `linear` it is linear in.
+    Such sums rules leave to JAX anyway: its derivatives of `plainly` serve, in both modes.
     """
     rule = custom_rule(f, nondiff_argnums=nondiff_argnums)
 
@@ -240,14 +239,10 @@ def arithmetic(
         return lambda *arrays: plainly(*rule.arguments(settings, arrays))
 
     def bwd(*args):
-        *settings, arrays, delta = args
-        return jax.vjp(of_arrays(settings), *arrays)[1](delta)
-
-    def tangent(*args):
-        return jax.jvp(of_arrays(args[:-2]), args[-2], tuple(args[-1]))[1]
+        return jax.vjp(of_arrays(args[:-2]), *args[-2])[1](args[-1])
 
     rule.defvjp(lambda *args: (rule(*args), tuple(rule.without_settings(args))), bwd)
-    rule.defjvp(tangent)
+    rule.defjvp(lambda *args: jax.jvp(of_arrays(args[:-2]), args[-2], tuple(args[-1]))[1])
     rule.kind, rule.linear = "arithmetic", tuple(linear)
     return rule
 

@@ -22,9 +22,7 @@ from jaxcnn.ops.elementary import power
 from jaxcnn.ops.sharing import Sharing, check_parameters
 from jaxcnn.rules import Function, arithmetic, custom_rule
 
-gradient_sums_map = arithmetic(
-    gradient_sums, plainly=centred_sums, linear=(0,), nondiff_argnums=(5,)
-)
+gradient_sums_map = arithmetic(gradient_sums, centred_sums, linear=(0,), nondiff_argnums=(5,))
 
 
 @partial(custom_rule, nondiff_argnums=(3,))

@@ -16,9 +16,7 @@ from jaxcnn.lowering.statistics import AxisName, scaled_epsilon
 from jaxcnn.ops.across import mean_across_map
 from jaxcnn.rules import arithmetic
 
-weighted_sum_map = arithmetic(
-    dense.weighted_sum, plainly=dense.weighted_sum_by_elements, linear=(0, 1)
-)
+weighted_sum_map = arithmetic(dense.weighted_sum, dense.weighted_sum_by_elements, linear=(0, 1))
 
 
 @dataclass(frozen=True)
