@@ -28,7 +28,11 @@ OPTIONS: list[tuple[str, Any, str]] = [
     ("dataset", "mnist6k", "dataset must be one of mnist5k, mnist,"),
     ("dataset", "cifar10", "The parameters in"),
     ("dataset", "imagenet2012", "The parameters in"),
-    ("precision", "float8", "precision must be one of float32, float64, bfloat16, float16,"),
+    (
+        "precision",
+        "float8",
+        "precision must be one of float32, float64, bfloat16, float16, bfloat16-products, got",
+    ),
     ("precision", "float64", "is float32[10], expected float64[10]."),
     ("rules", 1, "rules must be one of hand, explicit, autodiff, got 1."),
     ("seed", "0", "seed must be a whole number, got 0."),
