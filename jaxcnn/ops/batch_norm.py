@@ -41,8 +41,9 @@ def _batch_norm_inference_bwd(epsilon, residuals, delta):
     delta = widen(delta)
     g = delta if scale is None else delta * _along(scale, delta)
     delta_x = g * _along(r, g)
-    of_scale = (delta * _normalised(x, mean, r)).sum(batch)
-    delta_scale = None if scale is None else of_scale.astype(dtype)
+    delta_scale = None
+    if scale is not None:
+        delta_scale = (delta * _normalised(x, mean, r)).sum(batch).astype(dtype)
     delta_bias = None if bias is None else delta.sum(batch).astype(dtype)
     return delta_x.astype(dtype), delta_scale, delta_bias, None, None
 
