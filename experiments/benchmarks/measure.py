@@ -18,6 +18,7 @@ from typing import Any
 from experiments.benchmarks.peers import Peer
 from experiments.benchmarks.results import RowResult
 from experiments.benchmarks.row import Row
+from experiments.command_line.program import keeping
 
 PAUSE = 0.01
 COMPILATIONS = 3
@@ -98,8 +99,9 @@ class Process:
 
 
 def environment(threads: int, platform: str) -> dict[str, str]:
-    """What a worker inherits: thread counts before the libraries read them, and the device."""
+    """What a worker inherits: thread counts before the libraries read them, memory, the device."""
     values = {
+        **keeping(),  # freed memory, as every program of ours does: for all peers the same
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "NPROC": str(threads),  # XLA's thread pool on the CPU

@@ -31,9 +31,15 @@ def telling(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     return told
 
 
-# M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD and M_ARENA_MAX, of glibc's malloc.h: nothing by mmap,
-# nothing given back, taken by 64 MB at least, one heap for all threads.
-KEEPING = {-4: 0, -1: -1, -2: 2**26, -8: 1}
+# M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD and M_ARENA_MAX, of glibc's malloc.h, by the variables that
+# say the same to a process before it starts: nothing by mmap, nothing given back, taken by 64 MB at
+# least, one heap for all threads.
+KEEPING = {
+    "MALLOC_MMAP_MAX_": (-4, 0),
+    "MALLOC_TRIM_THRESHOLD_": (-1, -1),
+    "MALLOC_TOP_PAD_": (-2, 2**26),
+    "MALLOC_ARENA_MAX": (-8, 1),
+}
 
 
 def keep_freed_memory() -> bool:
@@ -43,13 +49,18 @@ def keep_freed_memory() -> bool:
     back to the system, which zeroes their pages again. What the user says of that goes first. It is
     for programs, never for a library: what one has had once, it has until it ends.
     """
-    given = [name for name in os.environ if name.startswith("MALLOC_")]
-    if given or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
-        return False
-    if platform.libc_ver()[0] != "glibc":
+    if platform.libc_ver()[0] != "glibc" or not keeping():
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return all(mallopt(option, value) for option, value in KEEPING.items())
+    return all(mallopt(option, value) for option, value in KEEPING.values())
+
+
+def keeping() -> dict[str, str]:
+    """The variables that have a program keep freed memory; none if the user has said something."""
+    given = any(name.startswith("MALLOC_") for name in os.environ)
+    if given or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return {}
+    return {name: str(value) for name, (_, value) in KEEPING.items()}
 
 
 def run(main: Callable[[], int]) -> NoReturn:
