@@ -286,3 +286,13 @@ MOST_PHASES = Threshold(
     9, "phases between the elements of a map", "native",
     "32x8x8x64-to-64-5x5-s3/forward", "32x8x8x64-to-64-5x5-s4/forward",
 )  # fmt: skip
+# Windows of one element: with more channels in, XLA's product of matrices is as fast, and so are its
+# sums over places where there are many of them side by side.
+FEW_POINTWISE = Threshold(
+    15, "channels in", "native",
+    "32x14x14x12-to-96-1x1/forward", "128x32x32x16-to-32-1x1/forward", measured=AGAIN,
+)  # fmt: skip
+LARGE_PRODUCT = Threshold(
+    2**17 - 1, "channels in times out", "native",
+    "128x8x8x128-to-256-1x1/kernel_grad", "64x7x7x512-to-512-1x1/kernel_grad", measured=AGAIN,
+)  # fmt: skip

@@ -5,9 +5,10 @@ import math
 from jax import Array, lax
 
 from jaxcnn.lowering import kernels, native
+from jaxcnn.lowering.convolution import pointwise
 from jaxcnn.lowering.convolution.plain import Map
 from jaxcnn.lowering.convolution.problem import Problem
-from jaxcnn.lowering.thresholds import MOST_PHASES
+from jaxcnn.lowering.thresholds import FEW_POINTWISE, LARGE_PRODUCT, MOST_PHASES
 
 # What XLA takes itself for products of 32 bits; other settings ask for fewer bits, or more.
 FULL = (None, lax.Precision.DEFAULT, lax.Precision.HIGH, lax.Precision.HIGHEST)
@@ -42,11 +43,18 @@ def cannot_sum(problem: Problem) -> str:
 
 def slower(problem: Problem) -> str:
     """Programs that are not compiled for one device, and sizes that leave registers empty."""
-    if problem.geometry.taps == 1:
-        return "a window of one element is a product of matrices"
+    if pointwise.of_xla(problem) and problem.inputs > FEW_POINTWISE:
+        return "XLA's own code is this product of matrices, as fast"
     phases = math.prod(problem.geometry.input_dilation)
     if phases > MOST_PHASES:
         return f"there are more than {MOST_PHASES:d} phases between the elements of the map"
     if phases > 1 and problem.inputs == problem.outputs == 1:
         return "its loops over the taps of a phase are short"
+    return kernels.unwanted(problem, problem.d)
+
+
+def slower_sum(problem: Problem) -> str:
+    """The same, for kernel gradients."""
+    if not pointwise.cannot(problem) and problem.inputs * problem.outputs > LARGE_PRODUCT:
+        return f"a product of more than {LARGE_PRODUCT} sums is as fast"
     return kernels.unwanted(problem, problem.d)

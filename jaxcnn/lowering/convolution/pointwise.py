@@ -30,13 +30,16 @@ def cannot_correlate(problem: Problem) -> str:
 
 def slower(problem: Problem) -> str:
     """Why XLA's convolution is faster."""
-    if problem.halves:
-        return ""
-    geometry = problem.geometry
-    steps = *geometry.stride, *geometry.input_dilation
-    if problem.fast and geometry.axes == 2 and max(steps) == 1:
+    if problem.fast and not problem.halves and of_xla(problem):
         return "XLA's own code is this product, spread better over processors"
     return ""
+
+
+def of_xla(problem: Problem) -> bool:
+    """Whether XLA's own code takes the convolution as a product, if it is fast."""
+    geometry = problem.geometry
+    steps = *geometry.stride, *geometry.input_dilation
+    return not cannot(problem) and geometry.axes == 2 and max(steps) == 1
 
 
 def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:

@@ -68,18 +68,18 @@ CORRELATIONS: tuple[Form[Problem], ...] = (
         any_sizes=True,
     ),
     Form(
-        "pointwise",
-        pointwise.correlate,
-        "a product of matrices",
-        cannot=pointwise.cannot_correlate,
-        slower=pointwise.slower,
-    ),
-    Form(
         "native",
         partial(native.correlate, otherwise=_no_kernel),
         "a kernel of its own: sums that stay in registers, maps read as they lie",
         cannot=native.cannot,
         slower=native.slower,
+    ),
+    Form(
+        "pointwise",
+        pointwise.correlate,
+        "a product of matrices",
+        cannot=pointwise.cannot_correlate,
+        slower=pointwise.slower,
     ),
     Form(
         "depthwise phases",
@@ -169,17 +169,17 @@ KERNEL_GRADS: tuple[Form[Problem], ...] = (
         left=dilated.turned,
     ),
     Form(
-        "pointwise",
-        pointwise.kernel_grad,
-        "a product of matrices",
-        cannot=pointwise.cannot,
-    ),
-    Form(
         "native",
         partial(native.kernel_grad, otherwise=_no_kernel_for_grad),
         "a kernel of its own: sums that stay in registers, maps read as they lie",
         cannot=native.cannot_sum,
-        slower=native.slower,
+        slower=native.slower_sum,
+    ),
+    Form(
+        "pointwise",
+        pointwise.kernel_grad,
+        "a product of matrices",
+        cannot=pointwise.cannot,
     ),
     Form(
         "depthwise",
