@@ -31,9 +31,9 @@ def telling(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     return told
 
 
-# M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD and M_ARENA_MAX, of glibc's malloc.h, by the variables that
-# say the same to a process before it starts: nothing by mmap, nothing given back, taken by 64 MB at
-# least, one heap for all threads.
+# M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD and M_ARENA_MAX, of glibc's malloc.h, by the variables
+# that say the same to a process before it starts: nothing by mmap, nothing given back, taken by
+# 64 MB at least, one heap for all threads.
 KEEPING = {
     "MALLOC_MMAP_MAX_": (-4, 0),
     "MALLOC_TRIM_THRESHOLD_": (-1, -1),

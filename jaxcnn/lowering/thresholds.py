@@ -286,8 +286,8 @@ MOST_PHASES = Threshold(
     9, "phases between the elements of a map", "native",
     "32x8x8x64-to-64-5x5-s3/forward", "32x8x8x64-to-64-5x5-s4/forward",
 )  # fmt: skip
-# Windows of one element: with more channels in, XLA's product of matrices is as fast, and so are its
-# sums over places where there are many of them side by side.
+# Windows of one element: with more channels in, XLA's product of matrices is as fast, and so are
+# its sums over places where there are many of them side by side.
 FEW_POINTWISE = Threshold(
     15, "channels in", "native",
     "32x14x14x12-to-96-1x1/forward", "128x32x32x16-to-32-1x1/forward", measured=AGAIN,

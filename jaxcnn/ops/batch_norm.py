@@ -54,9 +54,8 @@ def _batch_norm_inference_tangent(epsilon, residuals, dots):
     x_dot, scale_dot, bias_dot, *_ = dots
     y_dot = widen(x_dot) * _along(r, x_dot)
     y_dot = y_dot if scale is None else y_dot * _along(scale, y_dot)
-    y_dot = (
-        y_dot if scale_dot is None else y_dot + _normalised(x, mean, r) * _along(scale_dot, y_dot)
-    )
+    if scale_dot is not None:
+        y_dot += _normalised(x, mean, r) * _along(scale_dot, y_dot)
     y_dot = y_dot if bias_dot is None else y_dot + _along(bias_dot, y_dot)
     return y_dot.astype(x.dtype)
 

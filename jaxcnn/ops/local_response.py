@@ -21,11 +21,10 @@ def local_response_norm_map(
 ) -> Float[Array, "*n c"]:
     """y_i = x_i s_i^−β with s_i = k + α Σ_{j ∈ N(i)} x_j².
 
-    As x q⁴, q = s^(−β/4), and slopes by x_i/m_j, m = √(s/α): nothing overflows before they do.
+    As x qⁿ, qⁿ = s^−β, and slopes by x_i/m_j, m = √(s/α): nothing overflows before they do.
     """
     wide = widen(x)
-    q, _, _ = _damping(wide, size, k, alpha, beta)
-    return (wide * q * q * q * q).astype(x.dtype)
+    return _damping(wide, size, k, alpha, beta)[0](wide).astype(x.dtype)
 
 
 def _local_response_norm_fwd(x, size, k, alpha, beta):
@@ -33,18 +32,18 @@ def _local_response_norm_fwd(x, size, k, alpha, beta):
 
 
 def _local_response_norm_bwd(size, k, alpha, beta, x, delta):
-    q, z, r = _damping(widen(x), size, k, alpha, beta)
-    damped = widen(delta) * q * q * q * q
-    shared: Array = channel_products_map(z, r, damped * (z * r), *_neighbours(size)[::-1])
-    return ((damped - 2 * beta * shared).astype(x.dtype),)
+    damped, z, r = _damping(widen(x), size, k, alpha, beta)
+    own = damped(widen(delta))
+    shared: Array = channel_products_map(z, r, own * (z * r), *_neighbours(size)[::-1])
+    return ((own - 2 * beta * shared).astype(x.dtype),)
 
 
 def _local_response_norm_tangent(size, k, alpha, beta, x, dots):
     """ẏ_i = ẋ_i s_i^−β − 2αβ x_i s_i^(−β−1) Σ x_j ẋ_j, the sum over j ∈ N(i)."""
-    q, z, r = _damping(widen(x), size, k, alpha, beta)
+    damped, z, r = _damping(widen(x), size, k, alpha, beta)
     dot = widen(dots[0])
     shared: Array = channel_products_map(r, z, dot, *_neighbours(size))
-    return ((dot - 2 * beta * (z * r) * shared) * q * q * q * q).astype(x.dtype)
+    return damped(dot - 2 * beta * (z * r) * shared).astype(x.dtype)
 
 
 local_response_norm_map.defvjp(_local_response_norm_fwd, _local_response_norm_bwd)
@@ -91,14 +90,16 @@ def _neighbours(size: int) -> tuple[int, int]:
 
 def _damping(
     x: Array, size: int, k: float, alpha: float, beta: float
-) -> tuple[Array, Array, Array]:
-    """q = s^(−β/4), and x and 1/m in a unit: a power of two in which every 1/m is a number."""
+) -> tuple[Function, Array, Array]:
+    """a → a s^−β, and x and 1/m in a unit: a power of two in which every 1/m is a number."""
     unit = 4.0 * 2.0 ** math.ceil(math.log2(size) / 2)
     z = x * (1 / unit)
     m: Array = channel_norm_map(z, *_neighbours(size), math.sqrt(k / alpha) / unit)
     # √s may be too large for the dtype, its root is not.
-    root: Array = power(m, 0.5)
-    return power(root * (alpha**0.25 * unit**0.5), -beta), z, reciprocal(m)
+    root: Array = power(m, 0.5) * (alpha**0.25 * unit**0.5)
+    n = 4 * beta if 4 * beta in range(1, 9) else 4  # fourth roots of 1/s: a power takes far longer
+    q = reciprocal(root) if n == 4 * beta else power(root, -beta)
+    return lambda a: reduce(jnp.multiply, [q] * int(n), a), z, reciprocal(m)
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2, 3))
