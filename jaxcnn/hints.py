@@ -13,8 +13,6 @@ import jax
 
 # Whether the program's compiler options make a CPU's convolutions fast: `jaxcnn.jit` says so.
 fast_convolutions = jax.make_user_context(default_value=False)
-# Whether a backward pass follows, for which the result is stored.
-backward_follows = jax.make_user_context(default_value=False)
 # The names of the forms by which convolutions and poolings are computed, the first that can be.
 forms = jax.make_user_context(default_value=())
 # Whether kernels made for a problem may compute it, where there are any.
@@ -27,7 +25,6 @@ class Hints(NamedTuple):
     """All hints there are."""
 
     fast_convolutions: bool
-    backward_follows: bool
     matmul_precision: str | None = None
     """What `jax.default_matmul_precision` says."""
     forms: tuple[str, ...] = ()
@@ -38,9 +35,7 @@ class Hints(NamedTuple):
 def current() -> Hints:
     """Those of the function that is being traced."""
     precision = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009 - not typed
-    return Hints(
-        fast_convolutions.value, backward_follows.value, precision, forms.value, kernels.value
-    )
+    return Hints(fast_convolutions.value, precision, forms.value, kernels.value)
 
 
 @contextmanager
@@ -49,7 +44,6 @@ def given(hints: Hints) -> Iterator[None]:
     precision = jax.default_matmul_precision(hints.matmul_precision)
     with (
         fast_convolutions(hints.fast_convolutions),
-        backward_follows(hints.backward_follows),
         forms(hints.forms),
         kernels(hints.kernels),
         precision,

@@ -26,7 +26,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcnn import hints, primitive
+from jaxcnn import primitive
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.tangents import Dot
 
@@ -61,12 +61,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         """Say what the forward pass keeps, y, residuals = fwd(*args), and the gradients of all
         arguments that are no settings: bwd(*settings, residuals, δ).
         """
-
-        def followed(*args):
-            with hints.backward_follows(True):
-                return fwd(*args)
-
-        super().defvjp(followed, bwd)
+        super().defvjp(fwd, bwd)
 
     def defjvp(self, tangent: Function) -> None:
         """Say how y moves: ẏ = tangent(*settings, residuals, dots), in the structure of y.

@@ -27,7 +27,6 @@ CASES = {
     "bands of many": ((1, 8, 9, 6), (5, 5, 6, 16), {}),
     "bands, strided": ((1, 8, 9, 3), (3, 3, 3, 8), {"stride": 2, "padding": 1}),
     "bands, cropped": ((1, 8, 9, 2), (4, 4, 2, 3), {"padding": ((-1, 2), (2, -1))}),
-    "extended": ((1, 6, 7, 17), (3, 3, 17, 16), {}),
     "phases": ((1, 8, 7, 16), (3, 3, 16, 16), {"stride": 2, "padding": 1}),
     "phases together": ((1, 8, 7, 3), (3, 3, 3, 4), {"stride": 2, "padding": "SAME"}),
     "phases, dilated": ((1, 9, 8, 3), (2, 3, 3, 4), {"stride": 3, "dilation": 2}),
@@ -156,7 +155,6 @@ NAMED = {
     "phases joined": "phases, dilated",
     "slices": "a volume, strided",
     "banded": "bands, cropped",
-    "extended": "extended",
     "dilated": "zeros in x",
     "taps": "causal",
     "patches": "patches of many",
@@ -183,7 +181,7 @@ def test_patches_of_rows_that_do_not_divide():
     arrays = [numbers.standard_normal(shape) for shape in shapes]
     arrays[0][0, 5, 0, 0] = np.inf
     (_, _, expected), _ = by_loops(arrays, reads(*shapes[:2], geometry))
-    problem = Problem.of(geometry, jnp.asarray(arrays[0]), 2, gradient=True)
+    problem = Problem.of(geometry, jnp.asarray(arrays[0]), 2)
     by_patches = partial(patches.kernel_grad, problem=problem, patch_bytes=two_rows_of_five)
     found = jax.jit(by_patches)(arrays[0], arrays[2])
     np.testing.assert_allclose(found, expected, rtol=1e-9)

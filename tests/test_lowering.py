@@ -28,7 +28,7 @@ OF_KERNEL_GRADS = [form for form in KERNEL_GRADS if form.name not in ELSEWHERE]
 
 def problem_of(geometry, x, d, name):
     """That of a map where the form was named."""
-    return Problem.of(replace(geometry, method=name), x, d, gradient=True)
+    return Problem.of(replace(geometry, method=name), x, d)
 
 
 def named(form):
@@ -108,8 +108,8 @@ def test_the_form_that_is_chosen_gives_what_the_convolution_gives(fast, request)
     def holds(problem):
         x, kernel, delta, geometry = problem
         pairs = (CORRELATIONS, kernel), (KERNEL_GRADS, delta)
-        with hints.given(hints.Hints(fast_convolutions=fast, backward_follows=True)):
-            asked = Problem.of(geometry, x, delta.shape[-1], gradient=False)
+        with hints.given(hints.Hints(fast_convolutions=fast)):
+            asked = Problem.of(geometry, x, delta.shape[-1])
         seen.update(choose(table, asked)[0].name for table, _ in pairs)
 
         def chosen(*others):

@@ -18,8 +18,6 @@ CASES = {
     "depthwise": ("depthwise", (2, 6, 7, 16), (3, 3, 1, 32), {"groups": 16, "padding": 1}),
     "grouped": ("grouped", (2, 5, 6, 48), (3, 2, 24, 32), {"groups": 2}),
     "banded": ("banded", (2, 9, 10, 1), (5, 5, 1, 6), {"padding": "SAME"}),
-    "extended": ("extended", (2, 5, 6, 17), (3, 3, 17, 16), {"padding": "SAME"}),
-    "extended backwards": ("extended", (3, 6, 7, 3), (4, 4, 3, 17), {}),
     "phases joined": (
         "phases joined",
         (2, 9, 8, 3),

@@ -83,7 +83,7 @@ def by_kernel(map, geometry, spoilt=True):
 def problem_of(map, geometry, arrays):
     if map in POOLS:
         return pool_problem.Problem.of(geometry, arrays[0])
-    return Problem.of(geometry, arrays[0], arrays[1].shape[-1], gradient=False)
+    return Problem.of(geometry, arrays[0], arrays[1].shape[-1])
 
 
 def plainly(map, geometry):

@@ -89,9 +89,6 @@ FORMS: tuple[OperationRow, ...] = (
         "phases joined", (16, 14, 14, 128), 3, 64, "forward", stride=2, padding=1, default=True
     ),
     _transposed(
-        "phases joined", (32, 8, 8, 64), 5, 64, "forward", stride=4, padding=2, default=True
-    ),
-    _transposed(
         "phases joined", (32, 8, 8, 64), 5, 64, "forward", stride=5, padding=2, default=True
     ),
     _conv("slices", (8, 16, 16, 16, 16), 3, 32, "forward", padding=1),
@@ -115,15 +112,6 @@ FORMS: tuple[OperationRow, ...] = (
     _conv("banded", (32, 28, 28, 3), 3, 8, "forward", padding=1),
     _conv("banded", (128, 32, 32, 1), 5, 6, "forward", padding=2),
     _conv("banded", (32, 32, 32, 3), 3, 16, "forward", stride=2, padding=1),
-    _conv("extended", (32, 20, 20, 32), 3, 2, "input_grad", padding=1, default=True),
-    _conv("extended", (32, 20, 20, 32), 3, 3, "input_grad", padding=1, default=True),
-    _conv("extended", (128, 32, 32, 16), 3, 16, "input_grad", padding=1, default=True),
-    _conv("extended", (128, 16, 16, 32), 3, 32, "input_grad", padding=1, default=True),
-    _conv("extended", (32, 28, 28, 128), 3, 128, "input_grad", padding=1, default=True),
-    _conv("extended", (64, 19, 19, 8), 3, 48, "input_grad", padding=1, default=True),
-    _conv("extended", (64, 19, 19, 24), 3, 48, "input_grad", padding=1, default=True),
-    _conv("extended", (64, 2, 2, 64), 3, 64, "input_grad", padding=1, default=True),
-    _conv("extended", (4, 18, 18, 24), 3, 24, "kernel_grad", default=True),
     _conv("dilated", (64, 8, 8, 64), 3, 32, "kernel_grad", input_dilation=2, padding=1),
     _conv("dilated", (64, 16, 16, 32), 3, 16, "kernel_grad", input_dilation=2, padding=1),
     _conv("taps", (2, 1024, 16), 64, 16, "kernel_grad", padding=32),
@@ -136,7 +124,6 @@ FORMS: tuple[OperationRow, ...] = (
     _conv("patches", (4, 32, 32, 16), 3, 16, "kernel_grad", padding=1),
     _conv("patches", (128, 16, 16, 32), 3, 32, "kernel_grad", padding=1, default=True),
     _conv("patches", (128, 8, 8, 64), 3, 64, "kernel_grad", padding=1, default=True),
-    _conv("patches", (128, 8, 8, 64), 3, 16, "kernel_grad", padding=1, default=True),
     _conv("patches", (128, 8, 8, 64), 3, 32, "kernel_grad", padding=1, default=True),
     _conv("patches", (2, 8, 8, 64), 3, 64, "kernel_grad", padding=1),
     _conv("patches", (2, 32, 32, 4), 3, 16, "kernel_grad", padding=1),

@@ -94,14 +94,11 @@ FILTERS_APART = Threshold(
     "64x16x16x32-to-8-3x3-s2/forward", "64x8x8x64-to-32-5x5-s2/forward",
 )  # fmt: skip
 # Where convolutions are slow, XLA's products with zeros are the faster way from this many filters
-# on, unless there are more phases than that: then hardly anything but zeros is left.
+# on, however many phases there are.
 MANY_FILTERS = Threshold(
     31, "filters", "phases joined",
-    "64x16x16x32-to-16-3x3-s2/forward-default", "16x14x14x128-to-64-3x3-s2/forward-default",
-)  # fmt: skip
-MANY_PHASES = Threshold(
-    16, "phases", "phases joined",
-    "32x8x8x64-to-64-5x5-s4/forward-default", "32x8x8x64-to-64-5x5-s5/forward-default",
+    "64x16x16x32-to-16-3x3-s2/forward-default", "32x8x8x64-to-64-5x5-s5/forward-default",
+    measured=AGAIN,
 )  # fmt: skip
 
 # Banded: the library is fast from one or two channels to many, and else from this many pairs on;
@@ -152,32 +149,6 @@ NEIGHBOURS_OF_STRIDES = Threshold(
     "32x32x32x3-to-16-3x3-s2/forward", "16x57x33x3-to-48-7x7-s2/forward", decides=False,
 )  # fmt: skip
 
-# Extended, by default: XLA's own code needs more input channels than this, and outputs enough to
-# fill a vector register; convolutions with no more than that, in and out, are not YNNPACK's.
-XLA_NEEDS = Threshold(
-    2, "channels in", "extended",
-    "32x20x20x32-to-2-3x3/input_grad-default", "32x20x20x32-to-3-3x3/input_grad-default",
-)  # fmt: skip
-KEPT_BY_XLA = Threshold(
-    16, "channels, the more of both sides", "extended",
-    "128x32x32x16-to-16-3x3/input_grad-default", "128x16x16x32-to-32-3x3/input_grad-default",
-)  # fmt: skip
-# From this many channels in times channels out on, YNNPACK uses nearly all processors.
-ALL_PROCESSORS = Threshold(
-    2**14 - 1, "channels in times out", "extended",
-    "128x16x16x32-to-32-3x3/input_grad-default", "32x28x28x128-to-128-3x3/input_grad-default",
-)  # fmt: skip
-FILTERS_EXTENDED = Threshold(
-    15, "channels out", "extended",
-    "64x19x19x8-to-48-3x3/input_grad-default", "64x19x19x24-to-48-3x3/input_grad-default",
-)  # fmt: skip
-# Of so many outputs at most one more may be computed and thrown away.
-WASTED = Threshold(
-    3, "outputs for each that is added", "extended",
-    "64x2x2x64-to-64-3x3/input_grad-default",
-    "128x16x16x32-to-32-3x3/input_grad-default", decides=False,
-)  # fmt: skip
-
 # Patches: smaller ones are not worth their writing.
 MIN_PATCH = Threshold(
     15, "numbers in a patch", "patches",
@@ -194,8 +165,9 @@ FEW_INPUTS = Threshold(
     "128x16x16x32-to-32-3x3/kernel_grad-default", "128x8x8x64-to-64-3x3/kernel_grad-default",
 )  # fmt: skip
 FILTERS_OF_PATCHES = Threshold(
-    16, "filters", "patches",
-    "128x8x8x64-to-16-3x3/kernel_grad-default", "128x8x8x64-to-32-3x3/kernel_grad-default",
+    32, "filters", "patches",
+    "128x8x8x64-to-32-3x3/kernel_grad-default", "128x8x8x64-to-64-3x3/kernel_grad-default",
+    measured=AGAIN,
 )  # fmt: skip
 # Each row of a window, and each place in one, is a slice in the program: 512 compile for a minute.
 # Along one axis a loop over the taps is then the faster way, too.

@@ -34,8 +34,6 @@ def problems(draw: Draw, kind: str) -> Problem:
         dilation, input_dilation = (*dilation[:-1], 1), (*input_dilation[:-1], 1)
     groups = draw(st.integers(2, 4)) if kind.startswith(("depthwise", "grouped")) else 1
     channels = few
-    if kind == "extended":  # with so many YNNPACK would take one thread
-        channels = st.sampled_from((1, 3, 17))
     if kind == "transforms":
         groups = draw(st.integers(1, 3))
     if kind == "chosen":  # by the numbers of channels, too

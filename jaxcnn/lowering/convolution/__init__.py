@@ -36,7 +36,7 @@ def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """x ⋆ k: n h w c, kh kw c/g d → n p q d."""
 
     def forward(x: Array, kernel: Array) -> Array:
-        problem = Problem.of(geometry, x, kernel.shape[-1], gradient=False)
+        problem = Problem.of(geometry, x, kernel.shape[-1])
         factors = problem.factors(x, kernel)
         return compute("correlation", CORRELATIONS, problem, *factors, guarded=guarded)
 
@@ -48,7 +48,7 @@ def input_grad(delta: Array, kernel: Array, geometry: Geometry) -> Array:
     channels = kernel.shape[-2] * geometry.groups
 
     def backward(delta: Array, kernel: Array) -> Array:
-        problem = Problem.of(geometry.transposed, delta, channels, gradient=True)
+        problem = Problem.of(geometry.transposed, delta, channels)
         if choose(INPUT_GRADS, problem)[0].name != "fft":  # which reads the kernel as it is
             kernel = turned_kernel(kernel, geometry.groups)
         factors = problem.factors(delta, kernel)
@@ -65,7 +65,7 @@ def kernel_grad(x: Array, delta: Array, geometry: Geometry) -> Array:
     """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d."""
 
     def backward(x: Array, delta: Array) -> Array:
-        problem = Problem.of(geometry, x, delta.shape[-1], gradient=True)
+        problem = Problem.of(geometry, x, delta.shape[-1])
         return compute("kernel gradient", KERNEL_GRADS, problem, *problem.factors(x, delta))
 
     def result(x: Entries, delta: Entries) -> Entries:

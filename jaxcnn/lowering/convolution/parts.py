@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.lowering.convolution import extended
+from jaxcnn.lowering.convolution import plain
 from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.places import sum_over_parts
 from jaxcnn.lowering.precision import accumulator, widen
@@ -52,7 +52,7 @@ def kernel_grad(x: Array, delta: Array, *, problem: Problem, images: int | None 
     part = replace(problem, n=images)
 
     def of_part(x: Array, delta: Array) -> Array:
-        return extended.kernel_grad(widen(x), widen(delta), problem=part)
+        return plain.kernel_grad(widen(x), widen(delta), problem=part)
 
     shape = (*problem.geometry.window, problem.c, problem.d)
     zero = jnp.zeros(shape, accumulator(x.dtype))

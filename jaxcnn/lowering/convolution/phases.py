@@ -25,7 +25,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.convolution import plain
 from jaxcnn.lowering.convolution.plain import Map
 from jaxcnn.lowering.convolution.problem import Problem
-from jaxcnn.lowering.thresholds import FEW_PHASES, FILTERS_APART, MANY_FILTERS, MANY_PHASES
+from jaxcnn.lowering.thresholds import FEW_PHASES, FILTERS_APART, MANY_FILTERS
 
 
 class Phase(NamedTuple):
@@ -72,7 +72,7 @@ def many(problem: Problem) -> str:
 
 def slower_joined(problem: Problem) -> str:
     """Why one convolution of all phases takes more time than the products with zeros."""
-    if problem.fast or problem.d <= MANY_FILTERS or number(problem.geometry) > MANY_PHASES:
+    if problem.fast or problem.d <= MANY_FILTERS:
         return ""
     return f"{problem.d} filters hide the zeros where convolutions are slow"
 

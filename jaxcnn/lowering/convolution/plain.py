@@ -42,7 +42,7 @@ def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
     return y.astype(x.dtype)
 
 
-def kernel_grad(x: Array, delta: Array, *, problem: Problem, correlate: Map = correlate) -> Array:
+def kernel_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
     """x ⋆ dilate(δ): n h w c, n p q d → kh kw c/g d.
 
     The batch is what is summed over, so it takes the place of the channels, and the input channels

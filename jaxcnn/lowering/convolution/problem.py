@@ -7,7 +7,6 @@ from typing import Self
 
 from jax import Array
 
-from jaxcnn import hints
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering import problem
 from jaxcnn.lowering.precision import EXACT_ENOUGH, of_halves, rounded
@@ -23,19 +22,16 @@ class Problem(problem.Problem):
 
     d: int
     """Channels out, of all groups."""
-    stored: bool
-    """Whether the result is stored, or a gradient: XLA merges it with no pooling behind it."""
     halves: bool = False
     """Whether its factors are rounded to bfloat16 first."""
 
     @classmethod
-    def of(cls, geometry: Geometry, x: Array, d: int, *, gradient: bool) -> Self:
+    def of(cls, geometry: Geometry, x: Array, d: int) -> Self:
         """That of a map x and d channels out, in the program that is being traced."""
-        stored = gradient or hints.backward_follows.value
         halves = of_halves(geometry.precision)
         if halves:
             geometry = replace(geometry, precision=EXACT_ENOUGH)
-        return super().of(geometry, x, d=d, stored=stored, halves=halves)
+        return super().of(geometry, x, d=d, halves=halves)
 
     def factors(self, *arrays: Array) -> tuple[Array, ...]:
         """The arrays as they are multiplied."""

@@ -17,7 +17,6 @@ from jaxcnn.lowering.convolution import (
     banded,
     depthwise,
     dilated,
-    extended,
     fft,
     grouped,
     native,
@@ -133,12 +132,6 @@ CORRELATIONS: tuple[Form[Problem], ...] = (
         slower=banded.slower,
         adds_zeros=True,
     ),
-    Form(
-        "extended",
-        extended.correlate,
-        "XLA's own code, on all processors, for some zeros more",
-        slower=extended.slower,
-    ),
     Form("plain", plain.correlate, "XLA's convolution", any_sizes=True),
 )
 
@@ -223,12 +216,6 @@ KERNEL_GRADS: tuple[Form[Problem], ...] = (
         "maps are transposed in the cache, some images at a time",
         cannot=parts.cannot,
         slower=parts.slower,
-    ),
-    Form(
-        "extended",
-        extended.kernel_grad,
-        "XLA's own code, on all processors, for some zeros more",
-        slower=extended.slower_backwards,
     ),
     Form(
         "plain", plain.kernel_grad, "XLA's convolution, in the layout it knows best", any_sizes=True
