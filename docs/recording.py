@@ -61,7 +61,8 @@ def _about(results: Results) -> dict[str, Any]:
     verdicts = bars.verdicts(results)
     return {
         "revision": revision, "rows": len(results.rows),
-        "machine": f"{results.machine['cores']} cores of an {results.machine['processor']}",
+        "machine": f"{results.machine['cores']} cores of an {results.machine['processor']}"
+        + ", freed memory kept" * (results.machine.get("memory") == "kept"),
         "versions": versions, "dtype": results.options["precision"],
         "bars": len(verdicts), "held": sum(verdict.holds for verdict in verdicts),
         "missed": [str(verdict) for verdict in verdicts if not verdict.holds],

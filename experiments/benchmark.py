@@ -257,6 +257,7 @@ def machine() -> dict[str, Any]:
         "processor": model or platform.processor(),
         "cores": cores(),
         "xla_flags": os.environ.get("XLA_FLAGS"),
+        "memory": "kept" if program.keeping() else "as the environment has it",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
