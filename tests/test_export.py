@@ -1,6 +1,5 @@
 """Programs for other platforms: exported without a device, and read for the form each one gets."""
 
-import re
 from functools import wraps
 
 import jax
@@ -155,7 +154,7 @@ FORMS = [
         cpu={**PATCHES, "convolution": 4},
         convolution=3,
     ),
-    form(gradients(conv), (4, 8, 8, 40), (3, 3, 40, 32), cpu=PATCHES, convolution=3),
+    form(gradients(conv), (4, 8, 8, 40), (3, 3, 40, 33), cpu=PATCHES, convolution=3),
     # With few channels, a loop over parts of the batch.
     form(
         gradients(conv),
@@ -186,26 +185,6 @@ FORMS = [
 @pytest.mark.parametrize(("f", "shapes", "wanted"), FORMS)
 def test_the_form_that_a_platform_gets(f, shapes, wanted, platform):
     assert heavy(exported(f, *shaped(*shapes), platforms=(platform,))) == wanted[platform]
-
-
-def test_only_gradients_on_a_cpu_compute_a_row_more_than_asked_for():
-    def same(x, kernel):
-        return jaxcnn.conv(x, kernel, padding="SAME")
-
-    def rows(f, platform):
-        program = exported(f, *shaped((2, 8, 8, 24), (3, 3, 24, 32)), platforms=(platform,))
-        found = re.findall(
-            r"convolution.*-> tensor<2x(\d+)x8x(?:24|32)xf32>", program.mlir_module()
-        )
-        return sorted(map(int, found))
-
-    assert rows(gradients(same), "cpu") == [9, 9]
-    assert rows(same, "cpu") == [8]
-    for platform in PLATFORMS[1:]:
-        assert rows(gradients(same), platform) == [8, 8]
-    told = with_fast_convolutions(same)
-    for f in (told, jax.jit(told)):  # traced again, without being told, where JAX differentiates it
-        assert rows(gradients(f), "cpu") == [8, 8]
 
 
 def test_the_plain_max_pool_does_scatter():
