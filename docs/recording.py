@@ -30,8 +30,8 @@ def benchmark_record(paths: Sequence[Path], old: Mapping[str, Any] | None = None
         for what, found in _lines(results).items():
             lines[what] |= {_key(line): {**line, "run": name} for line in found}
     kept = {
-        "operations": [line for kind in KINDS if (line := lines["operations"].get(kind))],
-        "steps": [line for name in NETWORKS.values() if (line := lines["steps"].get(name))],
+        "operations": _ordered(lines["operations"], tuple(KINDS)),
+        "steps": _ordered(lines["steps"], tuple(NETWORKS.values())),
         "others": list(lines["others"].values()),
     }
     used = {line["run"] for found in kept.values() for line in found}
@@ -39,6 +39,12 @@ def benchmark_record(paths: Sequence[Path], old: Mapping[str, Any] | None = None
 
 
 LINES = ("operations", "steps", "others")
+
+
+def _ordered(lines: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    """In the order of the names; then those by names that no run gives any more."""
+    others = [name for name in lines if name not in names]
+    return [lines[name] for name in (*names, *others) if name in lines]
 
 
 def _names(runs: Sequence[Mapping[str, Any]]) -> set[str]:

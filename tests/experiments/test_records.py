@@ -66,6 +66,9 @@ def test_kinds_that_are_measured_again_say_which_run_they_are_from(tmp_path):
     assert merged == recording.benchmark_record([second], merged)  # the same run again
     (run,) = recording.benchmark_record([second, first])["runs"]
     assert run["machine"] == "2 cores of an old"
+    record["operations"].append({**record["operations"][0], "kind": "a name of before"})
+    kinds = [line["kind"] for line in recording.benchmark_record([second], record)["operations"]]
+    assert kinds == ["conv 3×3", "dense", "a name of before"]
 
 
 def test_every_row_of_the_benchmark_has_its_place_on_the_page():
