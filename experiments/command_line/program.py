@@ -49,16 +49,19 @@ def keep_freed_memory() -> bool:
     back to the system, which zeroes their pages again. What the user says of that goes first. It is
     for programs, never for a library: what one has had once, it has until it ends.
     """
-    if platform.libc_ver()[0] != "glibc" or not keeping():
+    if not keeping():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return all(mallopt(option, value) for option, value in KEEPING.values())
 
 
 def keeping() -> dict[str, str]:
-    """The variables that have a program keep freed memory; none if the user has said something."""
+    """The variables that have a program keep freed memory; none if the user has said something, or
+    the C library is another one than glibc.
+    """
     given = any(name.startswith("MALLOC_") for name in os.environ)
-    if given or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+    given = given or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    if given or platform.libc_ver()[0] != "glibc":
         return {}
     return {name: str(value) for name, (_, value) in KEEPING.items()}
 
