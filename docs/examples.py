@@ -1,11 +1,13 @@
 """The lectures' examples, worked by hand, put into the pages that tell of them."""
 
 import re
+from html import escape
 from pathlib import Path
 
 from docs.mathematics import mathml
 from docs.pictures import grid
-from docs.text import escaped
+from docs.prose import clauses
+from docs.text import sentence
 from experiments.worked import EXAMPLES, Example
 
 
@@ -27,19 +29,26 @@ def shown(example: Example) -> str:
 
     def rows(steps, prefix=""):
         return "".join(
-            f'<div class="step"><span class="by">{mathml(step.formula)}</span>'
+            f'<div class="step"><span class="by">{drawn(step.formula)}</span>'
             f"{grid(prefix + step.quantity, step.value)}</div>"
             for step in steps
         )
 
     result = f"∂{example.result}/∂"
     return (
-        f"({example.key})=\n\n### {escaped(example.title)}\n\n{escaped(example.source)}\n\n"
+        f"({example.key})=\n\n### {sentence(example.title)}\n\n{sentence(example.source)}\n\n"
         '```{raw} html\n<figure class="picture">\n'
         f'<div class="pass"><span class="way">given</span>{given}</div>\n'
         f'<div class="pass steps"><span class="way">forward</span>{rows(forward)}</div>\n'
         f'<div class="pass steps"><span class="way">backward</span>{rows(backward, result)}</div>\n'
-        f"</figure>\n```\n\n{escaped(example.remark)}\n\n"
+        f"</figure>\n```\n\n{sentence(example.remark)}\n\n"
         f"`python -m experiments.walkthrough --only {example.key}` "
         "works it three times: by hand, through the rules, and by JAX."
+    )
+
+
+def drawn(formula: str) -> str:
+    """A formula that words hold together, as HTML."""
+    return "".join(
+        mathml(part) if kind == "math" else escape(part) for kind, part in clauses(formula)
     )

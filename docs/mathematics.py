@@ -16,7 +16,7 @@ NAMES = {
     "patches", "count", "mask", "size", "relu", "pad", "flip", "conv", "linear", "kh", "kw",
     "loss", "pool", "KL",
 }  # fmt: skip
-POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿᵖᵀˣᵃᵇᵏˢᵗ", "0123456789+−npTxabkst", strict=True))
+POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁱⁿᵖᵀˣᵃᵇᵏˢᵗ", "0123456789+−()inpTxabkst", strict=True))
 INDICES = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ᵢⱼₖₙₓ", "0123456789+−ijknx", strict=True))
 DOT = "\u0307"
 ACCENTS = {"\u0302": "^", "\u0307": "˙", "\u0308": "¨", "\u0304": "¯"}

@@ -6,8 +6,8 @@ from itertools import groupby
 from docs.differences import DIFFERENCES, differences_of
 from docs.operations import ROOT, Operation, Place, operations
 from docs.pictures import picture
-from docs.sources import SOURCES, formulas
-from docs.text import escaped, listed, paragraphs, sentence, signature_of
+from docs.sources import SOURCES, Formula, formulas
+from docs.text import escaped, formula, listed, paragraphs, sentence, signature_of
 
 KINDS = {
     "linear": "The map is linear: its tangent is the map itself.",
@@ -102,9 +102,9 @@ def _of_sources(operation: Operation) -> str:
     if not found:
         return ""
     lines = [
-        f"- {{math}}`{formula.formula}`: "
-        f'[{source.author}, "{escaped(formula.place)}"](../sources.md#{anchor})'
-        for anchor, source, formula in found
+        f'- {formula(its.formula)}: [{source.author}, "{escaped(its.place)}"]'
+        f"(../sources.md#{anchor})"
+        for anchor, source, its in found
     ]
     return "In the five sources:\n\n" + "\n".join(lines)
 
@@ -215,14 +215,14 @@ def sources_page() -> str:
     ]
     for source in SOURCES:
         parts.append(f"## {source.author}\n\n{escaped(source.citation)}.")
-        for anchor, its, formula in formulas():
+        for anchor, its, one in formulas():
             if its is source:
-                parts.append(_formula(anchor, formula))
+                parts.append(_of_a_source(anchor, one))
     return "\n\n".join(parts) + "\n"
 
 
-def _formula(anchor: str, formula) -> str:
-    path, _, name = formula.test.partition("::")
+def _of_a_source(anchor: str, its: Formula) -> str:
+    path, _, name = its.test.partition("::")
     line = next(
         (
             i
@@ -232,18 +232,16 @@ def _formula(anchor: str, formula) -> str:
         0,
     )
     if not line:
-        raise ValueError(f"{formula.place}: no test {formula.test}")
-    told = ", ".join(f"[{name}](rules/{name}.md)" for name in formula.rules)
+        raise ValueError(f"{its.place}: no test {its.test}")
+    told = ", ".join(f"[{name}](rules/{name}.md)" for name in its.rules)
     pieces = [f"rules: {told}"] if told else []
     pieces.append(f"test: {{test}}`{path}:{line} {name}`")
-    if formula.worked:
-        pieces.append(
-            f"with numbers: [{formula.worked}](tutorials/backpropagation.md#{formula.worked})"
-        )
-    remark = f"\n\n{escaped(formula.remark)}" if formula.remark else ""
+    if its.worked:
+        pieces.append(f"with numbers: [{its.worked}](tutorials/backpropagation.md#{its.worked})")
+    remark = f"\n\n{sentence(its.remark)}" if its.remark else ""
     return (
-        f"({anchor})=\n\n:::{{container}} formula\n**{escaped(formula.place)}**\n\n"
-        f"{{math}}`{formula.formula}`\n\n"
+        f"({anchor})=\n\n:::{{container}} formula\n**{escaped(its.place)}**\n\n"
+        f"{formula(its.formula)}\n\n"
         f"{'; '.join(pieces)}{remark}\n:::"
     )
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from docs.mathematics import CLOSING, INDICES, NAMES, OPERATORS, POWERS
 
@@ -18,12 +18,19 @@ def pieces(text: str) -> Iterator[tuple[str, str]]:
         if i % 2:
             yield "code", part
         else:
-            yield from _prose_and_math(part)
+            yield from _prose_and_math(part, _kinds)
 
 
-def _prose_and_math(text: str) -> Iterator[tuple[str, str]]:
+def clauses(formula: str) -> Iterator[tuple[str, str]]:
+    """The same of a formula that words hold together, "∂x = δ at P, else 0": the rest is math."""
+    return _prose_and_math(formula, _kinds_in_a_formula)
+
+
+def _prose_and_math(
+    text: str, kinds_of: Callable[[list[str]], list[str]]
+) -> Iterator[tuple[str, str]]:
     words = re.findall(r"\s+|[^\s]+", text)
-    kinds = _kinds(words)
+    kinds = kinds_of(words)
     run, kind = "", "prose"
     for word, found in zip(words, kinds, strict=True):
         if found == kind:
@@ -85,12 +92,29 @@ def _kinds(words: list[str]) -> list[str]:
         opened = opened + word if kinds[i] == "math" else ""
         if _closed(opened):
             opened = ""
+    return _with_blanks(words, ["prose" if kind == "between" else kind for kind in kinds])
+
+
+def _kinds_in_a_formula(words: list[str]) -> list[str]:
+    """Words of several letters are prose, but for names, and in brackets all is mathematics."""
+    kinds, opened = [], ""
+    for word in words:
+        core, opened = word.strip(",;:"), opened + word
+        spoken = opened == word and re.fullmatch(r"[A-Za-z]{2,}", core) and core not in NAMES
+        opened = "" if _closed(opened) else opened
+        blank = word.isspace() and not opened
+        kinds.append("blank" if blank else "prose" if spoken else "math")
+    return _with_blanks(words, kinds)
+
+
+def _with_blanks(words: list[str], kinds: list[str]) -> list[str]:
+    """A blank belongs to a formula if both sides do, and no clause ends before it."""
     for i, word in enumerate(words):
         if word.isspace() and kinds[i] == "blank":
             sides = {kinds[j] for j in (i - 1, i + 1) if 0 <= j < len(words)}
             ended = i > 0 and re.search(r"[;:.,]$", words[i - 1])
             kinds[i] = "math" if sides == {"math"} and not ended else "prose"
-    return ["prose" if kind == "between" else kind for kind in kinds]
+    return kinds
 
 
 def _kind(word: str) -> str:

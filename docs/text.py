@@ -3,10 +3,10 @@
 import ast
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from docs.prose import pieces
+from docs.prose import clauses, pieces
 
 
 def escaped(prose: str) -> str:
@@ -19,8 +19,17 @@ def sentence(text: str, pages: Mapping[str, str] | None = None) -> str:
 
     pages: from a name to the page that explains it, relative to the page that is written.
     """
+    return _marked(pieces(" ".join(text.split())), pages)
+
+
+def formula(text: str) -> str:
+    """A formula that words hold together, on one line."""
+    return _marked(clauses(text))
+
+
+def _marked(pieces: Iterable[tuple[str, str]], pages: Mapping[str, str] | None = None) -> str:
     parts = []
-    for kind, part in pieces(" ".join(text.split())):
+    for kind, part in pieces:
         if kind == "math":
             parts.append(f"{{math}}`{part}`")
         elif kind == "code":

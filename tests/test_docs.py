@@ -20,7 +20,7 @@ import pytest
 from docs import results, tables
 from docs.api import MODULES, public
 from docs.differences import DIFFERENCES
-from docs.examples import EXAMPLES
+from docs.examples import EXAMPLES, drawn
 from docs.mathematics import mathml
 from docs.operations import operations
 from docs.pages import rule_page, sources_page
@@ -66,11 +66,31 @@ def test_every_formula_is_drawn(operation):
         ("Σ_{i ∈ M} x", "<munder><mo>∑</mo>"),
         ("dJ/du1", "<mfrac><mrow><mi>d</mi><mi>J</mi></mrow>"),
         ("relu′(0)", "<msup><mi>relu</mi>"),
+        ("α⁽²⁾", "<msup><mi>α</mi><mrow><mrow><mo"),
         ("min(a, b)/6", "<mfrac><mrow><mi>min</mi>"),
     ],
 )
 def test_formulas_are_read_as_they_are_meant(formula, drawn):
     assert drawn in mathml(formula)
+
+
+OF_SOURCES = [formula.formula for _, _, formula in formulas()] + [
+    step.formula
+    for example in EXAMPLES.values()
+    for table in example.by_hand(example.arrays)
+    for step in table
+]
+
+
+@pytest.mark.parametrize("formula", OF_SOURCES)
+def test_a_formula_of_the_sources_is_drawn_with_its_words_whole(formula):
+    """No word becomes a product of its letters, as dJ and xz are; indices are letters, too."""
+    found = ET.fromstring(f"<p>{drawn(formula).replace('&#160;', ' ')}</p>")
+    for note in found.iter("annotation"):
+        note.text = ""
+    words = set(re.findall(r"[A-Za-z]{2,}", re.sub(r"_\w+", "", formula)))
+    shown = set(re.findall(r"[A-Za-z]{2,}", " ".join(found.itertext())))
+    assert {word for word in words if not re.fullmatch("d.|xz", word)} <= shown
 
 
 def test_prose_is_no_formula():

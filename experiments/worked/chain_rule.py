@@ -70,7 +70,7 @@ def _quiz_by_hand(given):
     c, d = math.sin(b), math.exp(a)
     e, f = a / b, c / a
     forward = [
-        Step("a", "a = xz", a),
+        Step("a", "a = x z", a),
         Step("b", "b = log(x)", b),
         Step("c", "c = sin(b)", c),
         Step("d", "d = exp(a)", d),

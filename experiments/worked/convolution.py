@@ -28,8 +28,8 @@ def _huang_by_hand(given):
         Step("u⁺", "u⁺ᵢ = w₁yᵢ + w₂yᵢ₊₁ + w₃yᵢ₊₂", above),
     ]
     backward = [
-        Step("y", "δ ∗full w: δ₁w₁, δ₁w₂+δ₂w₁, δ₁w₃+δ₂w₂+δ₃w₁, …", full),
-        Step("u", "(δ ∗full w) • f′(u), f′ = y(1 − y)", full * y * (1 - y)),
+        Step("y", "full(δ, rot180(w)): δ₁w₁, δ₁w₂ + δ₂w₁, δ₁w₃ + δ₂w₂ + δ₃w₁, …", full),
+        Step("u", "full(δ, rot180(w)) • f′(u), f′ = y(1 − y)", full * y * (1 - y)),
         Step("w", "∂E/∂wₖ = δ₁yₖ + δ₂yₖ₊₁ + δ₃yₖ₊₂",
              [d1 * y[k] + d2 * y[k + 1] + d3 * y[k + 2] for k in range(3)]),
     ]  # fmt: skip
@@ -59,10 +59,10 @@ def _ray_by_hand(given):
         for l, m in np.ndindex(*kernel.shape):  # noqa: E741  # his letters
             y[i, j] += image[i + l, j + m] * kernel[l, m]
             delta_kernel[l, m] += image[i + l, j + m] * delta[i, j]
-    forward = [Step("J", "J(i,j) = Σ I(i+l−1, j+m−1) K(l,m)", y)]
+    forward = [Step("J", "J[i, j] = Σ I[i + l, j + m] K[l, m]", y)]
     backward = [
-        Step("K", "δK = I ∗ δJ, the valid correlation", delta_kernel),
-        Step("I", "δI = pad(δJ) ∗ flip(K)", _padded_with_flipped(delta, kernel)),
+        Step("K", "δK = I ⋆ δJ", delta_kernel),
+        Step("I", "δI = pad(δJ) ⋆ flip(K)", _padded_with_flipped(delta, kernel)),
     ]
     return forward, backward
 
@@ -110,8 +110,8 @@ def _gwardys_by_hand(given):
             dw[a, b] += delta[i, j] * x[row, column]
     forward = [Step("z", "z = x ∗ w, the kernel flipped", z)]
     backward = [
-        Step("x", "∂E/∂x = δ ∗full rot180(w)", dx),
-        Step("w", "∂E/∂w = rot180(x) ∗valid δ", dw),
+        Step("x", "∂E/∂x = δ ∗ rot180(w), full", dx),
+        Step("w", "∂E/∂w = rot180(x) ∗ δ, valid", dw),
     ]
     return forward, backward
 

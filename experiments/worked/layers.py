@@ -88,7 +88,7 @@ def _network_by_hand(given):
     for i, j in np.ndindex(*size):
         delta_kernel += delta_y[i, j] * x[i : i + kernel.shape[0], j : j + kernel.shape[1]]
     forward = [
-        Step("y", "y = x ∗ K", y),
+        Step("y", "y = x ⋆ K", y),
         Step("z", "z = relu(y)", z),
         Step("p", "p = maxpool(z)", p),
         Step("E", "E = ½ Σ (p − q)²", np.sum(delta_p**2) / 2),
@@ -97,7 +97,7 @@ def _network_by_hand(given):
         Step("p", "δp = p − q", delta_p),
         Step("z", "δz = δp at the argmax", delta_z),
         Step("y", "δy = δz where y > 0", delta_y),
-        Step("K", "δK = x ∗ δy", delta_kernel),
+        Step("K", "δK = x ⋆ δy", delta_kernel),
     ]
     return forward, backward
 
@@ -114,5 +114,5 @@ RAY_NETWORK = Example(
     },
     run=_network,
     by_hand=_network_by_hand,
-    remark="Step 4 would be K ← K − (learning rate) δK.",
+    remark="Step 4 would be K ← K − η δK, η the learning rate.",
 )

@@ -170,5 +170,5 @@ QUIZ_2 = Example(
     },
     run=_quiz,
     by_hand=_quiz_by_hand,
-    remark="His α⁽ⁱ⁾ is stated as D⁽ⁱ⁾ × D⁽ⁱ⁻¹⁾, so that no transpose is needed.",
+    remark="His α⁽ⁱ⁾ has a row for every output, so that no transpose is needed.",
 )

@@ -79,7 +79,7 @@ def test_the_tables_are_printed_with_their_formulas(capsys):
     text = capsys.readouterr().out
     assert re.search(r"dy/dx = dy/da · z \+ dy/db · 1/x\s*│ 1208.38\s*│ –\s*│ 1208.38", text)
     assert re.search(
-        r"δI = pad\(δJ\) ∗ flip\(K\)\s*│  1  2  2 -5 │  1  2  2 -5 │  1  2  2 -5", text
+        r"δI = pad\(δJ\) ⋆ flip\(K\)\s*│  1  2  2 -5 │  1  2  2 -5 │  1  2  2 -5", text
     )
     assert text.splitlines()[-1].startswith("37 numbers, by hand and by machine, differ by")
 
