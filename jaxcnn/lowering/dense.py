@@ -23,7 +23,7 @@ from jaxcnn.lowering.precision import (
 from jaxcnn.lowering.sharding import declared
 from jaxcnn.sizes import surely
 
-# So many times larger than the maps is a large weight.
+# How many times larger than the maps a large weight is, at least.
 TIMES_LARGER = 8
 
 
@@ -62,7 +62,7 @@ def weight_grad(x: Array, delta: Array) -> Array:
 def weighted_sum(x: Float[Array, "*n"], weight: Float[Array, "*c"]) -> Float[Array, "*m"]:
     """y = Σ γ•x over the last axes, those of γ: ... c, c → ...
 
-    As a product it is read as it lies, where XLA's CPU backend writes γ out for every example.
+    As a product of matrices it reads γ once; as a sum, XLA's CPU backend writes γ out per example.
     """
     if in_one_lane(weight.size, 1, 1):
         return weighted_sum_by_elements(x, weight)
@@ -70,7 +70,7 @@ def weighted_sum(x: Float[Array, "*n"], weight: Float[Array, "*c"]) -> Float[Arr
 
 
 def weighted_sum_by_elements(x: Array, weight: Array) -> Array:
-    """The same, as it is written."""
+    """The same, as the formula has it."""
     return (x * jnp.broadcast_to(weight, x.shape)).sum(range(x.ndim - weight.ndim, x.ndim))
 
 
@@ -85,7 +85,7 @@ def gains(rows: int, c: int, d: int) -> bool:
 
 
 def _is_large(rows: int, c: int, d: int) -> bool:
-    """Whether a weight is so much larger than the maps that it had better be read as it lies."""
+    """Whether a weight is so much larger than the maps that it should not be transposed."""
     return surely(lambda: c * d >= TIMES_LARGER * rows * (c + d))
 
 
@@ -94,7 +94,7 @@ def _in_parts(x: Array, delta: Array) -> Array:
 
 
 def _of_one_row(x: Array, weight: Array) -> Array:
-    """Such a product is a sum over the rows of the weight."""
+    """x W for a single row x: a sum over the rows of W."""
     return _in_parts(x.reshape(-1, 1), weight).reshape(*x.shape[:-1], weight.shape[1])
 
 
@@ -103,7 +103,7 @@ def _by_columns(delta: Array, weight: Array) -> Array:
 
 
 def _by_rows(delta: Array, weight: Array) -> Array:
-    """(W δᵀ)ᵀ, which reads W as it lies; XLA would turn it back if nothing stood in between."""
+    """(W δᵀ)ᵀ, which does not transpose W; without the barrier XLA would undo the exchange."""
     z = _contract(weight, delta, axes_a=(1,), axes_b=(delta.ndim - 1,))
     return jnp.moveaxis(lax.optimization_barrier(z), 0, -1)
 
@@ -137,5 +137,5 @@ def _contract(a: Array, b: Array, axes_a: tuple[int, ...], axes_b: tuple[int, ..
 
 
 def _factors(a: Array, b: Array) -> tuple[Array, ...]:
-    """As they are multiplied."""
+    """The factors, rounded if the products are to be of halves."""
     return rounded(a, b) if of_halves(jax.default_matmul_precision.value) else (a, b)

@@ -1,8 +1,8 @@
 """Ways to compute a map, as values: a table for each map, of which the first that serves is taken.
 
-A table ends with the form that computes every problem, `plain`: what XLA's own operations are, and
-what every form must be equal to. A user may name a form (`method`, `jaxcnn.forms`), which is then
-taken on every platform for all that it can compute, whether or not it is the fastest there.
+A table ends with the form that computes every problem, `plain`: XLA's own operations, which every
+form must agree with. A user may name a form (`method`, `jaxcnn.forms`), which is then taken on
+every platform for all that it can compute, whether or not it is the fastest there.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -51,7 +51,7 @@ class Form(Generic[P]):
         return ("" if self.any_sizes else problem.closed) or self.cannot(problem)
 
     def passed_over(self, problem: P) -> str:
-        """Why it is not taken, if nobody names it."""
+        """Why the form is not taken unless somebody names it."""
         return self.refuses(problem) or self.slower(problem)
 
 
@@ -59,7 +59,7 @@ Table = Sequence[Form[P]]
 
 
 def names(tables: Iterable[Table[Any]]) -> tuple[str, ...]:
-    """Those of all forms of some tables, each once."""
+    """The names of all forms of some tables, each once."""
     return tuple(dict.fromkeys(form.name for table in tables for form in table))
 
 
@@ -84,9 +84,9 @@ def compute(
     *arrays: Array,
     guarded: Callable[[Form[P], P], Callable[..., Any]] | None = None,
 ) -> Any:
-    """The map of that name, by the form that is taken: on a CPU, or everywhere if it says so.
+    """The map of that name by the form that is taken: on a CPU, or everywhere if the form says so.
 
-    `guarded` makes of a form the function to call.
+    `guarded` turns a form into the function to call.
     """
     if (note := hints.noted.value) is not None:
         note(name, table, problem)

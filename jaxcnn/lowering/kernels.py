@@ -16,7 +16,7 @@ from jaxcnn.sizes import known
 
 
 def cannot(problem: Problem) -> str:
-    """Sizes, numbers and processors that no kernel is for."""
+    """Why there is no kernel: for these sizes, for such numbers, or for the processor."""
     geometry = problem.geometry
     sizes = *geometry.input, *geometry.output, *geometry.window, problem.n, problem.c
     if not known(*sizes, *(p for pads in geometry.padding for p in pads)):
@@ -29,7 +29,7 @@ def cannot(problem: Problem) -> str:
 
 
 def unwanted(problem: Problem, channels: int) -> str:
-    """Programs that are not compiled for one device, and channels that leave registers empty."""
+    """Why none is wanted: the program is not for one device, or channels leave registers empty."""
     if not problem.told:
         return "the program is not one of jaxcnn.jit"
     if problem.spread:

@@ -28,7 +28,7 @@ TABLES = {
 
 
 def check_method(op: str, name: str, value: Any) -> None:
-    """Raise unless this is a way to convolve."""
+    """Raise unless some form of a convolution has this name, or it is "direct"."""
     check.choice(op, name, value, ("direct", *names(TABLES.values())))
 
 

@@ -1,9 +1,9 @@
 """Convolutions of few channels as convolutions of several: neighbours in a row become channels.
 
-Channels last, a row of w·c numbers is as well one of w/b places with b·c channels each. Taken so, b
-neighbouring outputs depend on their inputs by a banded matrix of taps (Toeplitz), some of whose
-elements are zeros: more products, but in fewer and larger pieces, which vector registers like. The
-maps are only reshaped:
+With channels last, a row of w·c numbers is also a row of w/b places with b·c channels each. Then b
+neighbouring outputs depend on their inputs through a banded (Toeplitz) matrix of taps, some of them
+zeros: more products, but in fewer and larger pieces, which suit vector registers. The maps are only
+reshaped:
 
     k'[…, u, (i c), (j d)] = k[…, u·b·s + i − j·s, c, d],  s the stride, 0 ≤ i < b·s, 0 ≤ j < b
 """
@@ -75,12 +75,12 @@ class Band:
 
     @property
     def step(self) -> int:
-        """How many inputs a block of outputs moves on, and a block of inputs holds."""
+        """How many inputs a block holds; a block of outputs moves on by as many."""
         return self.b * self.stride
 
     @property
     def blocks(self) -> int:
-        """Of outputs."""
+        """How many blocks of outputs there are."""
         return -(-self.output // self.b)
 
     @property

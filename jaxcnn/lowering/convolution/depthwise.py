@@ -166,7 +166,7 @@ def _row_blocks(geometry: Geometry, at_a_time: Blocks) -> list[_Rows]:
 
 
 def _over_images(x: Array, delta: Array, geometry: Geometry, blocks: Sequence[_Rows]) -> Array:
-    """The same of all these images at once."""
+    """The kernel gradient of all these images at once."""
     sums = [_over_rows(x, delta, geometry, rows) for rows in blocks]
     return sum(sums[1:], sums[0])
 
@@ -175,7 +175,7 @@ def _over_rows(x: Array, delta: Array, geometry: Geometry, rows: _Rows) -> Array
     """The part of these rows of δ, for all taps in one pass over the maps.
 
     Rows are added element by element, since XLA's sums over all but the last axis are several times
-    slower than its elementwise loops: they get what is left, a few rows per map and tap. The taps
+    slower than its elementwise loops: only a few rows per map and tap are left for them. The taps
     lie side by side within it, so both maps are in the cache while it takes one after the other.
     """
     stride, *strides = geometry.stride
@@ -210,16 +210,16 @@ def _over_rows(x: Array, delta: Array, geometry: Geometry, rows: _Rows) -> Array
 
 
 def _inside(first: int, stride: int, size: int, count: int) -> tuple[int, int]:
-    """From which place on and up to which first + place • stride lies on the map."""
+    """The first place at which first + place • stride lies on the map, and the last + 1."""
     start = min(count, max(0, -(first // stride)))
     return start, max(start, min(count, (size - 1 - first) // stride + 1))
 
 
 def _added(terms: list[Array], order: int) -> Array:
-    """The sum, in an order of three: for neighbouring taps not the same.
+    """The sum, in one of three orders, which differ for neighbouring taps.
 
-    LLVM makes one piece of code of instructions that are alike in several branches, here taps, and
-    then finds a choice of addresses in the innermost loop, which it does not vectorize any more.
+    LLVM merges instructions that are alike in several branches, here taps. The innermost loop then
+    chooses between addresses, and LLVM no longer vectorizes it.
     """
     if order % 3 == 0:
         return reduce(lambda total, term: total + term, terms)

@@ -14,7 +14,7 @@ from jaxcnn.lowering.convolution.problem import Problem
 
 
 def cannot(problem: Problem) -> str:
-    """Why there are no zeros to be left out."""
+    """Why there are no zeros to leave out."""
     geometry = problem.geometry
     if max(geometry.input_dilation) == 1:
         return "there are no zeros in the map"
@@ -22,7 +22,7 @@ def cannot(problem: Problem) -> str:
 
 
 def turned(problem: Problem) -> Problem:
-    """That with x in the place of δ."""
+    """The problem with x and δ exchanged."""
     other = problem.left(problem.geometry.transposed)
     return replace(other, c=problem.d, d=problem.c)
 

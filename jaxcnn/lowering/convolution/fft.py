@@ -42,7 +42,7 @@ def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
 @partial(jax.jit, static_argnames="problem")
 def input_grad(delta: Array, kernel: Array, *, problem: Problem) -> Array:
     """full(dilate(δ), rot180(k)): n p q d, kh kw c/g d → n h w c; the kernel is not turned."""
-    geometry = problem.geometry.transposed  # that of the convolution again
+    geometry = problem.geometry.transposed  # the geometry of the convolution again
     # δ ∗ k, a true convolution, is the gradient on the padded map: as long as what windows reached.
     reach = _reach(geometry)
     length = _lengths(reach)
@@ -77,12 +77,12 @@ def kernel_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
 
 
 def _reach(geometry: Geometry) -> tuple[int, ...]:
-    """How far the windows get on the padded map: what is behind the last one takes no part."""
+    """How far the windows reach on the padded map: what lies behind the last one is not used."""
     return tuple(p + e - 1 for p, e in zip(geometry.dilated_output, geometry.extent, strict=True))
 
 
 def _on_padded_map(x: Array, geometry: Geometry, reach: Sequence[int]) -> Array:
-    """X with the zeros of its dilation and its padding, up to where the windows get."""
+    """The map with the zeros of its dilation and its padding, as far as the windows reach."""
     edges = [
         (low, r - low - h, a - 1)
         for h, r, a, (low, _) in zip(
@@ -101,13 +101,13 @@ def _pad_space(x: Array, edges: Sequence[tuple[int, int, int]]) -> Array:
 
 
 def _first(x: Array, size: Sequence[int], step: Sequence[int]) -> Array:
-    """Elements from the first on along every spatial axis: how many, and in which steps."""
+    """`size` elements along every spatial axis, from the first on, in steps."""
     limits = [(p - 1) * s + 1 for p, s in zip(size, step, strict=True)]
     return lax.slice(x, (0,) * x.ndim, (x.shape[0], *limits, x.shape[-1]), (1, *step, 1))
 
 
 def _lengths(sizes: Sequence[int]) -> tuple[int, ...]:
-    """The next lengths without prime factors above 5, which transforms are quick for."""
+    """The next lengths without prime factors above 5: transforms of those are fast."""
 
     def smooth(n: int) -> bool:
         for factor in (2, 3, 5):
@@ -125,7 +125,7 @@ def _spectrum(x: Array, length: Sequence[int], groups: int) -> Array:
 
 
 def _kernel_spectrum(kernel: Array, length: Sequence[int], geometry: Geometry) -> Array:
-    """Kh kw c/g (g d/g) → f … g c/g d/g."""
+    """The spectrum of a kernel: kh kw c/g (g d/g) → f … g c/g d/g."""
     *window, c, d = kernel.shape
     flat = kernel.reshape(1, *window, c * d)
     k_hat = _transform(_dilate(flat, geometry.dilation), length)[0]

@@ -28,13 +28,13 @@ def slower(problem: Problem) -> str:
 
 
 def of_one(problem: Problem) -> Problem:
-    """Of each group."""
+    """The problem of one group."""
     geometry = replace(problem.geometry, groups=1)
     return problem.left(geometry, c=problem.inputs, d=problem.outputs)
 
 
 def correlate(x: Array, kernel: Array, *, problem: Problem, alone: Map) -> Array:
-    """Each group by `alone`, side by side."""
+    """Each group is computed by `alone`; the results stand side by side."""
     maps, kernels = (jnp.split(a, problem.groups, -1) for a in (x, kernel))
     pairs = zip(maps, kernels, strict=True)
     return jnp.concatenate([alone(x, k, problem=of_one(problem)) for x, k in pairs], -1)

@@ -27,7 +27,7 @@ def kernel_grad(x: Array, delta: Array, *, problem: Problem, otherwise: Map) -> 
 
 
 def cannot(problem: Problem) -> str:
-    """Sizes, numbers and processors that no kernel is for."""
+    """Why there is no kernel: for these sizes, for such numbers, or for the processor."""
     precision = problem.geometry.precision
     if any(p not in FULL for p in (precision if isinstance(precision, tuple) else (precision,))):
         return f"products of precision {precision} are not its own"
@@ -42,7 +42,7 @@ def cannot_sum(problem: Problem) -> str:
 
 
 def slower(problem: Problem) -> str:
-    """Programs that are not compiled for one device, and sizes that leave registers empty."""
+    """Why a kernel is slower: the program is not for one device, or registers stay empty."""
     if pointwise.of_xla(problem) and problem.inputs > FEW_POINTWISE:
         return "XLA's own code is this product of matrices, as fast"
     phases = math.prod(problem.geometry.input_dilation)

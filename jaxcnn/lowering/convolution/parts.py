@@ -1,11 +1,11 @@
 """The kernel gradient as a sum over parts of the batch, each of some images.
 
 As a convolution it has the images as channels, so the map is transposed: numbers that were side by
-side end up far apart. With a few images at a time that happens in the cache. Nor can XLA's CPU
-backend compute the map anew while it transposes it, since what a loop reads has to be there; of a
-single large transposition it makes, number by number, all that the map comes from once more: the
-normalisation, the activation and the sums of the residual blocks before it. With XLA's default
-options, moreover, a convolution takes longer for each image if many of them are its channels.
+side end up far apart. With a few images at a time that happens in the cache. What a loop reads must
+also have been computed before; in one large transposition XLA's CPU backend computes, number by
+number, everything that the map comes from once more: the normalisation, the activation and the sums
+of the residual blocks before it. With XLA's default options, moreover, a convolution takes longer
+for each image if many of them are its channels.
 """
 
 import math
@@ -38,7 +38,7 @@ def cannot(problem: Problem) -> str:
 
 
 def slower(problem: Problem) -> str:
-    """Why the map is small, or does not divide into parts of images enough."""
+    """Why the map is too small, or its parts would have too few images."""
     if problem.fast and problem.geometry.taps > MAX_TAPS:
         return f"a window of more than {MAX_TAPS} elements hides the transposition"
     if _images(problem) == problem.n:

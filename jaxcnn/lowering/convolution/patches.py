@@ -49,7 +49,7 @@ def slower(problem: Problem) -> str:
 
 
 def few_images(problem: Problem) -> str:
-    """Why a convolution, with the images as channels, is fast although they may be few."""
+    """Why a convolution with the images as channels is fast, even if they are few."""
     if problem.n > FEW_IMAGES:
         return f"a convolution of more than {FEW_IMAGES} images is fast"
     fits = problem.fast or problem.d <= FILTERS_OF_PATCHES

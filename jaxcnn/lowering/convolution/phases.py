@@ -29,7 +29,7 @@ from jaxcnn.lowering.thresholds import FEW_PHASES, FILTERS_APART, MANY_FILTERS
 
 
 class Phase(NamedTuple):
-    """Along one axis, what outputs r, r + s, … read of the map: from `start` on."""
+    """What outputs r, r + s, … read along one axis of the map, from `start` on."""
 
     taps: range
     """Of the whole kernel."""
@@ -43,7 +43,7 @@ class Phase(NamedTuple):
 
 
 def cannot(problem: Problem) -> str:
-    """Why there are no zeros to be left out, or not every place is wanted."""
+    """Why there are no zeros to leave out, or why not every place is wanted."""
     if max(problem.geometry.input_dilation) == 1:
         return "there are no zeros in the map"
     return "" if set(problem.geometry.stride) == {1} else "there is a stride"
@@ -160,7 +160,7 @@ def _phases(geometry: Geometry) -> list[list[Phase]]:
 def _undilated(
     geometry: Geometry, reach: Sequence[tuple[int, int]], **settings: tuple[int, ...]
 ) -> Geometry:
-    """Over the map without its zeros, of which place 0 reads these elements: as many as count."""
+    """The geometry over the map without its zeros, of which place 0 reads the elements `reach`."""
     sizes = zip(reach, _count(geometry), geometry.input, strict=True)
     padding = tuple((-start, m - 1 + end - h) for (start, end), m, h in sizes)
     none = (1,) * geometry.axes
@@ -172,13 +172,13 @@ def _own_taps(kernel: Array, phase: Sequence[Phase]) -> Array:
 
 
 def _count(geometry: Geometry) -> list[int]:
-    """How many outputs each phase has; the last one perhaps more than are wanted."""
+    """How many outputs each phase has; some of those may lie beyond the result."""
     sizes = zip(geometry.output, geometry.input_dilation, strict=True)
     return [-(-p // s) for p, s in sizes]
 
 
 def _interleaved(parts: Array, geometry: Geometry) -> Array:
-    """N m… phases d → n p q d."""
+    """The phases side by side: n m… phases d → n p q d."""
     axes, count = geometry.axes, parts.shape[1:-2]
     split = parts.reshape(parts.shape[0], *count, *geometry.input_dilation, parts.shape[-1])
     order = [a for axis in range(axes) for a in (1 + axis, 1 + axes + axis)]

@@ -14,7 +14,7 @@ from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.precision import accumulator
 from jaxcnn.sizes import known
 
-# A form, or what a form leaves to another one: of each group, of each slice of a volume.
+# What computes a map: a form, or what it leaves to another one, as for each group or each slice.
 Map = Callable[..., Array]
 
 

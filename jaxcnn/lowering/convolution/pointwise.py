@@ -23,7 +23,7 @@ def cannot(problem: Problem) -> str:
 
 
 def cannot_correlate(problem: Problem) -> str:
-    """Why this is no product of matrices, and zeros."""
+    """Why this is no product of matrices, not even one with zeros around its rows."""
     strided, gaps = max(problem.geometry.stride) > 1, max(problem.geometry.input_dilation) > 1
     return cannot(problem) or ("a stride meets zeros in the map" if strided and gaps else "")
 
@@ -36,7 +36,7 @@ def slower(problem: Problem) -> str:
 
 
 def of_xla(problem: Problem) -> bool:
-    """Whether XLA's own code takes the convolution as a product, if it is fast."""
+    """Whether XLA's own code, where it is used, takes the convolution as a product."""
     geometry = problem.geometry
     steps = *geometry.stride, *geometry.input_dilation
     return not cannot(problem) and geometry.axes == 2 and max(steps) == 1
@@ -46,7 +46,7 @@ def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
     """y = x k at every stride-th place: n h w c, 1 1 c d → n p q d."""
     geometry = problem.geometry
     strided = max(geometry.stride) > 1
-    if strided:  # the places first, of which fewer are left; else the zeros last: they stay zeros
+    if strided:  # choose places first, which leaves fewer; put zeros in last
         x = _every_stride(pad(x, geometry.padding), geometry.stride)
     dtype = x.dtype
     if problem.halves:
@@ -82,8 +82,8 @@ def kernel_grad(x: Array, delta: Array, *, problem: Problem, places: int = PLACE
 def _parts(x: tuple[int, ...], d: int, places: int) -> int:
     """Into how many products the sum over places is cut, of a map x and d output channels.
 
-    A product's processors share its result: where that is small and the sum is long, they had
-    better share the sum. Devices keep their own images.
+    The processors share the result of a product; where that is small and the sum is long, it is
+    better that they share the sum. Devices keep their own images.
     """
     n, *space, c = x
     if not known(n):

@@ -27,34 +27,34 @@ class Problem(problem.Problem):
 
     @classmethod
     def of(cls, geometry: Geometry, x: Array, d: int) -> Self:
-        """That of a map x and d channels out, in the program that is being traced."""
+        """The problem of a map x with d channels out, in the program that is being traced."""
         halves = of_halves(geometry.precision)
         if halves:
             geometry = replace(geometry, precision=EXACT_ENOUGH)
         return super().of(geometry, x, d=d, halves=halves)
 
     def factors(self, *arrays: Array) -> tuple[Array, ...]:
-        """The arrays as they are multiplied."""
+        """The arrays as factors, rounded if the products are to be of halves."""
         return rounded(*arrays) if self.halves else arrays
 
     @property
     def groups(self) -> int:
-        """Of channels, convolved by themselves."""
+        """How many groups of channels there are, each convolved by itself."""
         return self.geometry.groups
 
     @property
     def inputs(self) -> int:
-        """Channels in, of each group."""
+        """Channels in, per group."""
         return self.c // self.groups
 
     @property
     def outputs(self) -> int:
-        """Channels out, of each group."""
+        """Channels out, per group."""
         return self.d // self.groups
 
     @property
     def closed(self) -> str:
-        """Why there is no choice; empty if there is one."""
+        """Why there is no choice of a form; empty if there is one."""
         geometry = self.geometry
         if not geometry.window:
             return "there are no axes of space"

@@ -18,14 +18,14 @@ from jaxcnn.lowering.places import pad
 
 
 def cannot(problem: Problem) -> str:
-    """Why there are no slices to be had."""
+    """Why the convolution cannot be taken in slices."""
     if problem.geometry.axes != 3:
         return "there are not three axes of space"
     return "there are groups" if problem.groups > 1 else ""
 
 
 def of_two_axes(problem: Problem) -> Problem:
-    """Over the other two axes: outputs along the first are examples, taps channels."""
+    """The problem over the other two axes: outputs along the first are examples, taps channels."""
     g = problem.geometry
     geometry = replace(
         g,

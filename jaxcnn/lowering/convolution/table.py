@@ -34,7 +34,7 @@ from jaxcnn.lowering.places import where_finite
 
 
 def _part(x: Array, kernel: Array, *, problem: Problem) -> Array:
-    """What a form leaves to another one."""
+    """A part of the problem, left to the form that is the best for it."""
     return choose(CORRELATIONS, problem)[0].run(x, kernel, problem=problem)
 
 
@@ -43,7 +43,7 @@ def _part_of_kernel_grad(x: Array, delta: Array, *, problem: Problem) -> Array:
 
 
 def _no_kernel(x: Array, kernel: Array, *, problem: Problem) -> Array:
-    """The form that is taken where there are no kernels."""
+    """By the form that is taken where there are no kernels."""
     problem = problem.without_kernels
     form, _ = choose(CORRELATIONS, problem)
     return guarded(form, problem)(x, kernel, problem=problem)
@@ -230,12 +230,12 @@ def adds_zeros(problem: Problem) -> bool:
 
 
 def guarded(form: Form[Problem], problem: Problem) -> Any:
-    """What computes the correlation: with a condition, where zeros might meet what is no number."""
+    """What computes the correlation: with a condition where its zeros might meet NaN or ∞."""
     return _of_finite_maps if adds_zeros(problem) else form.run
 
 
 def _of_finite_maps(x: Array, kernel: Array, *, problem: Problem) -> Array:
-    """By the form that is chosen, or plainly where its zeros would meet what is not finite."""
+    """By the chosen form; by XLA's convolution where zeros would meet what is not finite."""
     maps = (partial(run, problem=problem) for run in (_part, _plainly))
     return where_finite(x, *maps, x, kernel)
 

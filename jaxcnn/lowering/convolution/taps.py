@@ -18,7 +18,7 @@ from jaxcnn.lowering.thresholds import FEW_TAPS, MANY_SLICES
 
 
 def slower(problem: Problem) -> str:
-    """Why there are images enough for a convolution, or so few taps that patches are faster."""
+    """Why a convolution has enough images, or why there are so few taps that patches are faster."""
     if problem.geometry.axes > 1:
         return "over more than one axis of space its patches leave the cache"
     if problem.geometry.taps < MANY_SLICES:

@@ -4,7 +4,7 @@ LLVM comes as an optional package, `llvmlite`: no user needs a compiler. XLA cal
 through its foreign function interface and lends them its own threads. Where they cannot serve,
 another form of the same map takes their place: on other platforms, in programs that are exported or
 that XLA partitions, without LLVM, on processors that nobody has described here, and where a kernel
-that is tried at first use does not give what it should.
+fails its trial before its first use.
 
   problem      the sizes of a convolution, and how channels fill vectors
   gradient     the kernel gradient, described: loops, tile, vectors
@@ -56,7 +56,7 @@ def norm_rows(map: str, epsilon: float, plainly: Plainly, x: Array, *others: Arr
 
 
 def fits(row_bytes: int) -> bool:
-    """Whether a row of so many bytes fills a vector, and not more than the first-level cache."""
+    """Whether a row of this many bytes fills a vector and fits into the first-level cache."""
     machine = here()
     return machine is not None and machine.vector <= row_bytes <= ROW_BYTES
 

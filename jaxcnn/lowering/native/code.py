@@ -14,7 +14,7 @@ Number = Any  # known now, or when the kernel runs
 
 
 def number(value: Number) -> Value:
-    """As an operand."""
+    """The number as an operand."""
     return ir.Constant(I64, value) if isinstance(value, int) else value
 
 
@@ -36,12 +36,12 @@ class Code:
     # Numbers: what is known already is computed now.
 
     def add(self, a: Number, b: Number) -> Number:
-        """A + b."""
+        """The sum a + b."""
         known = isinstance(a, int) and isinstance(b, int)
         return a + b if known else self.b.add(number(a), number(b))
 
     def times(self, a: Number, b: int) -> Number:
-        """A · b."""
+        """The product a · b."""
         if isinstance(a, int) or b == 0:
             return a * b if b else 0
         return a if b == 1 else self.b.mul(a, number(b))
@@ -64,7 +64,7 @@ class Code:
         return self.add(a, self.times(self.least(a, 0), -1))
 
     def share(self, part: Number, of: int, parts: int) -> list[Number]:
-        """From where to where a part goes of so many things, all about as many."""
+        """Where a part of `of` things begins and ends; all parts have about as many."""
         return [self.parted(self.times(self.add(part, i), of), parts)[0] for i in range(2)]
 
     def same(self, a: Number, b: Number) -> Value:
@@ -80,7 +80,7 @@ class Code:
         return self.b.select(condition, number(a), number(b))
 
     def sized(self, a: Value, kind: Any) -> Value:
-        """Whole numbers, or vectors of them, that are not negative, with as many bits as that."""
+        """Whole numbers, not negative, or vectors of them, with the bits of another type."""
         bits = [getattr(t, "element", t).width for t in (a.type, kind)]
         if bits[0] == bits[1]:
             return a
@@ -101,9 +101,9 @@ class Code:
         self, low: Number, high: Number, body: Callable[[Number, list[Value]], list[Value]],
         carry: list[Value], step: int = 1, written_out: int = 1,
     ) -> list[Value]:  # fmt: skip
-        """Carry = body(i, carry), for i = low, low + step, … below high.
+        """The last carry: carry = body(i, carry) for i = low, low + step, … below high.
 
-        So many steps at most are written out, if it is known how many there are.
+        The steps are written out if it is known that there are no more than `written_out`.
         """
         if isinstance(low, int) and isinstance(high, int) and high - low <= step * written_out:
             for i in range(low, high, step):
@@ -134,7 +134,7 @@ class Code:
     # Memory.
 
     def move(self, pointer: Value, kind: Any, *moves: tuple[Number, int]) -> Value:
-        """The address so many times so many elements further on, for each of the moves."""
+        """The address moved on by times · elements, for each of the moves."""
         for times, elements in moves:
             offset = self.times(times, elements)
             if not isinstance(offset, int) or offset:
@@ -152,12 +152,12 @@ class Code:
         return struct
 
     def reserve(self, places: int) -> Value:
-        """Room for so many times eight bytes, until the function returns."""
+        """Room for that many times eight bytes, until the function returns."""
         with self.b.goto_entry_block():
             return self.address(self.b.alloca(I64, size=places))
 
     def address(self, pointer: Value) -> Value:
-        """A pointer that does not know to what: llvmlite's types of the two kinds do not mix."""
+        """A pointer without a type of what it points to: llvmlite does not mix the two kinds."""
         return self.b.inttoptr(self.b.ptrtoint(pointer, I64), PTR)
 
     def call(self, f: Any, *arguments: Number) -> Value:
@@ -173,12 +173,12 @@ class Code:
         return self.b.call(f, arguments)
 
     def copy(self, target: Value, source: Value, size: int) -> None:
-        """So many bytes from one place to another."""
+        """Copy `size` bytes."""
         last = ir.Constant(I1, 0)
         self.foreign("llvm.memcpy.p0.p0.i64", VOID, target, source, number(size), last)
 
     def clear(self, target: Value, size: Number) -> None:
-        """So many bytes that are 0."""
+        """Set `size` bytes to 0."""
         if not isinstance(size, int) or size:
             byte, last = ir.Constant(ir.IntType(8), 0), ir.Constant(I1, 0)
             self.foreign("llvm.memset.p0.i64", VOID, target, byte, number(size), last)
@@ -195,7 +195,7 @@ class Vectors:
         self.zero = self.all(0 if whole else 0.0)
 
     def all(self, value: float) -> Value:
-        """A number that is known, in all lanes."""
+        """A known number in all lanes."""
         return ir.Constant(self.type, [value] * self.lanes)
 
     def _masked(self, filled: int) -> list[Value]:
@@ -218,7 +218,7 @@ class Vectors:
         place = self.code.move(pointer, self.element, (offset, 1))
         if filled == self.lanes:
             self.code.b.store(value, place, align=self.size)
-        elif filled == 1:  # of a vector that was shortened LLVM 22 writes the long number
+        elif filled == 1:  # LLVM 22 writes the long number of a vector that was shortened
             one = self.code.b.extract_element(value, ir.Constant(I32, 0))
             self.code.b.store(one, place, align=self.size)
         else:
@@ -226,12 +226,12 @@ class Vectors:
             self.code.foreign(name, VOID, value, place, *self._masked(filled))
 
     def broadcast(self, pointer: Value, offset: int) -> Value:
-        """One number in all lanes."""
+        """The number at an address, in all lanes."""
         place = self.code.move(pointer, self.element, (offset, 1))
         return self.spread(self.code.b.load(place, align=self.size, typ=self.element))
 
     def spread(self, one: Value) -> Value:
-        """That number in all lanes."""
+        """The number in all lanes."""
         nothing = ir.Constant(self.type, ir.Undefined)
         first = self.code.b.insert_element(nothing, one, ir.Constant(I32, 0))
         return self.shuffle(first, (0,) * self.lanes)
@@ -253,10 +253,10 @@ class Vectors:
         return self.code.foreign(f"llvm.{name}.{self.suffix}", self.type, a)
 
     def fma(self, a: Value, b: Value, c: Value) -> Value:
-        """A b + c, rounded once."""
+        """The sum a b + c, rounded once."""
         return self.code.foreign(f"llvm.fma.{self.suffix}", self.type, a, b, c)
 
 
 def element(bits: int) -> Any:
-    """Numbers of so many bits."""
+    """The type of numbers of that many bits."""
     return ir.FloatType() if bits == 32 else ir.DoubleType()

@@ -20,9 +20,9 @@ from jaxcnn.lowering.native.problem import Lanes, Problem, divisors, lanes_of
 from jaxcnn.lowering.native.slabs import SLAB_BYTES, Axis, Slab
 from jaxcnn.lowering.native.tile import Loop, Result, Term, Tile, merged
 
-# Parts for each thread, so that one that is late delays the others less.
+# Parts per thread: with several, a thread that is late delays the others less.
 SHARES = 4
-# Products that are written out for one step of the loops, at most.
+# The most products that are written out for one step of the loops.
 WRITTEN_OUT = 128
 
 
@@ -55,7 +55,7 @@ class Moves(NamedTuple):
         return min((p.x for p in self.phases if p.taps), default=0)
 
     def reach(self, most: int) -> int:
-        """Up to where so many places of each phase read, counted from the start."""
+        """How far from the start `most` places of each phase read."""
         ends = (
             p.x + (min(p.count, most) - 1) * self.x_place + (p.taps - 1) * self.x_tap + 1
             for p in self.phases
@@ -122,7 +122,7 @@ Block = tuple[int, int, int]  # places down and along, vectors
 
 def _block(lanes: Lanes, machine: Machine, height: int, width: int) -> Block:
     def cycles(block: Block) -> float:
-        """For all places, of one step."""
+        """Cycles of one step, for all places."""
         down, along, vectors = block
         sums = math.prod(block)
         loads = 1.3 * vectors + down * along * (vectors if lanes.reads[1] else 1)
@@ -137,9 +137,9 @@ def _block(lanes: Lanes, machine: Machine, height: int, width: int) -> Block:
 def _loops(
     problem: Problem, lanes: Lanes, slab: Slab, block: Block, moves: list[Moves]
 ) -> tuple[list[tuple[Loop, int]], list[tuple[int | str, Loop]]]:
-    """What one step writes out: how x and k move, and a channel; and the loops around it.
+    """The loops that one step writes out, and the loops around it, each with its moves.
 
-    A count that depends on the phase is an axis, by its name.
+    Where a count depends on the phase, the name of its axis stands for it.
     """
     c, d = problem.c // problem.groups, lanes.kernel_block(problem, block[-1])
     loops: list[tuple[int | str, Loop]] = []

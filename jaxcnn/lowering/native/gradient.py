@@ -17,9 +17,9 @@ from jaxcnn.lowering.native.problem import Lanes, Problem, divisors, lanes_of
 from jaxcnn.lowering.native.slabs import SLAB_BYTES, Axis, Slab
 from jaxcnn.lowering.native.tile import Loop, Result, Term, Tile, merged
 
-# Parts for each thread, so that one that is late delays the others less.
+# Parts per thread: with several, a thread that is late delays the others less.
 PARTS = 2
-# What a part with sums of its own reads is at least so many times as much as these.
+# A part has sums of its own only if it reads at least this many times as many numbers.
 MUCH = 4
 
 
@@ -66,7 +66,7 @@ Block = tuple[int, int, int, int]  # taps down and along, channels in, vectors
 
 def _block(problem: Problem, lanes: Lanes, machine: Machine) -> Block:
     def cycles(block: Block) -> float:
-        """For one product of vectors."""
+        """Cycles per product of vectors."""
         height, width, channels, vectors = block
         sums = math.prod(block)
         loads = vectors + height * width * (vectors if lanes.reads[1] else channels)

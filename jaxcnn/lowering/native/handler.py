@@ -45,9 +45,9 @@ class Written(NamedTuple):
 def write_handler(
     module: Any, part: Any, finish: Any, parts: int, operands: int, results: int
 ) -> None:
-    """The function that XLA calls: of so many operands and results, and of memory to work in.
+    """The function that XLA calls with operands, results and memory to work in.
 
-    `part` is a function of all of these and of a number, `finish`, if any, of all of these.
+    `part` is a function of all of these and of its number; `finish`, if any, of all of these.
     """
     results += 1
     buffers = operands + results

@@ -31,7 +31,7 @@ class Step(NamedTuple):
 
 
 class Nest(NamedTuple):
-    """Loops around a tile, the outermost first, and from where on they move the maps."""
+    """Loops around a tile, the outermost first, and where on the maps they start."""
 
     x: int
     b: int
@@ -73,17 +73,17 @@ class Plan(NamedTuple):
 
     @property
     def cuts(self) -> int:
-        """Slabs of an image."""
+        """How many slabs an image has."""
         return -(-self.problem.output[self.problem.cut] // self.rows)
 
     @property
     def units(self) -> int:
-        """What is divided among parts: slabs, of some images at once."""
+        """How many slabs, each of some images at once, are divided among parts."""
         return -(-self.problem.images // self.together) * self.cuts
 
     @property
     def memory(self) -> int:
-        """Numbers of the memory to work in."""
+        """How many numbers the memory to work in holds."""
         copies = self.by_images * self.by_channels * self.together * self.slab.numbers
         return max(self._own + copies, 1)
 

@@ -1,4 +1,4 @@
-"""Kernels as XLA knows them: written, translated and registered once, and tried before."""
+"""Kernels as XLA knows them: written, translated and registered once, after a trial."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def made(kernel: Kernel) -> Made | None:
     with _making:
         try:
             return _made(kernel, machine) if _proven(kernel.map, machine) else None
-        except Exception:  # of LLVM, whatever it is: there are other forms
+        except Exception:  # any error of LLVM: there are other forms
             return None
 
 
@@ -87,13 +87,13 @@ BEHIND, FILLING = 64, 0xFF
 
 @cache
 def _proven(map: str, machine: Machine) -> bool:
-    """Whether kernels of a map give what they should on this machine."""
+    """Whether kernels of a map pass their trials on this machine."""
     trials = (trial for trial in TRIALS if map in trial.maps)
     return all(right(Kernel(map, trial.problem), machine) for trial in trials)
 
 
 def right(kernel: Kernel, machine: Machine) -> bool:
-    """Whether a kernel gives what it should at a small example, and writes nothing else."""
+    """Whether a kernel gives the right results at a small example, and writes nothing else."""
     made = _made(kernel, machine)
     operands, expected = example(kernel.map, kernel.problem)
     if kernel.map == "correlation":

@@ -113,13 +113,13 @@ def _batched(
 def _moved(
     arrays: Sequence[Array], dots: Sequence[Any], *, kernel: Kernel, plainly: Plainly
 ) -> tuple[list[Array], list[Array]]:
-    """How results move with the arrays: as those of the plain form do."""
+    """The results, and how they move with the arrays: as those of the plain form do."""
     dots = [ad.instantiate_zeros(dot) for dot in dots]
     _, moved = jax.jvp(plainly, tuple(arrays), tuple(dots))
     return call(kernel, plainly, *arrays), moved
 
 
-# Of which maps so many operands first, and all results, are maps of images.
+# For some maps, how many of the first operands are maps of images; all results are.
 MAPS = {
     "correlation": 1, "maximum": 1, "switches": 1, "scatter": 2, "spread": 1, "row norm": 1,
 }  # fmt: skip

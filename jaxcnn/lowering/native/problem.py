@@ -66,12 +66,12 @@ class Problem(NamedTuple):
         return max(size // max(self.input[self.cut], 1), 1)
 
 
-# Of a row, which stays in the first-level cache from its first pass to its last.
+# The most bytes of a row that stays in the first-level cache from its first pass to its last.
 ROW_BYTES = 2**15
 
 
 class Rows(NamedTuple):
-    """So many rows of so many numbers, and what is added to their variance."""
+    """`images` rows of c numbers, and what is added to their variance."""
 
     images: int
     c: int
@@ -99,7 +99,7 @@ class Lanes(NamedTuple):
         return self.last if vector == self.vectors - 1 else self.step
 
     def read(self, channels: int) -> int:
-        """How many channels in so many channels out read."""
+        """How many channels in are read by that many channels out."""
         c, d = self.reads
         return channels // d * c if d else 0
 

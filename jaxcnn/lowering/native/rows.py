@@ -19,17 +19,17 @@ from jaxcnn.lowering.native.handler import Written, write_handler
 from jaxcnn.lowering.native.machine import Machine
 from jaxcnn.lowering.native.problem import Rows
 
-# Parts for each thread, so that one that is late delays the others less; rows of a part at most,
-# so that sums are short.
+# Parts per thread: with several, a thread that is late delays the others less. And the most rows of
+# a part, so that sums are short.
 SHARES, MOST_ROWS = 4, 1024
-# Vectors that have sums of their own, so that none waits for the one before.
+# How many vectors have sums of their own, so that none waits for the one before.
 TOGETHER = 4
 
 Step = Callable[[Number, int, list[Value]], list[Value]]
 
 
 def write(gradient: bool, rows: Rows, machine: Machine) -> Written:
-    """Of x, γ, β: y, μ and σ² of x/u, 1/u. Or of x, δ, four numbers a row, γ: ∂x, ∂γ, ∂β."""
+    """x, γ, β → y, μ and σ² of x/u, 1/u; or x, δ, four numbers per row, γ → ∂x, ∂γ, ∂β."""
     module, kind = ir.Module("kernel"), element(rows.bits)
     parts = min(max(SHARES * machine.threads, -(-rows.images // MOST_ROWS)), rows.images)
     operands, results = (7, 3) if gradient else (3, 4)
@@ -131,7 +131,7 @@ class _Row:
         self._all(results, [])
 
     def _all(self, step: Step, start: list[Value], combine: Any = None) -> list[Value]:
-        """Carry = step(place, filled lanes, carry), for all vectors of a row; over all lanes."""
+        """The last carry of step(place, filled lanes, carry), for all vectors, over all lanes."""
         code, lanes, c, count = self.code, self.vectors.lanes, self.rows.c, len(start)
         combine = combine or code.b.fadd
         block = lanes * TOGETHER

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from jaxcnn.lowering.native.code import Code, Number, Value, number
 
-# Bytes of a map that tiles run over before the next ones do: some of a second-level cache.
+# The bytes of a map that are used before the next ones are: a part of the second-level cache.
 SLAB_BYTES = 2**17
 
 
@@ -30,7 +30,7 @@ class Axis(NamedTuple):
 
 
 class Slab(NamedTuple):
-    """Of three axes of space and of the channels."""
+    """The three axes of space, and the channels, of what is read."""
 
     axes: tuple[Axis, Axis, Axis]
     channels: int
@@ -43,24 +43,24 @@ class Slab(NamedTuple):
 
     @property
     def strides(self) -> tuple[int, int, int]:
-        """From one place to the next, along each axis, in numbers."""
+        """How many numbers lie between neighbours along each axis."""
         _, height, width = (a.size if self.copied else a.length for a in self.axes)
         return height * width * self.channels, width * self.channels, self.channels
 
     @property
     def image(self) -> int:
-        """Numbers of an image."""
+        """How many numbers an image has."""
         return math.prod(a.length for a in self.axes) * self.channels
 
     @property
     def numbers(self) -> int:
-        """Of a copy: whole lines of the cache."""
+        """How many numbers a copy has: whole lines of the cache."""
         size = math.prod(a.size for a in self.axes) * self.channels
         return -(-size // 16) * 16 if self.copied else 0
 
 
 def fill(code: Code, slab: Slab, copy: Value, image: Value, place: Number, kind: Any) -> Value:
-    """Where what the results from `place` on read begins: in the image, or in a copy made here."""
+    """The start of what results from `place` on read: in the image, or in a copy made here."""
     starts = [code.add(axis.start, code.times(place, axis.moves)) for axis in slab.axes]
     if not slab.copied:
         return code.move(image, kind, *zip(starts, slab.strides, strict=True))

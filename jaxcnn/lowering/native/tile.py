@@ -101,7 +101,7 @@ def written(module: Any, name: str, tile: Tile) -> Any:
 
 
 def merged(loops: list[tuple[Any, Loop]]) -> list[tuple[Any, Loop]]:
-    """Loops with their counts, known or not: two are one where the inner ends as it would go on."""
+    """Loops with their counts, known or not; two that continue each other become one."""
     kept: list[tuple[Any, Loop]] = []
     for count, loop in loops:
         outer_count, outer = kept[-1] if kept else (None, None)

@@ -1,4 +1,4 @@
-"""What kernels have to give before they are used: maps of small numbers, written as loops."""
+"""What kernels must compute before they are used: small maps, written as loops."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ TRIALS = (
         CONVOLUTIONS,
         Problem(2, (1, 4, 5), (1, 4, 5), (1, 3, 3), ONES, PADS, ONES, ONES, 8, 8, 8, 32),
     ),
-    # Windows that overlap and reach into the padding; windows that tile the map but for a rest.
+    # Windows that overlap and reach into the padding; windows that tile the map but for a
+    # remainder.
     Trial(
         POOLS,
         Problem(3, (1, 5, 6), (1, 3, 6), (1, 3, 3), (1, 2, 1), PADS, ONES, ONES, 1, 19, 19, 32),

@@ -21,7 +21,7 @@ from jaxcnn.lowering.native.handler import Written, write_handler
 from jaxcnn.lowering.native.machine import Machine
 from jaxcnn.lowering.native.problem import Problem
 
-# Parts for each thread, so that one that is late delays the others less.
+# Parts per thread: with several, a thread that is late delays the others less.
 SHARES = 4
 # Vectors of channels that go through the taps of a window together, and taps written out.
 TOGETHER, WRITTEN_OUT = 4, 5
@@ -231,7 +231,7 @@ class _Windows:
     def _over(
         self, on_map: Value, taps: list[tuple[Number, ...]], step: Step, carry: list[Value]
     ) -> list[Value]:
-        """Carry = step(place, number of the tap, carry), for all taps on the map, in order."""
+        """The last carry: carry = step(place, number of the tap, carry), tap by tap on the map."""
         code, problem = self.code, self.problem
 
         def along(axis: int, place: Value, tap: Number, carry: list[Value]) -> list[Value]:
