@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 
 import jaxcnn
-from docs.tables import record, span, table, with_records
+from docs.speed import RUN, run_cells
+from docs.tables import number, record, span, table, with_records
 from docs.text import escaped, sentence
+from experiments.benchmarks.results import geometric_mean
 from jaxcnn.lowering import convolution, pooling
 from jaxcnn.lowering import thresholds as numbers
 
@@ -47,19 +49,29 @@ LAYERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 
 def forms_page() -> str:
     """Forms, examples, thresholds, measurements."""
+    measured = record("forms")
     parts = [with_records((Path(__file__).parent / "fast.md").read_text(encoding="utf-8"))]
-    parts.append("## The forms, in order")
+    parts.append(
+        "## The forms, in order\n\n"
+        "The last column is a form's time ÷ that of `plain`, where the form is the one that is "
+        "taken: the geometric mean over rows of `python -m experiments.benchmark --forms`, the "
+        "smallest, the largest, and of how many rows."
+    )
+    if measured["runs"]:
+        parts.append(table(RUN, [run_cells(run) for run in measured["runs"]], numbers=False))
     for name, forms in {**convolution.TABLES, **pooling.TABLES}.items():
-        rows = [[f.name, escaped(f.why)] for f in forms]
-        parts.append(
-            f"### {name.capitalize()}\n\n" + table(["form", "what it gains"], rows, numbers=False)
-        )
+        rows = [[f.name, escaped(f.why), gain(name, f.name, measured["forms"])] for f in forms]
+        head = ["form", "what it gains", "÷ plain"]
+        parts.append(f"### {name.capitalize()}\n\n" + table(head, rows, numbers=False))
     parts.append(
         "## Which one a layer gets, and why\n\n"
-        "For some layers, as `jaxcnn.explain_forms` says it, with XLA's default options:"
+        "For some layers, as `jaxcnn.explain_forms` says it: with XLA's default options, and "
+        "within `jaxcnn.jit`."
     )
     for name, (f, shapes) in LAYERS.items():
-        parts.append(f"### {name}\n\n```text\n{jaxcnn.explain_forms(f, *shapes)}\n```")
+        told = [f"```text\n{jaxcnn.explain_forms(jit(f), *shapes)}\n```" for jit in JITS.values()]
+        titled = [f"{title}:\n\n{text}" for title, text in zip(JITS, told, strict=True)]
+        parts.append("\n\n".join([f"### {name}", *titled]))
     parts.append(
         "## What was measured\n\nTime ÷ time of `jax.grad`, forward with all gradients, "
         "from the [record](results.md) of the benchmark:"
@@ -76,13 +88,43 @@ def forms_page() -> str:
     parts.append(
         "## Thresholds\n\n"
         "Every number that decides has a unit, a reason, and rows of "
-        "`python -m experiments.benchmark --forms` on either side of it:"
+        "`python -m experiments.benchmark --forms` on either side of it, with the form's time ÷ "
+        "that of `plain`:"
     )
-    parts += thresholds()
+    parts += thresholds({line["row"]: line for line in measured["forms"]})
     return "\n\n".join(parts) + "\n"
 
 
-def thresholds() -> list[str]:
+JITS = {"By default": jax.jit, "Within `jaxcnn.jit`": jaxcnn.jit}
+UNMEASURED = "not measured"
+
+
+def gain(computed: str, form: str, lines: Sequence[Mapping[str, Any]]) -> str:
+    """What a form takes ÷ what the plain one does, over the rows of a map in which it is taken."""
+    if form in ("plain", "fft"):
+        return {"plain": "1", "fft": "[by size of the kernel](results.md#fourier-transforms)"}[form]
+    found = [
+        line["ratio"]
+        for line in lines
+        if line["row"].split("/")[1] == form and computed in line["taken"]
+    ]
+    if not found:
+        return UNMEASURED
+    ends = [min(found), max(found)] if len(found) > 1 else []
+    return f"{span([geometric_mean(found), *ends])}, {len(found)} row{'s' * (len(found) > 1)}"
+
+
+def side(name: str, lines: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row on one side of a threshold, and what was measured there."""
+    if name not in lines:
+        return f"`{name}` {UNMEASURED}"
+    line = lines[name]
+    times = " ÷ ".join(number(line["milliseconds"][peer]) for peer in ("form", "plain"))
+    taken = "taken" if line["taken"] else "not taken"
+    return f"`{name}` **{number(line['ratio'])}** ({times}\u00a0ms; {taken})"
+
+
+def thresholds(measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Every number that decides, with the comment before it and the rows on either side of it."""
     lines = inspect.getsource(numbers).splitlines()
     found, comment = [], ""
@@ -98,8 +140,8 @@ def thresholds() -> list[str]:
         comment = told or comment  # of several numbers in a row
         if isinstance(value, numbers.Threshold):
             found.append(
-                f"**{escaped(name)}** = {value:,} {escaped(value.unit)}, for `{value.form}`: "
-                f"{sentence(comment)} Measured at `{value.below}` and `{value.above}`, "
-                f"{value.measured}."
+                f"**{escaped(name)}** = {value:,} {escaped(value.unit)}, for `{value.form}`, found "
+                f"{value.measured}: {sentence(comment)}\n\n"
+                f"- no more: {side(value.below, measured)}\n- more: {side(value.above, measured)}"
             )
     return found

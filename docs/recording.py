@@ -2,15 +2,17 @@
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
 from docs.speed import KINDS, NETWORKS, OTHERS, PEERS, RATIOS, matches
 from docs.tables import record
-from experiments.benchmarks import bars
-from experiments.benchmarks.results import Results, RowResult, geometric_mean, read
+from experiments.benchmarks import bars, forms
+from experiments.benchmarks.results import Results, RowResult, geometric_mean, read, spread
+
+Lines = dict[str, list[dict[str, Any]]]
 
 
 def benchmark_record(paths: Sequence[Path], old: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -19,32 +21,46 @@ def benchmark_record(paths: Sequence[Path], old: Mapping[str, Any] | None = None
     A line comes from one run, the last that measured it, and says which. old: the record so far,
     whose lines stay where no run has measured them again.
     """
-    lines = {name: {_key(line): line for line in (old or {}).get(name, [])} for name in LINES}
-    runs = list((old or {}).get("runs", []))
+    order = {"operations": tuple(KINDS), "steps": tuple(NETWORKS.values()), "others": ()}
+    return _merged(paths, old or {}, _lines, order)
+
+
+def forms_record(paths: Sequence[Path], old: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The same of `experiments.benchmark --forms`: each form's time ÷ that of the plain one."""
+    rows = {row.name: row for row in forms.FORMS}
+    found = _merged(paths, old or {}, _forms, {"forms": tuple(rows)})
+    return {**found, "forms": [line for line in found["forms"] if line["row"] in rows]}
+
+
+def _merged(
+    paths: Sequence[Path],
+    old: Mapping[str, Any],
+    found_in: Callable[[Results], Lines],
+    order: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """Lines by what they are about, those of later runs in place of those of earlier ones."""
+    lines = {what: {_key(line): line for line in old.get(what, [])} for what in order}
+    runs = list(old.get("runs", []))
     for path in paths:
         results = read(path)
         about = _about(results)
         same = (run["run"] for run in runs if {**run, "run": ""} == {**about, "run": ""})
         name = next(same, None) or next(c for c in ascii_lowercase if c not in _names(runs))
         runs = [run for run in runs if run["run"] != name] + [{"run": name, **about}]
-        for what, found in _lines(results).items():
+        for what, found in found_in(results).items():
             lines[what] |= {_key(line): {**line, "run": name} for line in found}
-    kept = {
-        "operations": _ordered(lines["operations"], tuple(KINDS)),
-        "steps": _ordered(lines["steps"], tuple(NETWORKS.values())),
-        "others": list(lines["others"].values()),
-    }
+    kept = {what: _ordered(lines[what], names) for what, names in order.items()}
     used = {line["run"] for found in kept.values() for line in found}
     return {"runs": [run for run in runs if run["run"] in used], **kept}
-
-
-LINES = ("operations", "steps", "others")
 
 
 def _ordered(lines: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     """In the order of the names; then those by names that no run gives any more."""
     others = [name for name in lines if name not in names]
     return [lines[name] for name in (*names, *others) if name in lines]
+
+
+KEPT = ", freed memory kept"
 
 
 def _names(runs: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -66,16 +82,16 @@ def _about(results: Results) -> dict[str, Any]:
     revision = next(iter(results.versions.values()))["git_revision"][:7]
     verdicts = bars.verdicts(results)
     return {
-        "revision": revision, "rows": len(results.rows),
+        "revision": revision, "rows": len(results.rows), "time": results.machine.get("time"),
         "machine": f"{results.machine['cores']} cores of an {results.machine['processor']}"
-        + ", freed memory kept" * (results.machine.get("memory") == "kept"),
+        + KEPT * (results.machine.get("memory") == "kept"),
         "versions": versions, "dtype": results.options["precision"],
         "bars": len(verdicts), "held": sum(verdict.holds for verdict in verdicts),
         "missed": [str(verdict) for verdict in verdicts if not verdict.holds],
     }  # fmt: skip
 
 
-def _lines(results: Results) -> dict[str, list[dict[str, Any]]]:
+def _lines(results: Results) -> Lines:
     """Kinds of operations, networks' steps, and all other rows."""
     operations = []
     for kind, groups in KINDS.items():
@@ -102,6 +118,52 @@ def _lines(results: Results) -> dict[str, list[dict[str, Any]]]:
         else:
             others.append({"row": row.name, **line})
     return {"operations": operations, "steps": steps, "others": others}
+
+
+def _forms(results: Results) -> Lines:
+    """Rows of forms, and in which maps of each the form is taken if nobody names one."""
+    rows, found = {row.name: row for row in forms.FORMS}, []
+    for result in results.rows:
+        ratio = result.ratio("form", "plain")
+        if result.name in rows and ratio is not None:
+            times = {peer: spread(result.seconds[peer]).median for peer in ("form", "plain")}
+            found.append({
+                "row": result.name, "taken": forms.where_taken(rows[result.name]),
+                "pairs": _pairs(result), **_rounded({"ratio": ratio.median}),
+                "milliseconds": _rounded({peer: 1e3 * time for peer, time in times.items()}),
+            })  # fmt: skip
+    return {"forms": found}
+
+
+def memory_record(kept: Path, without: Path) -> dict[str, Any]:
+    """Steps that keep the memory that they free ÷ steps that do not, of two runs of `step/*`.
+
+    Raises:
+        ValueError: the runs differ in something else, or not in that.
+    """
+    runs = read(kept), read(without)
+    memory, other = (run.machine.get("memory") for run in runs)
+    if memory != "kept" or other == "kept":
+        raise ValueError(f"memory must be kept in the first run alone, got {memory!r}, {other!r}")
+    about = [_about(run) for run in runs]
+    about[0]["machine"] = about[0]["machine"].removesuffix(KEPT)
+    for name in ("revision", "machine", "versions", "dtype"):
+        if about[0][name] != about[1][name]:
+            raise ValueError(f"both runs must have one {name}, got {[a[name] for a in about]}")
+    found = {}
+    for row in runs[0].rows:
+        twin = next((r for r in runs[1].rows if r.name == row.name), row)
+        if twin is not row and row.name.startswith("step/"):
+            network = NETWORKS[row.name.split("/")[1]]
+            for peer, name in (("jaxcnn", network), ("autodiff", f"`jax.grad`, {network}")):
+                times = [r.milliseconds(peer) for r in (row, twin)]
+                if times[0] is not None and times[1] is not None:
+                    found[name] = times[0].median / times[1].median
+    where = f"{about[1]['dtype']}, jax {about[1]['versions']['jax']}, {about[1]['machine']}"
+    return {
+        "name": "memory", "question": "a training step with freed memory kept ÷ without",
+        "test": where, "measured": _rounded(found),
+    }  # fmt: skip
 
 
 def _ratios(rows: Sequence[RowResult]) -> dict[str, list[float]]:

@@ -4,6 +4,8 @@ python -m docs.results --benchmark RUN/results.json [RUN/results.json …]
 python -m docs.results --training PRESET RUN [RUN …]        runs that differ in their seeds only
 python -m docs.results --system NAME RUN [RUN …]            the same, of a small system
 python -m docs.results --attribution RUN/attribution.json
+python -m docs.results --forms RUN/results.json [RUN/results.json …]
+python -m docs.results --memory KEPT/results.json WITHOUT/results.json
 
 A benchmark of some rows replaces the lines that it measured; every line says which run it is from.
 Each rewrites a file in docs/records, and then, as without any option, the README's table; the page
@@ -114,19 +116,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--training", nargs="+", metavar=("PRESET", "RUN"))
     parser.add_argument("--system", nargs="+", metavar=("NAME", "RUN"))
     parser.add_argument("--attribution", type=Path, metavar="NUMBERS")
+    parser.add_argument("--forms", nargs="+", type=Path, metavar="RESULTS")
+    parser.add_argument("--memory", nargs=2, type=Path, metavar=("KEPT", "WITHOUT"))
     options = parser.parse_args(arguments)
-    from docs.recording import benchmark_record, system_record, training_record
+    from docs import recording
 
     if options.benchmark:
-        write("benchmark", benchmark_record(options.benchmark, record("benchmark")))
+        write("benchmark", recording.benchmark_record(options.benchmark, record("benchmark")))
+    if options.forms:
+        write("forms", recording.forms_record(options.forms, record("forms")))
+    if options.memory:
+        new = recording.memory_record(*options.memory)
+        write("figures", [new if old["name"] == "memory" else old for old in record("figures")])
     if options.training:
         preset, *folders = options.training
-        new, trainings = training_record(preset, [Path(f) for f in folders]), record("trainings")
+        new = recording.training_record(preset, [Path(f) for f in folders])
+        trainings = record("trainings")
         others = [run for run in trainings["runs"] if run["preset"] != preset]
         write("trainings", {**trainings, "runs": [*others, new]})
     if options.system:
         name, *folders = options.system
-        new = system_record(name, [Path(folder) for folder in folders])
+        new = recording.system_record(name, [Path(folder) for folder in folders])
         write("systems", [new if old["name"] == name else old for old in record("systems")])
     if options.attribution:
         write("attribution", json.loads(options.attribution.read_text(encoding="utf-8")))

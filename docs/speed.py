@@ -46,6 +46,7 @@ RATIOS = {
     "autodiff": ("jaxcnn", "autodiff"), "autodiff-options": ("jaxcnn", "autodiff-options"),
     "torch": ("jaxcnn", "torch"), "default": ("jaxcnn-default", "autodiff"),
     "fft": ("jaxcnn-fft", "jaxcnn"), "reverse": ("jaxcnn", "jaxcnn-reverse"),
+    "bf16": ("jaxcnn-bf16", "jaxcnn"), "autocast": ("jaxcnn-bf16", "torch-autocast"),
 }  # fmt: skip
 HEADS = {
     "autodiff": "÷ `jax.grad`",
@@ -53,7 +54,10 @@ HEADS = {
     "torch": "÷ PyTorch",
     "default": "default options ÷ `jax.grad`",
 }
-SPECIAL = {"fft": "Fourier ÷ direct", "reverse": "÷ reverse mode twice"}  # fmt: skip
+SPECIAL = {
+    "fft": "Fourier ÷ direct", "reverse": "÷ reverse mode twice",
+    "bf16": "bfloat16 ÷ float32", "autocast": "bfloat16 ÷ PyTorch's autocast",
+}  # fmt: skip
 PEERS = {
     "jaxcnn": "jaxcnn", "jaxcnn-default": "default options", "autodiff": "`jax.grad`",
     "autodiff-options": "same options", "flax": "Flax", "torch": "PyTorch",
@@ -61,7 +65,7 @@ PEERS = {
 }  # fmt: skip
 
 
-RUN = ("run", "revision", "on", "dtype", "versions", "rows", "bars that hold")
+RUN = ("run", "revision", "on", "dtype", "versions", "rows")
 
 
 def matches(group: str, patterns: Sequence[str]) -> bool:
@@ -94,17 +98,17 @@ def speed_table(networks: Sequence[str]) -> str:
     )
 
 
+def run_cells(run: Mapping[str, Any]) -> list[str]:
+    """Where and with what a run was made."""
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    about = [run["run"], run["revision"], escaped(run["machine"]), run["dtype"]]
+    return [*about, versions, f"{run['rows']}"]
+
+
 def speed() -> str:
     """What the benchmark measured: operations, steps, other rows, and what does not hold."""
     measured = record("benchmark")
-    runs = [
-        [
-            run["run"], run["revision"], escaped(run["machine"]), run["dtype"],
-            ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
-            f"{run['rows']}", f"{run['held']} of {run['bars']}",
-        ]
-        for run in measured["runs"]
-    ]  # fmt: skip
+    runs = [[*run_cells(run), f"{run['held']} of {run['bars']}"] for run in measured["runs"]]
     operations = [
         [f"{o['kind']} ({o['rows']})", *(span(o[n]) if n in o else "–" for n in HEADS), *origin(o)]
         for o in measured["operations"]
@@ -125,7 +129,7 @@ Below 1 jaxcnn is faster: the geometric mean over the rows of a kind, the smalle
 A row is an operation forward with all its gradients. Each line says how many pairs of samples its
 ratios are medians of, at least, and which run it is from:
 
-{table(RUN, runs, numbers=False)}
+{table([*RUN, "bars that hold"], runs, numbers=False)}
 
 {table(["operation (rows)", *HEADS.values(), "pairs", "run"], operations)}
 
@@ -142,11 +146,8 @@ The same as ratios of times:
     if static:
         head = ["training step ÷ `jax.grad`", "compile time", "temporaries"]
         parts.append("Compile time and memory:\n\n" + table(head, static))
-    parts += filter(None, (others(group, measured["others"]) for group in OTHERS))
-    for run in measured["runs"]:
-        if run["missed"]:
-            told = "\n".join(f"- {escaped(missed)}" for missed in run["missed"])
-            parts.append(f"### Bars that run {run['run']} does not hold\n\n{told}")
+    parts += (others(group, measured["others"]) for group in OTHERS)
+    parts += (missed(run) for run in measured["runs"] if run["held"] < run["bars"])
     parts.append(
         "No GPU has been measured. Why some things are slower than wanted: "
         "[](benchmarking.md#not-held-and-why).\n"
@@ -154,18 +155,35 @@ The same as ratios of times:
     return "\n\n".join(parts)
 
 
+def missed(run: Mapping[str, Any]) -> str:
+    """The bars that a run does not hold, by name; how many more, where its record lacks them."""
+    told = [f"- {escaped(one)}" for one in run["missed"]]
+    nameless = run["bars"] - run["held"] - len(told)
+    if nameless:
+        told.append(f"- {nameless} of which the record of this run has no names")
+    return f"### Bars that run {run['run']} does not hold\n\n" + "\n".join(told)
+
+
 def others(group: str, lines: Sequence[Mapping[str, Any]]) -> str:
     """The rows of the benchmark that are neither of a kind nor steps."""
     lines = [line for line in lines if line["row"].startswith(f"{group}/")]
+    title = f"### {OTHERS[group]}\n\n"
     if not lines:
-        return ""
+        return f"{title}Not measured yet: the rows `{group}/…`."
+    ours = "jaxcnn" if any("jaxcnn" in line["milliseconds"] for line in lines) else "jaxcnn-default"
     names = [n for n in (*HEADS, *SPECIAL) if any(n in line["ratios"] for line in lines)]
     rows = [
         [
             line["row"].removeprefix(f"{group}/"),
-            *milliseconds(line, ("jaxcnn",)), *ratios(line, names), *origin(line),
+            *milliseconds(line, (ours,)), *ratios(line, names), *origin(line),
         ]
         for line in lines
     ]  # fmt: skip
-    head = [f"`{group}/`", "ms", *({**HEADS, **SPECIAL}[name] for name in names), "pairs", "run"]
-    return f"### {OTHERS[group]}\n\n{table(head, rows)}"
+    head = [
+        f"`{group}/`",
+        f"ms, {PEERS[ours]}",
+        *({**HEADS, **SPECIAL}[name] for name in names),
+        "pairs",
+        "run",
+    ]
+    return title + table(head, rows)

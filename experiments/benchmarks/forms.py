@@ -172,7 +172,12 @@ FORMS: tuple[OperationRow, ...] = (
 
 
 def taken(row: OperationRow) -> bool:
-    """Whether the form of the row is taken there if nobody names one; of others than kernels,
+    """Whether the form of the row is taken there if nobody names one."""
+    return bool(where_taken(row))
+
+
+def where_taken(row: OperationRow) -> list[str]:
+    """The maps of the row that its form computes if nobody names one; of others than kernels,
     where there are no kernels.
     """
     import jax
@@ -192,11 +197,12 @@ def taken(row: OperationRow) -> bool:
     arrays = (jax.ShapeDtypeStruct(shape, "float32") for shape in row.shapes)
     with hints.kernels(row.form == "native"):
         found = jaxcnn.explain_forms(jitted, *arrays, backward=row.part != "forward")
-    return any(
-        choice.form.name == row.form
+    return [
+        choice.map
         for choice in found
-        if row.part == "all" or "pool" in row.op or choice.map == maps[row.part]
-    )
+        if choice.form.name == row.form
+        and (row.part == "all" or "pool" in row.op or choice.map == maps[row.part])
+    ]
 
 
 def thresholds() -> dict[str, Any]:

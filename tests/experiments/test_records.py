@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from docs import recording, speed, tables
+from docs import forms, recording, results, speed, tables
 from experiments import detect
+from experiments.benchmarks.forms import FORMS, where_taken
+from experiments.benchmarks.forms import thresholds as all_thresholds
 from experiments.benchmarks.results import Results, RowResult
 from experiments.benchmarks.row import OperationRow
 from experiments.benchmarks.rows import ROWS
+
+read_text = Path.read_text  # also while a test has its own in its place
 
 
 def timed(name, group, part, images=None, *, times=1.0):
@@ -20,11 +24,11 @@ def timed(name, group, part, images=None, *, times=1.0):
     return RowResult(name, group, part, images, seconds=seconds)
 
 
-def written(folder, rows, *, revision="0123456789", processor="EPYC"):
+def written(folder, rows, *, revision="0123456789", processor="EPYC", memory=None):
     """The results of a run with these rows."""
     versions = {"jaxcnn": {"jax": "1.2.3", "git_revision": revision}, "torch": {"torch": "4.5"}}
     folder.mkdir()
-    machine = {"processor": processor, "cores": 2}
+    machine = {"processor": processor, "cores": 2, "memory": memory, "time": folder.name}
     Results({"precision": "float32"}, versions, machine, {}, rows).write(folder / "results.json")
     return folder / "results.json"
 
@@ -69,6 +73,101 @@ def test_kinds_that_are_measured_again_say_which_run_they_are_from(tmp_path):
     record["operations"].append({**record["operations"][0], "kind": "a name of before"})
     kinds = [line["kind"] for line in recording.benchmark_record([second], record)["operations"]]
     assert kinds == ["conv 3×3", "dense", "a name of before"]
+
+
+def test_every_other_group_is_shown_from_its_record_or_said_not_to_be_measured(tmp_path):
+    kept = [row for row in ROWS if row.name.partition("/")[0] in speed.OTHERS]
+    rows = []
+    for row in kept:
+        asked = row.only or ("jaxcnn", "autodiff")
+        times = {peer: [1e-3 * (i + 1)] * 3 for i, peer in enumerate(asked)}
+        rows.append(RowResult(row.name, row.group, row.part, seconds=times))
+    lines = recording.benchmark_record([written(tmp_path / "run", rows)])["others"]
+    for group, title in speed.OTHERS.items():
+        shown = speed.others(group, lines)
+        own = {row.name: row.group for row in kept if row.name.startswith(f"{group}/")}
+        assert shown.startswith(f"### {title}\n\n| `{group}/` | ms, ")
+        for name, line in zip(own, shown.splitlines()[4:], strict=True):
+            _, first, time, *ratios, pairs, run, _ = (cell.strip() for cell in line.split("|"))
+            assert (first, pairs, run) == (name.removeprefix(f"{group}/"), "3", "a")
+            assert time == "1.00"
+            assert set(ratios) - {"–"} or own[name] == "epoch-ours", name
+        assert f"Not measured yet: the rows `{group}/…`" in speed.others(group, [])
+
+
+def test_bars_that_a_run_misses_are_named_and_those_without_a_name_counted():
+    about = {"run": "x", "bars": 5, "held": 2, "missed": ["conv3x3/a/all: time, 2 > 1"]}
+    named, counted = speed.missed(about).splitlines()[-2:]
+    assert named == "- conv3x3/a/all: time, 2 \\> 1"
+    assert counted == "- 2 of which the record of this run has no names"
+    for run in tables.record("benchmark")["runs"]:
+        if run["held"] < run["bars"]:
+            assert speed.missed(run) in results.results_page()
+
+
+def test_forms_become_a_record_and_each_side_of_a_threshold_its_numbers(tmp_path, monkeypatch):
+    pairs = all_thresholds()["FILTERS_BANDED"], all_thresholds()["FEW_PARTS"]
+    names = dict.fromkeys(name for t in pairs for name in (t.below, t.above))
+    rows = [
+        RowResult(
+            name, "forms", "part", seconds={"form": [(i + 1) * 1e-3] * 3, "plain": [4e-3] * 3}
+        )
+        for i, name in enumerate(names)
+    ]
+    found = recording.forms_record([written(tmp_path / "run", [*rows, rows[0]])])
+    assert [line["ratio"] for line in found["forms"]] == [0.75, 1.0, 0.5, 0.25]  # as FORMS has them
+    assert found == recording.forms_record([tmp_path / "run/results.json"], found)
+    by_name = {row.name: row for row in FORMS}
+    for line in found["forms"]:
+        assert line["taken"] == where_taken(by_name[line["row"]])
+    lines = {line["row"]: line for line in found["forms"]}
+    (banded,) = [t for t in forms.thresholds(lines) if t.startswith("**FILTERS\\_BANDED** = 16 ")]
+    below, above = banded.splitlines()[-2:]
+    assert below.endswith(f"`{pairs[0].below}` **0.25** (1.00 ÷ 4.00\u00a0ms; taken)")
+    assert above.endswith(f"`{pairs[0].above}` **0.50** (2.00 ÷ 4.00\u00a0ms; not taken)")
+    assert forms.gain("kernel gradient", "pointwise", found["forms"]) == "0.87 (0.75–1.00), 2 rows"
+    assert forms.gain("correlation", "pointwise", found["forms"]) == "not measured"
+    monkeypatch.setattr(
+        forms, "record", lambda name: found if name == "forms" else tables.record(name)
+    )
+    page = forms.forms_page()
+    assert "0.87 (0.75–1.00), 2 rows" in page
+    assert "| a | 0123456 | 2 cores of an EPYC |" in page
+
+
+def test_memory_that_is_kept_is_compared_by_two_runs_that_differ_in_it_alone(tmp_path):
+    rows, slower = (
+        [timed(f"step/{name}/128", f"step-{name}", "all", 128, times=times)
+         for name in ("lenet5", "vgg6")] for times in (1, 4)
+    )  # fmt: skip
+    kept = written(tmp_path / "kept", rows, memory="kept")
+    without = written(tmp_path / "without", slower, memory="as the environment has it")
+    found = recording.memory_record(kept, without)
+    names = ("LeNet-5", "`jax.grad`, LeNet-5", "VGG-6", "`jax.grad`, VGG-6")
+    assert found["measured"] == dict.fromkeys(names, 0.25)
+    assert found["test"] == "float32, jax 1.2.3, 2 cores of an EPYC"
+    with pytest.raises(ValueError, match="kept in the first run alone"):
+        recording.memory_record(without, kept)
+    other = written(tmp_path / "other", slower, revision="another", memory="as it comes")
+    with pytest.raises(ValueError, match="both runs must have one revision"):
+        recording.memory_record(kept, other)
+
+
+def test_every_record_has_a_command(monkeypatch, capsys):
+    """No file in docs/records is written by hand."""
+    written_to, read_from = [], tables.RECORDS
+    monkeypatch.setattr(results, "write", lambda name, value: written_to.append(name))
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: 0)
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: "[]" if path.name == "x" else
+                        read_text(path, encoding="utf-8"))  # fmt: skip
+    for name in ("benchmark_record", "forms_record", "memory_record"):
+        monkeypatch.setattr(recording, name, lambda *_: {"name": "memory"})
+    for name in ("training_record", "system_record"):
+        monkeypatch.setattr(recording, name, lambda *_: {})
+    for options in ("--benchmark x", "--forms x", "--memory x x", "--training p x",
+                    "--system rcnn x", "--attribution x"):  # fmt: skip
+        assert results.main(options.split()) == 0
+    assert {f"{name}.json" for name in written_to} == {p.name for p in read_from.glob("*.json")}
 
 
 def test_every_row_of_the_benchmark_has_its_place_on_the_page():
