@@ -123,7 +123,7 @@ def backprop(
     given = [name for name, start in starts.items() if start is not None]
     if len(given) != 1:
         raise ValueError(
-            "backprop: loss, delta or unit must be given, one of them, "
+            "backprop: one of loss, delta and unit must be given, "
             f"got {' and '.join(given) or 'none'}"
         )
     net = net if layer is None else up_to(net, layer)

@@ -80,7 +80,7 @@ class Jitted:
 
     @cached_property
     def _chosen(self) -> dict[str, Any]:
-        """Asked for when first needed: the recommended options start JAX's backend."""
+        """The options, found when first needed: the recommended ones start JAX's backend."""
         return recommended() if self._options is None else self._options
 
     @cached_property
@@ -101,12 +101,12 @@ class Jitted:
 
     @property
     def trace(self) -> Any:
-        """As that of what `jax.jit` returns."""
+        """As the method of what `jax.jit` returns."""
         return self._jitted.trace
 
     @property
     def lower(self) -> Any:
-        """As that of what `jax.jit` returns."""
+        """As the method of what `jax.jit` returns."""
         return self._jitted.lower
 
     def clear_cache(self) -> None:

@@ -1,7 +1,7 @@
 """The entry of public operations: outside `jit`, a call is one compiled program.
 
 Checks, geometry and the choice of a form depend on settings and on the types of arrays only, and so
-does a program. Found by the settings, it does all that once.
+does a program. A program is kept by the settings, so all that is done once.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ _here = object()  # where an array stands among the arguments
 def operation(f: F) -> F:
     """Let a public operation be one program where all its arguments are arrays and settings.
 
-    Under an eager `jax.grad` or `jax.jvp` too. Within `jit` or `jax.vmap`, with other arguments,
-    and where something is wrong, f is called as it is. Not for an operation that looks at the
-    values of an array, or draws numbers as JAX is set to.
+    So it is under an eager `jax.grad` or `jax.jvp` too. Within `jit` or `jax.vmap`, with other
+    arguments, and where something is wrong, f is called as it is. Not for an operation that looks
+    at the values of an array, or draws numbers as JAX is set to.
     """
 
     @lru_cache(maxsize=1024, typed=True)  # True is no 1
@@ -68,7 +68,7 @@ def operation(f: F) -> F:
 
 @lru_cache(maxsize=256)
 def _kind(cls: type) -> str | None:
-    """What the values of a class are to a program."""
+    """What a value of that class is in a call: traced, an array, a setting or none of these."""
     if issubclass(cls, Tracer):
         return "traced"
     if issubclass(cls, jax.Array):
@@ -81,6 +81,6 @@ def _kind(cls: type) -> str | None:
 
 
 def _constant(value: Any) -> bool:
-    """Whether tuples that are equal are the same: they hold no number that is no integer."""
+    """Whether the value equals only values like it: 1 == 1.0 == True, so int and str serve."""
     kind = type(value)
     return kind is int or kind is str or (kind is tuple and all(map(_constant, value)))

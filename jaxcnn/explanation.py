@@ -71,7 +71,7 @@ class Choice:
 
 
 class Choices(tuple[Choice, ...]):
-    """All that were made, in the order in which they were; printed, some lines for each."""
+    """All choices in the order in which they were made; printed, some lines for each."""
 
     __slots__ = ()
 

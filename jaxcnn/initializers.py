@@ -34,7 +34,7 @@ def dirac(groups: int = 1, rest: Initializer = initializers.zeros) -> Initialize
 
     Args:
         groups: of the convolution; the kernel is *k c/g d.
-        rest: the initialiser of the filters that are no identity, called with the same arguments.
+        rest: the initialiser of all other filters, called with the same arguments.
 
     Returns:
         An initialiser (key, shape, dtype) → array, for the kernel_init of a convolution.

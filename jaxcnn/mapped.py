@@ -1,4 +1,4 @@
-"""Maps of the primitive in other dresses: under `jax.vmap`, and without the primitive."""
+"""Maps of the primitive under `jax.vmap`, and written out without the primitive."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Function = Callable[..., Any]
 
 
 class Map(Protocol):
-    """What the primitive asks its parameter."""
+    """What the primitive asks of its parameter."""
 
     application: Any
     """The application of a rule that it is, or belongs to."""

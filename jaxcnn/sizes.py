@@ -18,7 +18,7 @@ def known(*sizes: Any) -> bool:
 
 
 def surely(comparison: Callable[[], bool]) -> bool:
-    """Whether sizes compare so whatever the symbols in them stand for."""
+    """Whether a comparison of sizes holds whatever the symbols in them stand for."""
     try:
         return bool(comparison())
     except InconclusiveDimensionOperation:

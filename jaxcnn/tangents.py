@@ -33,12 +33,12 @@ def has_tangent(tangent_type: Any) -> bool:
 
 
 def moves(tangent: Any) -> bool:
-    """Whether it is a tangent of something that moves, and no symbolic zero."""
+    """Whether this is the tangent of something that moves, and no symbolic zero."""
     return type(tangent) is not ad.Zero and has_tangent(tangent)
 
 
 def in_full(value: Any, expected: Any) -> Any:
-    """A tangent in full: None for zeros, and without axes in front if it is the same along them."""
+    """The whole tangent, for a rule gives None for zeros and may leave out axes in front."""
     if value is None:
         return ad.instantiate_zeros(ad.Zero(expected))
     if value.shape != expected.shape:
@@ -47,7 +47,7 @@ def in_full(value: Any, expected: Any) -> Any:
 
 
 def gradient_like(of: Any, gradient: Any, expected: Any) -> Any:
-    """The gradient that a rule's backward pass returned, if it is one of such an argument."""
+    """The gradient that a backward pass returned, if it has the type of its argument."""
     if gradient is None:
         return ad.Zero(expected)
     if (gradient.shape, gradient.dtype) != (expected.shape, expected.dtype):

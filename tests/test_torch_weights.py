@@ -231,7 +231,7 @@ def test_layers_are_found_by_the_names_given():
     }
     params, _ = from_torch(net, tensors, (3,), names={"a": "trunk"})
     assert (params["a"]["bias"][0], params["b"]["bias"][0]) == (1, 0)
-    with pytest.raises(ValueError, match="names must say another module for each layer"):
+    with pytest.raises(ValueError, match="names must give each layer a module of its own"):
         from_torch(net, dict(list(tensors.items())[:2]), (3,), names={"a": "head", "b": "head"})
 
 
@@ -255,8 +255,8 @@ def test_whatever_does_not_fit_is_named():
         "weights must hold bias, weight for the layer output, got weight in the module fc": without,
         "weights must be arrays of floating-point numbers, got an array of shape (5,) under "
         "fc.bias": {**without, last: torch.ones(5, dtype=torch.int8)},
-        "names must say which module each layer is where tensors stand in the order of the "
-        "alphabet": {"a" + name: tensors[name] for name in sorted(tensors)},
+        "names must say which module each layer is, since the names of tensors are of no scheme "
+        "that is known here": {"a" + name: tensors[name] for name in sorted(tensors)},
     }  # fmt: skip
     for sentence, given in wrong.items():
         with pytest.raises((TypeError, ValueError)) as error:

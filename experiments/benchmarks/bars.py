@@ -68,7 +68,7 @@ BARS: tuple[Bar, ...] = (
     Bar("overhead", DEFAULT, 1.02, ours="jaxcnn-default"),
     Bar("eager", DEFAULT, 3.0, "forward", mean=1.5),
     Bar("eager", DEFAULT, 3.0, mean=1.0),
-    # The compiler takes out what either way does in vain: both are the same arithmetic.
+    # The compiler removes what is computed and not used; what is left is the same either way.
     Bar("hvp", REVERSE, 1.10, "product", goal=0.75),
     Bar("bf16", "torch-autocast", None, ours="jaxcnn-bf16", goal=1.0),
     Bar("epoch", DEFAULT, 0.05),

@@ -21,12 +21,12 @@ def grad_cam(
     Source: Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2.
 
     Args:
-        layer: the name of a layer, as `jaxcnn.layers.up_to` takes it, whose output are maps; in a
-            function what `jax.ad_checkpoint.checkpoint_name` calls a value.
+        layer: the name of a layer, as `jaxcnn.layers.up_to` takes it, whose output is maps; in a
+            function, what `jax.ad_checkpoint.checkpoint_name` calls a value.
         relu: whether what speaks against the class is left out.
 
     Raises:
-        ValueError: there is no such layer, or its output are no maps n … c.
+        ValueError: there is no such layer, or its output is not maps n … c.
     """
     maps, gradient = _maps("grad_cam", net, params, state, x, layer, target)
     check.boolean("grad_cam", "relu", relu)
@@ -45,7 +45,7 @@ def grad_cam_plus_plus(
     Source: Chattopadhay, Sarkar, Howlader and Balasubramanian 2018, "Grad-CAM++", equations 10, 19.
 
     Raises:
-        ValueError: there is no such layer, or its output are no maps n … c.
+        ValueError: there is no such layer, or its output is not maps n … c.
     """
     maps, g = _maps("grad_cam_plus_plus", net, params, state, x, layer, target)
     space = tuple(range(1, maps.ndim - 1))
@@ -64,7 +64,7 @@ def _maps(op, net, params, state, x, layer, target) -> tuple[Array, Array]:
     )
     if found[0].ndim < 3:
         raise ValueError(
-            f"{op}: layer must be one whose output are maps n … c, "
+            f"{op}: layer must be one whose output is maps n … c, "
             f"got {layer!r} with shape {found[0].shape}"
         )
     return found

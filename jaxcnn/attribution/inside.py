@@ -46,7 +46,7 @@ def tapped(op: str, net: Model, params: Any, state: Any, layer: Any, tap: Tap) -
         met.append(layer)
         return tap(value)
 
-    # Calls are gone into, that what comes by stands in the caller's own trace.
+    # Programs of calls are opened, so that the value found belongs to the caller's own trace.
     def opened(program: str) -> Callable[..., Any]:
         return lambda *args, **params: with_rules(
             jaxpr_as_fun(_closed(params[program])), rules=rules

@@ -47,12 +47,12 @@ class Piece(NamedTuple):
 
     @property
     def length(self) -> float:
-        """Of the way, which is 1."""
+        """The share of the whole way, whose length is 1."""
         return self.right.place - self.left.place
 
     @property
     def noise(self) -> float:
-        """Changes of the score that may be rounding."""
+        """The largest change of the score that may be rounding."""
         return ROUNDING * self.eps * max(abs(self.left.value), abs(self.right.value))
 
     @property
@@ -63,7 +63,7 @@ class Piece(NamedTuple):
 
     @property
     def before(self) -> float:
-        """How far from the left the tangents meet, or which end is nearer to that."""
+        """How far from the left end the tangents meet; if not inside, the nearer end."""
         turn = self.left.slope - self.right.slope
         rise = self.right.value - self.left.value
         if turn == 0:
@@ -87,13 +87,13 @@ class Piece(NamedTuple):
         return self.left.place + (shift if met else self.length / 2)
 
     def straight(self, tolerance: float) -> bool:
-        """Whether it is as good as straight, or too short to be divided."""
+        """Whether the piece is as good as straight, or too short to be divided."""
         allowed = max(tolerance * self.length, self.noise)
         return self.error <= allowed or self.length <= 3 * NEAREST * self.eps
 
 
 def smooth(left: Point, middle: Point, right: Point) -> tuple[Float[np.ndarray, "..."], float]:
-    """∫ ∂u/∂x if it is a parabola, and how far its sum is from the change of u."""
+    """∫ ∂u/∂x if the slope is a parabola, and how far its sum is from the change of u."""
     length = right.place - left.place
     share = (middle.place - left.place) / length
     if not 0.3 < share < 0.7:
@@ -109,7 +109,7 @@ def smooth(left: Point, middle: Point, right: Point) -> tuple[Float[np.ndarray, 
 
 
 def looker(score: Score, x: Array, start: Array) -> Callable[[np.ndarray], list[list[Point]]]:
-    """From places k n the points: a list for every example."""
+    """A function from places, k n, to the points there: a list for every example."""
     way = np.asarray(x, np.float64) - np.asarray(start, np.float64)
 
     @jax.jit
@@ -136,8 +136,8 @@ def complete(
 ) -> tuple[Array, float]:
     """(x − x₀) • ∫ ∂u/∂x, and how far Σ may be from u(x) − u(x₀) for any example.
 
-    A piece may be as wrong as it is long, in tolerances. After `limit` gradients for an example it
-    stops, and what is returned is not all.
+    Each piece may be wrong by its share of the tolerance. After `limit` gradients for an example it
+    stops, and the integral may be less exact than that.
     """
     points, eps = looker(score, x, start), float(jnp.finfo(x.dtype).eps)
     total = np.zeros(x.shape)
@@ -157,7 +157,7 @@ def complete(
     for _ in range(AT_ONCE, limit, AT_ONCE):
         if not any(waiting):
             break
-        # The last ones first, that few wait at a time: they keep their gradients.
+        # The last ones first, so that few wait at a time: those that wait keep their gradients.
         now = [[each.pop() for _ in range(min(AT_ONCE, len(each)))] for each in waiting]
         places = np.zeros((AT_ONCE, len(x)))
         for column, parts in zip(places.T, now, strict=True):

@@ -112,7 +112,7 @@ def _relevance(op, net, params, state, x, target, rule, epsilon, alpha, biases) 
 
 
 def _sums(a: Array, n: int) -> Array:
-    """Of each of n examples; NaN if they do not stand along the first axis."""
+    """The sum of each of n examples; NaN if they do not stand along the first axis."""
     return a.reshape(n, -1).sum(1) if a.shape[:1] == (n,) else jnp.full(n, jnp.nan, a.dtype)
 
 
@@ -121,7 +121,7 @@ def _quotient(a: Array, b: Array) -> Array:
 
 
 def _activation(f: Callable[..., Any], x: Array) -> Array:
-    """δ y / x: the relevance δ y, per unit of x. Nothing at x = 0, of which nothing can be said."""
+    """δ y / x: the relevance δ y, per unit of x. 0 at x = 0, where the ratio is undefined."""
     other = jax.custom_vjp(f)
     other.defvjp(lambda x: (f(x), x), lambda x, delta: (_quotient(delta * f(x), x),))
     return other(x)
@@ -145,7 +145,7 @@ def _affine(how: _Sharing, kept: Array, f: Callable[..., Any], x: Array) -> Arra
 
 
 def _shift(how: _Sharing, kept: Array, f: Callable[..., Any], *moving: Array) -> Array:
-    """A linear map with something else added or put in, which keeps its part if biases do."""
+    """A linear map with something added or put in, which keeps its share if biases do."""
     other, n = jax.custom_vjp(lambda kept, *moving: f(*moving)), len(kept)
 
     def back(moving: tuple[Array, ...], delta: Array) -> Any:

@@ -21,10 +21,10 @@ def _array(op: str, name: str, value: Any) -> Array:
         raise TypeError(f"{op}: {name} must be an array, got {type(value).__name__}")
     if isinstance(value, np.ndarray) and not holds_numbers(value):
         raise TypeError(f"{op}: {name} must be an array of numbers, got dtype {value.dtype}")
-    if isinstance(value, np.ndarray):  # of the other order of bytes, as files have them
+    if isinstance(value, np.ndarray):  # with the other byte order, as in files
         value = value.astype(value.dtype.newbyteorder("="), copy=False)
     if type(value) is int:
-        integer(op, name, value)  # one that no array holds
+        integer(op, name, value)  # which refuses one that no array holds
     return jnp.asarray(value)
 
 
@@ -82,7 +82,7 @@ def integer_array(op: str, name: str, value: Any) -> Array:
 
 
 def counting(array: Array) -> Array:
-    """Integers of a dtype that counts at least to what an axis may hold, and more than a nibble."""
+    """The integers in a dtype that can number any axis, which 4, 8 and 16 bits cannot."""
     return array.astype(jnp.int32) if jnp.iinfo(array.dtype).bits < 32 else array
 
 

@@ -15,7 +15,7 @@ _LINE = 100  # letters of a value that a message repeats
 
 
 def shown(value: Any) -> str:
-    """The value in one short line of a message: what is large or has no spelling by its kind."""
+    """The value in one short line of a message; by its kind if it is large or has no spelling."""
     size = getattr(value, "shape", None)
     if isinstance(size, tuple) and not isinstance(value, np.generic):
         return f"an array of shape {size}"
@@ -51,7 +51,7 @@ def known_sizes(op: str, what: str, sizes: Sequence[int]) -> None:
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether the value has entries in an order; text and arrays do not count."""
+    """Whether the value is a sequence; text and arrays do not count."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 

@@ -66,5 +66,5 @@ def pads_of(
 
 
 def follows_size(padding: Any) -> bool:
-    """Whether how much it is depends on the size of the map."""
+    """Whether the amount of padding depends on the size of the map."""
     return isinstance(padding, str) and padding.upper().startswith("SAME")

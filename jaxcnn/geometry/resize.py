@@ -29,7 +29,7 @@ class ResizeGeometry:
     rounding: str
 
     def step(self, axis: int) -> Fraction:
-        """How far apart on the map lie neighbours of the result."""
+        """How far apart neighbours of the result lie on the map."""
         h, p = self.input[axis], self.output[axis]
         if self.coordinates == "align_corners":
             return Fraction(h - 1, max(p - 1, 1))
@@ -46,7 +46,7 @@ class ResizeGeometry:
         return _in_rows(place, result, weights, self.input[axis])
 
     def _weights(self, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(i, j, w) of every y[i] = Σ w x[j], in order, none of them twice and no w 0."""
+        """(i, j, w) of every y[i] = Σ w x[j], in order, each i and j once and no w 0."""
         h, p = self.input[axis], self.output[axis]
         places = self._places(axis)
         if self.method == "nearest":
@@ -55,7 +55,7 @@ class ResizeGeometry:
             reach = 1 if self.method == "linear" else 2
             taps = np.floor(places)[:, None] + np.arange(1 - reach, 1 + reach)
         weights = _KERNELS[self.method](np.abs(taps - places[:, None]))
-        # Beyond the edge lies the edge.
+        # Beyond the edge, the edge is repeated.
         pairs = np.arange(p)[:, None] * h + taps.astype(int).clip(0, h - 1)
         found, position = np.unique(pairs, return_inverse=True)
         total = np.bincount(position.ravel(), weights.ravel(), found.size)

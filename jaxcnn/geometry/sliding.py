@@ -88,7 +88,7 @@ class Geometry:
 
     @property
     def transposed(self) -> "Geometry":
-        """That of full(dilate(δ), rot180(k)), the correlation that is the input gradient.
+        """The geometry of full(dilate(δ), rot180(k)), the correlation that is the input gradient.
 
         `full` pads by extent − 1, of which the padding here supplied `low` already; at the high end
         it pads up to the size of the input, so a remainder that no window reached gets zeros.
@@ -105,7 +105,7 @@ class Geometry:
 
     @property
     def of_kernel_grad(self) -> "Geometry":
-        """That of x ⋆ dilate(δ), where the places of δ are the taps: stride and dilation change
+        """The geometry of x ⋆ dilate(δ), whose taps are the places of δ: stride and dilation change
         places. The high padding stops where the last tap stops, whatever remainder was left.
         """
         sizes = zip(self.dilated_input, self.dilated_output, self.extent, self.padding, strict=True)
@@ -119,7 +119,7 @@ class Geometry:
         )
 
     def changed(self, **settings: Any) -> "Geometry":
-        """The same but for some settings; the output is what follows from them all."""
+        """The same with other values of some settings; the output follows from all of them."""
         new = replace(self, **settings)
         rooms = zip(new.dilated_input, new.padding, new.extent, new.stride, strict=True)
         output = tuple((h + low + high - e) // s + 1 for h, (low, high), e, s in rooms)
@@ -127,7 +127,7 @@ class Geometry:
 
     @property
     def whole(self) -> bool:
-        """Whether there is one window, and it is the map."""
+        """Whether the only window is the whole map."""
         return self.tiling and self.window == self.input
 
     @property
@@ -196,7 +196,7 @@ def parse_geometry(
 
 
 def smallest_input(output: Sequence[int], geometry: Geometry) -> list[int]:
-    """(p − 1)·stride + extent − low − high: the smallest map with so many of these windows.
+    """(p − 1)·stride + extent − low − high: the smallest map with p of these windows.
 
     The geometry's own sizes do not matter.
     """

@@ -149,7 +149,7 @@ def check_gradients(
 def _arrays(op: str, leaves: list[Any]) -> list[Array]:
     """The leaves of the arguments as arrays of floats of one dtype."""
     if not leaves:
-        raise ValueError(f"{op}: args must be one array at least, got none")
+        raise ValueError(f"{op}: args must hold at least one array, got none")
     first = check.float_array(op, "args[0]", leaves[0])
     like = "args[0]", first
     others = [

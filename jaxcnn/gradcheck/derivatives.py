@@ -196,7 +196,7 @@ def _check_sequence(op: str, args: Any) -> None:
     if not check.is_sequence(args):
         raise TypeError(f"{op}: args must be a sequence of arrays, got {check.shown(args)}")
     if not args:
-        raise ValueError(f"{op}: args must be one array at least, got none")
+        raise ValueError(f"{op}: args must hold at least one array, got none")
 
 
 def _arrays(op: str, f: Any, args: Any) -> list[Array]:

@@ -1,6 +1,6 @@
 """Doors to other libraries: functions with their signatures, and their weights.
 
-Drop-ins are functions with the signatures of `jax.lax` and Flax, and the rules of jaxcnn behind. An
+Drop-ins are functions with the signatures of `jax.lax` and Flax that apply the rules of jaxcnn. An
 existing model gets the hand-written gradients by being given these functions for its own:
 
     nnx.Conv(..., conv_general_dilated=jaxcnn.interop.conv_general_dilated)

@@ -1,4 +1,4 @@
-"""Arguments in the spelling of `jax.lax`, checked: errors name them as they are named there."""
+"""Checks of arguments in the spelling of `jax.lax`, which errors keep."""
 
 from collections.abc import Sequence
 from operator import index

@@ -54,7 +54,7 @@ def conv_general_dilated(
         batch_group_count: into how many groups the batch falls; filters of group i read the i-th
             group of examples, so that there are as many fewer examples in y.
         precision: see `jaxcnn.conv`.
-        preferred_element_type: a wider dtype, in which the products are formed and y comes.
+        preferred_element_type: a wider dtype, for the products and for y.
         out_sharding: how y is to be sharded, where the axes of the mesh are Explicit.
 
     Raises:
@@ -118,7 +118,7 @@ def conv_transpose(
         dimension_numbers: see `conv_general_dilated`; None puts channels last.
         transpose_kernel: whether the kernel is turned by 180° and its channels change places.
         precision: see `jaxcnn.conv`.
-        preferred_element_type: a wider dtype, in which the products are formed and y comes.
+        preferred_element_type: a wider dtype, for the products and for y.
         use_consistent_padding: whether pairs too are the padding of the convolution undone.
 
     Raises:
@@ -233,13 +233,13 @@ def _undoing(
 
 
 def _maps(lhs: Array, layout: lax.ConvDimensionNumbers) -> Array:
-    """Lhs as batch, space, channels."""
+    """The maps lhs as batch, space, channels."""
     batch, channels, *space = layout.lhs_spec
     return jnp.transpose(lhs, (batch, *space, channels))
 
 
 def _kernel(rhs: Array, layout: lax.ConvDimensionNumbers) -> Array:
-    """Rhs as space, channels in, channels out."""
+    """The kernel rhs as space, channels in, channels out."""
     channels_out, channels_in, *space = layout.rhs_spec
     return jnp.transpose(rhs, (*space, channels_in, channels_out))
 

@@ -116,7 +116,7 @@ class Leaf(Layer):
         check_settings(self, fields(self))
 
     def __repr__(self) -> str:
-        """As it is made; settings that are as usual are left out."""
+        """As the layer is made; settings with their usual values are left out."""
         settings = [f for f in fields(self) if getattr(self, f.name) != f.default]
         settings.sort(key=lambda f: f.default is not MISSING)
         said = [
@@ -192,7 +192,7 @@ _SHORT = Repr()
 
 
 def _spelt(value: Any) -> str:
-    """A setting in a line; a function by its name, one made by another by that one's."""
+    """A setting in one line; a function by its name, or by that of the function that made it."""
     if callable(value):
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
         return str(name).partition(".<locals>")[0] if name else type(value).__name__
@@ -235,7 +235,7 @@ def per_axis(layer: Leaf, name: str, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def extents(layer: Leaf, shape: Sequence[int]) -> tuple[int, ...]:
-    """How far along each axis its window reaches: `window_size` elements, `dilation` apart."""
+    """How far a layer's window reaches per axis: `window_size` elements, `dilation` apart."""
     sizes = (per_axis(layer, name, shape) for name in ("window_size", "dilation"))
     return tuple((k - 1) * d + 1 for k, d in zip(*sizes, strict=True))
 

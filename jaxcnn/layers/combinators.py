@@ -14,7 +14,7 @@ from jaxcnn.ops.join import concatenate, concatenate_map
 
 Children = tuple[tuple[str, Layer], ...]
 
-# By the merge of branches, what makes them.
+# What makes branches, by their merge.
 _WORDS = {
     "serial": "serial", "add": "residual", "concatenate": "concatenated", "outputs": "heads",
 }  # fmt: skip
@@ -177,7 +177,7 @@ def residual(*body: Layer, shortcut: Layer | None = None) -> Branches:
         ValueError: there is no body.
     """
     if not body:
-        raise ValueError("residual: body must be one layer at least, got none")
+        raise ValueError("residual: body must be at least one layer, got none")
     for layer in body:
         _check_layer("residual", "body", layer)
     inner = body[0] if len(body) == 1 else serial(*body)
@@ -238,7 +238,7 @@ def _numbered(layers: Sequence[Layer]) -> list[tuple[str, Layer]]:
 def _children(op: str, layers: Sequence[Layer], by_name: dict[str, Layer]) -> Children:
     children = [*_numbered(layers), *by_name.items()]
     if not children:
-        raise ValueError(f"{op}: layers must be one at least, got none")
+        raise ValueError(f"{op}: layers must be at least one layer, got none")
     for name, layer in children:
         _check_layer(op, name, layer)
     if len({name for name, _ in children}) != len(children):

@@ -114,7 +114,7 @@ def kernel_and_bias(layer: Conv | TrueConv, shape: Sequence[int]) -> dict[str, P
 
 
 def dilated_window(layer: Conv | TrueConv, shape: Sequence[int]) -> Window:
-    """Of the places in a row, one in `input_dilation` holds an element of x."""
+    """The window as seen by x: of `input_dilation` places in a row, one holds an element of x."""
     dilation = per_axis(layer, "input_dilation", shape)
     sizes = extents(layer, shape), per_axis(layer, "stride", shape)
     return Window(*(fractions(size, dilation) for size in sizes))

@@ -73,7 +73,7 @@ class Activation(Leaf):
                 f"settings, got {check.shown(self.op)}"
             )
         wanted = ops.rule_of(self.op, "Activation: op")
-        # As a tuple, that equal layers are equal and can be hashed.
+        # As a tuple, so that equal layers are equal and can be hashed.
         object.__setattr__(self, "settings", tuple(sorted(self._named_settings().items())))
         if self.rule is None:
             object.__setattr__(self, "rule", wanted)

@@ -102,7 +102,7 @@ def _multiply_adds(
 
 
 def _axes(axes: int, shape: tuple[int, ...], passed: Passed) -> int:
-    """The axes of space: an embedding, before any window, makes one of the axis of its ids."""
+    """The axes of space; before any window, an embedding turns the axis of its ids into one."""
     return max(axes, len(shape) - 1) if passed == () else axes
 
 

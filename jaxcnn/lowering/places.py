@@ -114,10 +114,11 @@ def sum_over_parts(
 def where_finite(
     x: Array, form: Callable[..., Any], plainly: Callable[..., Any], *args: Any
 ) -> Any:
-    """form(*args) if x is finite, else plainly(*args); that always where x may be spread.
+    """form(*args) if x is finite, else plainly(*args), as always where x may be on several devices.
 
-    The condition would be a sum over the devices, beside the gradients'. Of two such sums XLA's CPU
-    backend begins one here and the other there, and waits for ever if that takes all its threads.
+    There the condition would be one more sum over the devices, beside the gradients'. XLA's CPU
+    backend may begin two such sums in another order on another device, and then waits for ever if
+    they take all its threads.
     """
     return plainly(*args) if spread(x) else lax.cond(all_finite(x), form, plainly, *args)
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-# What products of numbers that are rounded already are asked for: whatever is fast, as all hold
-# eight bits of each factor.
+# The precision of products whose factors are rounded already: whatever is fast, since every one
+# keeps eight bits of each factor.
 EXACT_ENOUGH = (lax.Precision.DEFAULT, lax.Precision.DEFAULT)
 
 
@@ -23,12 +23,12 @@ def accumulator(dtype: DTypeLike) -> jnp.dtype:
 
 
 def widen(x: Array) -> Array:
-    """X in the dtype in which its sums are to be formed."""
+    """The array in the dtype in which its sums are to be formed."""
     return narrow(x, accumulator(x.dtype))
 
 
 def narrow(x: Array, dtype: DTypeLike) -> Array:
-    """X in that dtype; itself where it has it: a conversion would make a weak type a strong one."""
+    """The array in that dtype; x itself if it has it: a conversion makes weak types strong."""
     return x if x.dtype == dtype else x.astype(dtype)
 
 
@@ -38,9 +38,9 @@ def of_halves(precision: Any) -> bool:
 
 
 def rounded(*factors: Array) -> tuple[Array, ...]:
-    """To the eight bits of a bfloat16, with an error of 2⁻⁸ at most; each in the dtype it has.
+    """The factors, each in its dtype but with the bits of a bfloat16: errors are 2⁻⁸ at most.
 
-    By its own operation: that there and back again is one, XLA may take for none.
+    By an operation made for it: XLA may leave out a conversion there and back.
     """
     return tuple(lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7) for x in factors)
 

@@ -32,7 +32,7 @@ class Problem:
 
     @classmethod
     def of(cls, geometry: Geometry, x: Array, **settings: Any) -> Self:
-        """That of a map x, in the program that is being traced."""
+        """The problem of a map x, in the program that is being traced."""
         method = () if geometry.method == "direct" else (geometry.method,)
         return cls(
             geometry=geometry,
@@ -55,12 +55,12 @@ class Problem:
 
     @property
     def closed(self) -> str:
-        """Why nothing but a form for any sizes can compute it; empty if that is not so."""
+        """Why only a form that serves any sizes can compute it; empty if others can."""
         return ""
 
     @property
     def without_kernels(self) -> Self:
-        """The same where no kernel may compute it."""
+        """The same problem where no kernel may compute it."""
         asked = tuple(name for name in self.asked if name != "native")
         return replace(self, kernels=False, asked=asked)
 
@@ -70,7 +70,7 @@ class Problem:
         return replace(self, geometry=geometry, asked=asked, **sizes)
 
     def __str__(self) -> str:
-        """For people; settings that are as usual are left out."""
+        """For people; settings with their usual values are left out."""
         g = self.geometry
         usual = {"stride": 1, "dilation": 1, "input_dilation": 1, "padding": (0, 0)}
         given = [

@@ -24,7 +24,7 @@ class Rows:
 
 
 def served(x: Array, axes: tuple[int, ...], *parameters: Array | None) -> bool:
-    """Whether kernels are for x and wanted: each row has statistics of its own and one γ, one β."""
+    """Whether kernels serve x and are wanted: each row has its own statistics, one γ and one β."""
     begin = axes[0]
     if begin == 0 or axes != tuple(range(begin, x.ndim)) or not known(*x.shape):
         return False

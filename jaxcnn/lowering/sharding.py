@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def entries(x: Any) -> Entries | None:
-    """How each axis of x, or of such a type, is sharded under Explicit axes; else None."""
+    """How each axis of x, an array or a type, is sharded under Explicit axes; else None."""
     sharding = (x if isinstance(x, ShapedArray) else jax.typeof(x)).sharding
     if sharding.mesh.empty or not sharding.mesh.explicit_axes:
         return None
@@ -30,7 +30,7 @@ def entries(x: Any) -> Entries | None:
 
 
 def spread(x: Array) -> bool:
-    """Whether the compiler may have x on several devices, where a condition is one more sum."""
+    """Whether the compiler may put x on several devices; a condition would add a sum over them."""
     mesh = jax.typeof(x).sharding.mesh
     return any(mesh.shape[axis] > 1 for axis in (*mesh.auto_axes, *mesh.explicit_axes))
 
@@ -95,12 +95,12 @@ def by_batch(f: Callable[P, R], result: Callable[..., Entries] = like_maps) -> C
 
 
 def sharded_like(x: Array, other: Array) -> Array:
-    """X, under Explicit axes sharded as another array of its shape is."""
+    """The array x, sharded under Explicit axes as another array of its shape is."""
     return x if entries(other) is None else sharded_as(x, jax.typeof(other))
 
 
 def sharded_as(x: Array, expected: Any) -> Array:
-    """X, under Explicit axes sharded as a type of its shape says: whole if it knows no mesh."""
+    """The array x, sharded under Explicit axes as a type says: whole if that has no mesh."""
     whole = (None,) * x.ndim
     spec = entries(expected) or whole
     if spec == (entries(x) or whole):
@@ -110,10 +110,10 @@ def sharded_as(x: Array, expected: Any) -> Array:
 
 
 def as_jax_can(f: Callable[..., R], arrays: Sequence[Any]) -> R:
-    """f(*arrays), of arrays sharded as they come if JAX can do that under Explicit axes.
+    """f(*arrays) with arrays sharded as they come, if JAX can do that under Explicit axes.
 
     If not, as where an axis is taken apart that is sharded, or two batches are spread differently,
-    f has them with nothing sharded but the batches, alike; or, at last, nothing at all.
+    f gets them with only their batches sharded, alike; or, if that fails, with nothing sharded.
     """
     on_mesh = [(a.shape[0], e[0]) for a in arrays if isinstance(a, Array) and (e := entries(a))]
     if not on_mesh:
@@ -130,7 +130,7 @@ def as_jax_can(f: Callable[..., R], arrays: Sequence[Any]) -> R:
 
 
 def _by_batch(x: Any, batches: dict[int, Any]) -> Any:
-    """X, if it is on a mesh of Explicit axes, sharded by batch as this size of batch is, if any."""
+    """The array x; on a mesh of Explicit axes sharded by batch as this size of batch is, if any."""
     if not isinstance(x, Array) or not (known := entries(x)):
         return x
     spec = (batches.get(x.shape[0]), *(None,) * (x.ndim - 1))

@@ -4,7 +4,7 @@
 vanish and the mean is no more than 8σ away from 0: E[x²] − μ² loses as many digits as E[x²] is
 larger than σ². Elsewhere, and for what is not finite, numbers are first divided by a power of two
 u near the largest of them, and the squares are those of differences from the mean. All numbers that
-share statistics go the same way, whichever device they are on. So it is with Σδ(x − μ).
+share statistics go the same way, whichever device they are on. The same holds for Σδ(x − μ).
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class Moments(NamedTuple):
 def moments(
     x: Array, axes: tuple[int, ...], epsilon: float, axis_name: AxisName | None = None
 ) -> Moments:
-    """Those of x over axes and over the places of a mapped axis, for 1/√(σ² + ε)."""
+    """The moments of x over axes and over the places of a mapped axis, for 1/√(σ² + ε)."""
     f = partial(_moments, epsilon=epsilon, axis_name=axis_name)
     return f(x, axes=axes) if axis_name is not None else _all_at_once(f, axes, x)
 
@@ -56,7 +56,7 @@ def gradient_sums(
     delta: Float[Array, "*n"], x: Float[Array, "*n"], mean: Float[Array, "*s"],
     variance: Float[Array, "*s"], inverse: Float[Array, "*s"], axes: tuple[int, ...],
 ) -> tuple[Float[Array, "*m"], Float[Array, "*m"]]:  # fmt: skip
-    """b = Σδ and s = Σδ(x/u − μ) over axes, which stay; σ² says whether s is Σδx − μΣδ.
+    """b = Σδ and s = Σδ(x/u − μ) over axes, which stay; where σ² allows it, s is Σδx − μΣδ.
 
     XLA's CPU backend writes x/u − μ to memory, and reads Σδx and Σδ straight from the maps.
     """
@@ -68,7 +68,7 @@ def gradient_sums(
 def centred_sums(
     delta: Array, x: Array, mean: Array, variance: Array, inverse: Array, axes: tuple[int, ...]
 ) -> tuple[Array, Array]:
-    """The same, as it is written."""
+    """The same, as the formula has it."""
     del variance
     mean, unit = (jnp.broadcast_to(a, x.shape) for a in (mean, lax.stop_gradient(inverse)))
     products = delta * (x * unit - mean)
@@ -97,7 +97,7 @@ def _either_sums(
 
 
 def scaled_epsilon(epsilon: float, inverse: Array) -> Array:
-    """ε/u², and more than 0: numbers that are all the same have no variance."""
+    """ε/u², but more than 0, since numbers that are all the same have no variance."""
     root = epsilon**0.5 * inverse
     least = jnp.full_like(root, jnp.finfo(root.dtype).tiny)
     return jnp.where(root * root < least, least, root * root)  # arithmetic, as rules call it
@@ -133,7 +133,7 @@ def _moments(
     def exact(x: Array, *_: Array) -> Moments:
         low, high = (_largest(a, axes, axis_name) for a in (-x, x))
         inverse = inverse_unit(jnp.maximum(jnp.maximum(low, high), epsilon**0.5))
-        # From the middle of their range, which of numbers that are all the same is that number.
+        # From the middle of their range, which is the number itself where all are the same.
         middle = 0.5 * (high * inverse - low * inverse)
         near = middle + mean(x * inverse - middle)
         centred = x * inverse - near
@@ -169,12 +169,12 @@ def _mean_square(
 
 
 def _apart(x: Array, axes: tuple[int, ...]) -> bool:
-    """Whether devices have statistics of their own, and would share the condition alone."""
+    """Whether devices have statistics of their own, so that the condition alone would be shared."""
     return 0 not in axes and spread(x)
 
 
 def _in_range(square: Array, epsilon: float) -> Array:
-    """Whether this mean of squares neither overflowed nor vanished; not so for a NaN.
+    """Whether this mean of squares neither overflowed nor vanished; false for a NaN.
 
     Third derivatives contain r⁷, which must be a number too. Squares that vanish beside ε may.
     """
@@ -183,7 +183,7 @@ def _in_range(square: Array, epsilon: float) -> Array:
 
 
 def inverse_unit(most: Array) -> Array:
-    """1/u, u a power of two near such sizes; 1 where they are not finite."""
+    """1/u, u a power of two near each of the sizes; 1 where a size is not finite."""
     finfo = jnp.finfo(most.dtype)
     most = jnp.where(jnp.isfinite(most), most, jnp.ones_like(most))
     most = jnp.clip(most, finfo.tiny, 1 / finfo.tiny)

@@ -36,7 +36,7 @@ class Threshold(int):
         decides: bool = True,
         measured: str = FOUND,
     ) -> Threshold:
-        """A number, and what is known of it."""
+        """The number, with what is known of it."""
         self = super().__new__(cls, value)
         self.unit, self.form, self.measured = unit, form, measured
         self.below, self.above = (f"forms/{form}/{row}" for row in (below, above))
@@ -54,8 +54,8 @@ SIDE_BY_SIDE = Threshold(
     7, "groups of several channels", "depthwise",
     "64x16x16x8-to-8-3x3-g4/forward", "64x16x16x32-to-32-3x3-g16/forward",
 )  # fmt: skip
-# How many rows a kernel gradient adds element by element, or all if there are no more than twice as
-# many; fewer rows where there are many taps, or the program would be long.
+# How many rows a kernel gradient adds element by element (all, if there are at most twice as many),
+# and how many products: with many taps it adds fewer rows, or the program would be long.
 ROWS = Threshold(
     8, "rows of a map", "depthwise",
     "128x8x8x128-to-128-3x3-g128/kernel_grad",
@@ -65,13 +65,13 @@ PRODUCTS = Threshold(
     200, "taps times rows", "depthwise",
     "64x28x28x64-to-64-3x3-g64/kernel_grad", "16x28x28x64-to-64-7x7-g64/kernel_grad", decides=False,
 )  # fmt: skip
-# With more taps a row of the window at a time: shorter programs, and faster.
+# With more taps, one row of the window at a time: the programs are shorter, and faster.
 TAPS_IN_ONE_PASS = Threshold(
     49, "taps", "depthwise",
     "16x28x28x64-to-64-7x7-g64/kernel_grad", "64x14x14x96-to-96-9x9-g96/kernel_grad",
     decides=False, measured=AGAIN,
 )  # fmt: skip
-# Of the sums over rows, and of maps copied for them: anything larger is allocated anew every call.
+# Bytes of sums over rows and of maps copied for them: anything larger is allocated on every call.
 SUM_BYTES = Threshold(
     4 * 2**20, "bytes of sums", "depthwise",
     "8x8x8x64-to-64-3x3-g64/kernel_grad", "64x28x28x64-to-64-3x3-g64/kernel_grad", decides=False,
@@ -83,8 +83,8 @@ MAX_GROUPS = Threshold(
     "64x16x16x64-to-64-3x3-g4/forward", "16x14x14x288-to-288-3x3-g72/forward",
 )  # fmt: skip
 
-# Phases: a convolution for each pays if its channels fill vector registers, and for few: results of
-# many, interleaved, are copied number by number.
+# Phases: a convolution for each pays if its channels fill vector registers and the phases are few:
+# the results of many are interleaved number by number.
 FEW_PHASES = Threshold(
     8, "phases", "phases",
     "64x8x8x64-to-32-5x5-s2/forward", "64x8x8x64-to-32-5x5-s3/forward",
@@ -101,8 +101,8 @@ MANY_FILTERS = Threshold(
     measured=AGAIN,
 )  # fmt: skip
 
-# Banded: the library is fast from one or two channels to many, and else from this many pairs on;
-# by XLA's own code a convolution copies windows first, of four channels or more at once.
+# Banded: the library is fast from one or two channels to many, and otherwise from this many pairs
+# on; XLA's own code copies windows first, four channels or more at once.
 FEW_PAIRS = Threshold(
     64, "channels in times out", "banded",
     "32x28x28x6-to-8-5x5/forward-default", "32x28x28x8-to-16-5x5/forward-default",
@@ -205,7 +205,8 @@ MAX_TAPS = Threshold(
     25, "taps", "parts",
     "100x21x21x24-to-24-5x5/kernel_grad", "32x32x32x16-to-16-7x7/kernel_grad",
 )  # fmt: skip
-# By default an image takes longer among more than this many; with few filters, than twice as many.
+# By default each image takes longer if there are more than this many, twice as many for few
+# filters.
 SLOW_IMAGES = Threshold(
     8, "images", "parts",
     "8x16x16x32-to-32-3x3/kernel_grad-default", "128x16x16x32-to-32-3x3/kernel_grad-default",
@@ -216,7 +217,7 @@ FEW_FILTERS = Threshold(
     "128x32x32x16-to-32-3x3/kernel_grad-default", decides=False,
 )  # fmt: skip
 
-# Pointwise: into how many parts a sum is cut, if each has so many times more places than channels.
+# Pointwise: into how many parts a sum is cut, and how many places a part has at least per channel.
 FEW_PARTS = Threshold(
     4, "parts of a sum", "pointwise",
     "2x16x16x64-to-64-1x1/kernel_grad", "128x16x16x64-to-128-1x1/kernel_grad", decides=False,
@@ -226,12 +227,12 @@ PLACES = Threshold(
     "32x9x31x96-to-24-1x1/kernel_grad", "128x16x16x64-to-128-1x1/kernel_grad", decides=False,
 )  # fmt: skip
 
-# Maxima: where convolutions are slow, windows of no more elements are left to XLA's reduction.
+# Maxima: where convolutions are slow, windows of up to this many elements are left to XLA.
 SMALL_WINDOW = Threshold(
     9, "elements of a window", "by axis",
     "max_pool-64x31x31x64-3x3-s2/forward-default", "max_pool-16x20x20x64-5x5-s1/forward-default",
 )  # fmt: skip
-# Of so few taps the gradient goes back through all of them at once as fast as axis by axis.
+# Up to this many taps the gradient is as fast through all of them at once as axis by axis.
 FEW_SWITCHES = Threshold(
     25, "elements of a window", "axis by axis",
     "max_pool-16x20x20x64-5x5-s1/all", "max_pool-16x20x20x64-7x7-s1/all",
@@ -241,8 +242,8 @@ VECTOR_LOOP = Threshold(
     7, "channels", "tiling",
     "max_pool-128x28x28x6-2x2/all", "max_pool-128x16x16x64-2x2/all", decides=False,
 )  # fmt: skip
-# Up to so many taps along an axis are slices of the map, which XLA sums in one pass; in a loop over
-# taps it is how many a step takes.
+# Up to this many taps along an axis are slices of the map, which XLA sums in one pass; with more of
+# them, each step of a loop takes this many.
 FEW_TAPS = Threshold(
     8, "taps along an axis", "by axis",
     "avg_pool-64x31x31x64-3x3-s2/forward", "avg_pool-16x32x32x64-9x9-s2/forward", decides=False,
@@ -253,7 +254,7 @@ FILLED = Threshold(
     25, "% of a vector's lanes", "native",
     "128x32x32x1-to-6-5x5/input_grad", "128x32x32x16-to-16-3x3/input_grad",
 )  # fmt: skip
-# Each phase has loops of its own, which take their time to compile.
+# Each phase has loops of its own, and compiling them takes time.
 MOST_PHASES = Threshold(
     9, "phases between the elements of a map", "native",
     "32x8x8x64-to-64-5x5-s3/forward", "32x8x8x64-to-64-5x5-s4/forward",

@@ -38,7 +38,7 @@ def airbench94(
 
     A group is conv 3×3 → pool 2×2 → norm → GELU → conv 3×3 → norm → GELU. Batch norm learns no
     scale. The kernel of the layer `whitening` is meant to come from the images and to stay as it is
-    (its bias is trained): it is for the optimiser to leave it alone.
+    (its bias is trained): the optimiser must leave it alone.
 
     Args:
         classes: how many logits come out.

@@ -75,7 +75,7 @@ def densenet_imagenet(
         depth: 121, 169 or 201, the layers with weights.
         classes: how many logits come out.
         growth: k, the maps that each layer adds.
-        stages: how many layers each block has, if not as many as the depth says.
+        stages: how many layers each block has; by default as many as the depth says.
 
     Raises:
         TypeError, ValueError: there is no such depth, or another argument is no integer above 0.
@@ -87,7 +87,7 @@ def densenet_imagenet(
     growth = check.integer(op, "growth", growth, minimum=1)
     counts = check.integers(op, "stages", STAGES[depth] if stages is None else stages)
     if not counts:
-        raise ValueError(f"{op}: stages must be one number of layers at least, got none")
+        raise ValueError(f"{op}: stages must hold at least one number of layers, got none")
     return serial(
         stem=conv_norm(2 * growth, 7, 2),
         relu0=Activation(relu),

@@ -143,7 +143,7 @@ def _convolutions(
     window = check.integer(op, "window", window, minimum=1)
     widths = check.integers(op, "features", features)
     if not widths:
-        raise ValueError(f"{op}: features must be one number of maps at least, got none")
+        raise ValueError(f"{op}: features must hold at least one number of maps, got none")
     return [Conv(width, window, stride=stride, kernel_init=lecun_normal) for width in widths]
 
 

@@ -60,7 +60,7 @@ def mobilenet(
             f"got {check.shown(blocks)}"
         )
     if not blocks:
-        raise ValueError("mobilenet: blocks must be one pair at least, got none")
+        raise ValueError("mobilenet: blocks must hold at least one pair, got none")
     shapes = [
         check.integers("mobilenet", f"blocks[{position}]", block, count=2)
         for position, block in enumerate(blocks)

@@ -57,7 +57,7 @@ def mobilenet_v2(
             f"{op}: stages must be a sequence of rows of t, c, n and s, got {check.shown(stages)}"
         )
     if not stages:
-        raise ValueError(f"{op}: stages must be one row at least, got none")
+        raise ValueError(f"{op}: stages must hold at least one row, got none")
     rows = [
         check.integers(op, f"stages[{position}]", row, count=4)
         for position, row in enumerate(stages)

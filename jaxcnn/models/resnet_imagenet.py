@@ -42,7 +42,7 @@ def resnet_imagenet(
         depth: 18 or 34, of two convolutions 3×3 per block; 50 or 101, of 1×1, 3×3, 1×1.
         classes: how many logits come out.
         width: the maps of the stem.
-        stages: how many blocks each stage has, if not as many as the depth says.
+        stages: how many blocks each stage has; by default as many as the depth says.
 
     Raises:
         TypeError, ValueError: there is no such depth, or another argument is no integer above 0.
@@ -56,7 +56,7 @@ def resnet_imagenet(
     width = check.integer(op, "width", width, minimum=1)
     counts = check.integers(op, "stages", STAGES[depth] if stages is None else stages)
     if not counts:
-        raise ValueError(f"{op}: stages must be one number of blocks at least, got none")
+        raise ValueError(f"{op}: stages must hold at least one number of blocks, got none")
     block, factor = (_bottleneck, 4) if depth >= _BOTTLENECKS else (basic_block, 1)
     body, wide = {}, width
     for number, count in enumerate(counts):

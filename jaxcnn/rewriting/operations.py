@@ -1,8 +1,8 @@
 """The operations of `jax.lax` that have rules of ours, each by its equation's parameters.
 
 A convolution that is another's kernel gradient, as `jax.grad` makes it, is recognised by its
-layout: there the batch stands where channels stand otherwise, and the window is larger than what
-comes out. The gradients and tangents of a maximum are those of ours.
+layout: there the batch stands where channels usually stand, and the window is larger than the
+result. The gradients and tangents of a maximum become those of our rules.
 """
 
 import math
@@ -67,7 +67,7 @@ def _window(lhs: tuple[int, ...], rhs: tuple[int, ...], params: Any) -> list[int
 
 
 def _kernel_gradient(lhs: Array, rhs: Array, params: Any) -> Array:
-    """x ⋆ dilate(δ), of which lhs is x and rhs is δ, the batch where channels are otherwise."""
+    """x ⋆ dilate(δ) for lhs = x and rhs = δ, with the batch in the place of the channels."""
     numbers = params["dimension_numbers"]
     window = _window(lhs.shape, rhs.shape, params)
     c, n, *space = numbers.lhs_spec
@@ -111,7 +111,8 @@ def _pooled(pool: Callable[..., Array], maps: tuple[Array, ...], params: Any) ->
     if any(max(padding[a]) > (window[a] - 1) * dilation[a] or min(padding[a]) < 0 for a in space):
         raise Left("its padding holds a window, or crops")
     others = [a for a in range(x.ndim) if a not in space]
-    # Space at the end: where it lies, with one channel. Otherwise the last other axis holds them.
+    # If space comes last, it stays there, with one channel; otherwise the last other axis is the
+    # channels.
     channels = others[-1:] if others and others[-1] > space[-1] else []
     batch = [a for a in others if a not in channels]
     order = [*batch, *space, *channels]

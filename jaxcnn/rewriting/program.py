@@ -1,8 +1,8 @@
 """A program evaluated equation by equation, with some of them computed otherwise.
 
-JAX's calls are gone into: the program of a jit, a loop or a branch is rewritten and the call made
+JAX's calls are opened: the program of a jit, a loop or a branch is rewritten, and the call is made
 with it, so that a loop stays a loop. Functions that have a derivative of their own keep it, and
-stay as they are. Programs are found again: what JAX has cached for a call is rewritten once.
+stay as they are. A program that JAX has cached for a call is rewritten only once.
 """
 
 from collections.abc import Callable, Sequence

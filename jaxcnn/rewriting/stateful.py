@@ -1,6 +1,6 @@
 """Objects that hold arrays and change them: Flax's nnx modules and Keras's layers.
 
-Neither library is imported here: an object of one can only come from where it has been.
+Neither library is imported here: an object of one can only exist where it has been imported.
 """
 
 import sys
@@ -47,7 +47,8 @@ def _objects(nnx: Any, arguments: Any) -> list[Any]:
 def kept_whole() -> Iterator[None]:
     """While f is traced: raise if it changes or makes a variable of Keras, or adds a loss.
 
-    Wherever f has its layers from: all that they would keep goes through Keras's innermost scope.
+    It finds layers wherever f has them from: all that they keep goes through Keras's innermost
+    scope.
     """
     scope_of: Any = getattr(sys.modules.get("keras"), "StatelessScope", None)
     if scope_of is None:

@@ -23,7 +23,7 @@ def _prelu(x: Array, slope: Array) -> Array:
 
 
 def _celu(x: Array, alpha: float) -> Array:
-    # One slope at 0, of which jax.nn.celu has two halves.
+    # One branch has all of the slope at 0, which jax.nn.celu splits between two.
     return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0.0, x) / alpha))
 
 

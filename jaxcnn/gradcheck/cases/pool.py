@@ -99,7 +99,7 @@ CASES: list[Case] = [
     _linear(jc.upsample, {"x": (2, 3, 2, 2)}, {"size": (2, 3)}),
     _linear(jc.upsample, {"x": (1, 2, 3, 2, 1)}, {"size": 2}),
     Case(jc.max_pool, {"x": (2, 6, 6, 2)}, {"window": 2}, draw={"x": levels}, on_kinks=True),
-    # Of so many taps that the gradient goes back axis by axis.
+    # With so many taps that the gradient goes back axis by axis.
     Case(
         jc.max_pool,
         {"x": (1, 7, 6, 1)},

@@ -16,7 +16,7 @@ from jaxcnn.ops.dense import dense
 
 
 def _by_name(kinds: dict[str, tuple[str, int]], count: int | None = None) -> None:
-    """Operators that are functions of NumPy and JAX; of `count` arguments, or of two by two."""
+    """Operators that are functions of NumPy and JAX, of `count` arguments or of two at a time."""
 
     def enter(kind: str, name: str, newest: int) -> None:
         @operator(kind, newest, layout="each")
@@ -140,7 +140,7 @@ def _matmul(node: Node, a: Any, b: Any) -> Any:
 
 
 def reduction(kind: str, newest: int, of_axes: Callable[..., Any]) -> None:
-    """An operator that makes one number of all along some axes."""
+    """An operator that makes one number of all those along some axes."""
 
     @operator(kind, newest, settings=(1,), layout="own")
     def _reduce(node: Node, x: Any, axes: Any = None) -> Any:

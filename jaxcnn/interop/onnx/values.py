@@ -22,18 +22,18 @@ class Maps:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As the file has it."""
+        """The shape that the array has in the file."""
         n, *space, c = self.last.shape
         return (n, c, *space)
 
     @property
     def ndim(self) -> int:
-        """Of the array."""
+        """How many axes the array has."""
         return self.last.ndim
 
     @property
     def dtype(self) -> Any:
-        """Of the array."""
+        """The dtype of the array."""
         return self.last.dtype
 
 

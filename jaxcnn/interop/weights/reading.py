@@ -155,9 +155,9 @@ def _pairs(
             given = {}
         elif not exact and 2 * len(modules.keys() & given.values()) < len(modules):
             raise ValueError(
-                f"{OP}: names must say which module each layer is where tensors stand in the order "
-                f"of the alphabet, as in files of safetensors, and are named as by none that is "
-                f"known: modules are {_listed(list(modules))}, layers "
+                f"{OP}: names must say which module each layer is, since the names of tensors are "
+                f"of no scheme that is known here, and stand in the order of the alphabet, as in "
+                f"files of safetensors: modules are {_listed(list(modules))}, layers "
                 f"{_listed([place.name for place in held])}"
             )
     others = iter([module for module in modules if module not in given.values()])
@@ -174,7 +174,7 @@ def _pairs(
             f"{OP}: net must have a layer for each module of weights, got none for {_listed(left)}"
         )
     if len({module for _, module in pairs}) < len(pairs):
-        raise ValueError(f"{OP}: names must say another module for each layer, got one twice")
+        raise ValueError(f"{OP}: names must give each layer a module of its own, got one twice")
     return pairs
 
 
@@ -268,11 +268,11 @@ def _read_pickle(path: Path) -> Mapping[str, Any]:
             f"{OP}: weights must be a file of safetensors where torch is not installed, got {path}"
         ) from error
     try:
-        # torch packs nothing: what would unpack to more than the file has was made by others.
+        # torch does not compress: a file that unpacks to more bytes than it has is not torch's.
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as parts:
                 if sum(part.file_size for part in parts.infolist()) > path.stat().st_size:
-                    raise ValueError("it unpacks to more than it holds")
+                    raise ValueError("it unpacks to more bytes than it has")
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive, or a pickle of more than tensors
         raise ValueError(

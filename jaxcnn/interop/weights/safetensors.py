@@ -105,7 +105,7 @@ def _entry(name: str, about: Any) -> Entry:
         if any(type(n) is not int or n < 0 for n in (*shape, first, end)) or len(shape) > 64:
             raise ValueError
     except (TypeError, ValueError, KeyError, AttributeError):
-        raise ValueError(f"its header says of {check.shown(name)} what is no array") from None
+        raise ValueError(f"its header describes no array under {check.shown(name)}") from None
     if dtype is None:
         raise ValueError(
             f"the dtype of {check.shown(name)}, {check.shown(about['dtype'])}, is none of "
@@ -127,9 +127,9 @@ def to_safetensors(
 ) -> None:
     """path ⇐ params and state of any network, which `from_torch` and other programs read.
 
-    An array is named by its way in the tree, as in "params/conv1/kernel", and has our layout:
-    maps n h w c, kernels kh kw c d. A file is replaced as a whole, behind a link too; into a device
-    or a pipe it is written.
+    An array is named by its path in the tree, as "params/conv1/kernel", and has our layout:
+    maps n h w c, kernels kh kw c d. A file is replaced as a whole, even behind a link; a device or
+    a pipe is written to.
 
     Args:
         params: as `init` drew them, or trained.
@@ -157,7 +157,7 @@ def to_safetensors(
 
 
 def by_name(trees: Mapping[str, Any], op: str) -> dict[str, Any]:
-    """The leaves of nested dicts by their ways, joined by slashes.
+    """The leaves of nested dicts by their paths, joined by slashes.
 
     Raises:
         TypeError: there are other things than dicts on the way.
@@ -183,11 +183,11 @@ def _packed(op: str, leaves: dict[str, Any], words: dict[str, str]) -> bytes:
                 f"{op}: {name.partition('/')[0]} must be a dict of arrays of real numbers, "
                 f"got {check.shown(leaf)} under {check.shown(name)}"
             )
-        # In the order of rows, whatever its strides are, and an array without axes stays one.
+        # Row by row, whatever its strides are; an array without axes stays one.
         arrays[name] = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
     header: dict[str, Any] = {METADATA: words} if words else {}
     at, parts = 0, []
-    # The widest numbers first, so that all of them lie where readers like them.
+    # The widest numbers first, so that all are aligned.
     for name, array in sorted(arrays.items(), key=lambda pair: -pair[1].dtype.itemsize):
         about = {"dtype": names[array.dtype], "shape": array.shape}
         header[name] = {**about, "data_offsets": [at, at + array.nbytes]}
@@ -199,7 +199,7 @@ def _packed(op: str, leaves: dict[str, Any], words: dict[str, str]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """The file is whole at every time, after a loss of power too."""
+    """Write it so that the file is whole at every moment, even after a loss of power."""
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         path.write_bytes(content)
         return

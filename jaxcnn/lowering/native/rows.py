@@ -162,7 +162,7 @@ class _Row:
         return self.code.b.select(self.code.b.fcmp_ordered(">", a, b), a, b)
 
     def _inverse_unit(self, most: Value) -> Value:
-        """1/u, u the power of two below such sizes; 1 where they are not finite."""
+        """1/u, u the power of two below each of the sizes; 1 where a size is not finite."""
         b, v, finfo = self.code.b, self.vectors, self.finfo
         tiny = float(finfo.tiny)
         finite = b.fcmp_ordered("<", most, v.all(float("inf")))

@@ -35,12 +35,12 @@ def max_pool(x: Array, geometry: Geometry) -> Array:
 
 
 def steps_of(geometry: Geometry, count: int) -> tuple[Geometry, ...]:
-    """Those that were so many."""
+    """The steps of a forward pass that had `count` of them."""
     return (geometry,) if count == 1 else axis_steps(geometry)
 
 
 def maximum_steps(x: Array, geometry: Geometry) -> tuple[Geometry, ...]:
-    """The windows one after the other that give a maximum which is to have a gradient."""
+    """The windows that give, one after the other, a maximum whose gradient is wanted."""
     return compute("maximum with a gradient", STEPS, Problem.of(geometry, x), x)
 
 

@@ -68,7 +68,7 @@ def gather_at_positions(x: Array, positions: Array) -> Array:
 
 
 def scatter_at_positions(delta: Array, positions: Array, geometry: AdaptiveGeometry) -> Array:
-    """Every δ at its place on the map; to an element come those of the windows that hold it."""
+    """Every δ at its place on the map; an element gets those of the windows that hold it."""
     axes = len(geometry.input)
     shares, places = widen(delta), positions
     for axis in reversed(range(axes)):

@@ -25,10 +25,10 @@ def cannot_be_whole(problem: Problem) -> str:
 
 
 def slower(problem: Problem) -> str:
-    """Why XLA's reduction is worth more: with a convolution before it, it is one piece.
+    """Why XLA's reduction is faster: XLA merges it with the convolution before it.
 
-    That is so where convolutions are slow, which they are by default, and windows small: a
-    network's forward pass takes 1.7 times as long without.
+    That is so where convolutions are slow, as they are by default, and windows are small: without
+    it a network's forward pass takes 1.7 times as long.
     """
     if problem.fast or problem.geometry.taps > SMALL_WINDOW:
         return ""
@@ -92,7 +92,7 @@ def with_switches(x: Array, *, problem: Problem) -> tuple[Array, Array]:
 def _max_along(
     x: Array, switches: Array, axis: int, geometry: Geometry, taps_below: int
 ) -> tuple[Array, Array]:
-    """Slide along one axis: the first maximum, and its tap here besides those of later axes."""
+    """Slide along one axis: the first maximum, and its tap here beside those along later axes."""
 
     def at(t: int) -> tuple[Array, Array, np.ndarray | Array]:
         part = tap(x, axis, t, geometry, fill=-jnp.inf)
@@ -116,7 +116,7 @@ def _max_along(
 
 
 def cannot_step(problem: Problem) -> str:
-    """Why there is but one axis to slide along."""
+    """Why there is only one axis to slide along."""
     return "" if len(axis_steps(problem.geometry)) > 1 else "the window slides along one axis"
 
 

@@ -9,7 +9,7 @@ from jaxcnn.lowering.problem import Problem
 
 
 def before(forms: tuple[Form[Problem], ...], map: str) -> tuple[Form[Problem], ...]:
-    """The forms of a map over windows, and before them its kernel, whose place they may take."""
+    """The forms of a map over windows with its kernel before them, whose place they may take."""
 
     def otherwise(*arrays: Array, problem: Problem) -> Array | tuple[Array, ...]:
         problem = problem.without_kernels

@@ -35,7 +35,7 @@ def gather_from_blocks(x: Array, switches: Array, *, problem: Problem) -> Array:
 
 
 def gather(x: Array, switches: Array, *, problem: Problem) -> Array:
-    """Tap by tap, of which each window keeps the one that its switch names."""
+    """Tap by tap: each window keeps the one that its switch names."""
     geometry = problem.geometry
     y = jnp.zeros(switches.shape, x.dtype)
     for number, place in enumerate(_taps(geometry)):
@@ -56,11 +56,11 @@ def scatter_to_blocks(delta: Array, switches: Array, *, problem: Problem) -> Arr
 
 
 def _computed_once(switches: Array, geometry: Geometry) -> Array:
-    """The switches, with a remainder of a division that changes nothing.
+    """The switches, after the remainder of a division that does not change them.
 
     XLA's CPU backend would otherwise compute them anew for each place of a window, in the loop that
-    spreads δ; an integer division it thinks too expensive for that. With few channels, where its
-    loops are no vector loops, a pooling and its gradient take half the time.
+    spreads δ; an integer division it holds to be too expensive for that. With few channels, where
+    its loops are no vector loops, a pooling and its gradient take half the time.
     """
     channels = switches.shape[-1]
     if not known(channels, geometry.taps) or channels > VECTOR_LOOP:

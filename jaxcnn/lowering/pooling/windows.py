@@ -16,7 +16,7 @@ from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch, whole_channels
 from jaxcnn.sizes import arange, known
 
-UNPADDED = (0, 0, 0)  # an axis that is not padded
+UNPADDED = (0, 0, 0)  # no padding along this axis
 
 
 def combined(
@@ -117,7 +117,7 @@ def _tap_on_the_map(x: Array, axis: int, start: int, stride: int, count: int, fi
 
 
 def sliced(x: Array, axis: int, start: int, stop: int, stride: int = 1) -> Array:
-    """x from start to stop along an axis; of `lax.slice_in_dim` no symbol may be the limit."""
+    """x from start to stop along an axis; `lax.slice_in_dim` takes no symbol as its limit."""
     first, last, steps = [0] * x.ndim, [*x.shape], [1] * x.ndim
     first[axis], last[axis], steps[axis] = start, stop, stride
     return lax.slice(x, first, last, steps)
