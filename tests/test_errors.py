@@ -2,8 +2,9 @@
 # The wrong types are the point here.
 """Bad input gets one sentence that names the argument and both values, before any tracing.
 
-`bad_input.txt` holds the cases: a call, the kind of error, the sentence, three lines each. What one
-wrong value shows of every argument of a name is below; `test_odd_values` tries everything else.
+`bad_input.txt` holds the cases: a call, the kind of error, the sentence, a line each; a long line
+goes on in further ones, eight columns in. What one wrong value shows of every argument of a name is
+below; `test_odd_values` tries everything else.
 """
 
 import dataclasses
@@ -35,7 +36,8 @@ def backward(**given):
 
 
 NAMES = {**vars(jc), **vars(calls), **globals()}
-LINES = Path(__file__).with_name("bad_input.txt").read_text(encoding="utf-8").splitlines()
+TEXT = Path(__file__).with_name("bad_input.txt").read_text(encoding="utf-8")
+LINES = re.sub(r"\n {8}", " ", TEXT).splitlines()
 ROWS = [line.strip() for line in LINES if line and not line.startswith("#")]
 # A call, the name of an error, a sentence.
 TABLE = [*zip(ROWS[::3], ROWS[1::3], ROWS[2::3], strict=True)]
