@@ -73,7 +73,10 @@ def test_scripts_stand_at_the_top_and_what_they_share_in_packages():
     for path in ROOT.glob("experiments/*/*.py"):
         used = {f"experiments.{name}" for name in scripts} & set(imported(path))
         assert not used, f"{path.relative_to(ROOT)} imports a script: {used}"
+        assert "\nQuestion:" not in f"\n{ast.get_docstring(ast.parse(path.read_text()))}", path
     described = (ROOT / "experiments/README.md").read_text()
+    rows = set(re.findall(r"^\| `(\w+)\.py`", described, re.MULTILINE))
+    assert rows == scripts
     for path in ROOT.glob("experiments/*/__init__.py"):
         assert f"| `{path.parent.name}/` |" in described
 
@@ -104,6 +107,13 @@ def test_every_rule_has_a_twin():
     modules = [import_module(f"jaxcnn.ops.{path.stem}") for path in ROOT.glob("jaxcnn/ops/*.py")]
     found = {r for module in modules for r in vars(module).values() if isinstance(r, custom_rule)}
     assert found == set(rules()) == set(TWINS)
+
+
+def test_every_operation_has_a_public_name():
+    modules = [import_module(f"jaxcnn.ops.{path.stem}") for path in ROOT.glob("jaxcnn/ops/*.py")]
+    found = {f for module in modules for f in vars(module).values() if inspect.isfunction(f)}
+    told = {f.__name__ for f in found if "Source: " in (f.__doc__ or "")}
+    assert told == {op.__name__ for op in public()}
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
@@ -217,11 +227,18 @@ def test_there_are_many_mutants_for_every_family():
     assert {inspect.getfile(inspect.unwrap(mutant.case.op)) for mutant in mutants} == files
 
 
+def test_every_operation_with_a_formula_of_its_own_has_a_mutant():
+    """That of a linear map or a selection is another rule, and tested as the adjoint."""
+    owing = {op for op in public() if ops.rule_of(op).kind in ("slope", "loss", "written out")}
+    caught = {mutant.case.rule for mutant in all_mutants()}
+    assert not [op.__name__ for op in owing if ops.rule_of(op) not in caught]
+
+
 def test_files_stay_readable():
     for path in MODULES:
         most = 300 if path.relative_to(ROOT).parts[0] == "jaxcnn" else 320
         assert len(path.read_text().splitlines()) <= most, path
-    for path in ROOT.glob("tests/**/*.py"):
+    for path in (*ROOT.glob("tests/**/*.py"), *ROOT.glob("tests/**/*.txt")):
         assert max(map(len, path.read_text().splitlines()), default=0) <= 120, path
 
 

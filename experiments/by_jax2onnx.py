@@ -1,6 +1,6 @@
 """Question: can an exporter that knows JAX's own operations only read networks on the rules?
 
-Command:  python -m experiments.peers.by_jax2onnx   (pip install jax2onnx onnxruntime)
+Command:  python -m experiments.by_jax2onnx   (pip install jax2onnx onnxruntime)
 Result:   LeNet-5 and ResNet-20, in the plain forms, as ONNX: the largest difference between what
           onnxruntime computes and what JAX does, measured by the largest output; 1 if above 1e-5.
           jax2onnx 0.17.1, jax 0.10.2: 6e-7 and 2e-7.
