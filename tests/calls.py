@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 import jaxcnn as jc
 from jaxcnn import attribution, gradcheck, initializers, interop, layers, models
+from jaxcnn.gradcheck.cases import activation
 
 X = jnp.ones((2, 6, 6, 4), jnp.float32)
 K = jnp.ones((3, 3, 4, 8), jnp.float32)
@@ -85,14 +86,7 @@ OPERATIONS = {
     jc.pad_channels: {"x": X},
     jc.crop_channels: {"x": X},
     jc.scale_channels: {"x": X, "scale": B[:4], "bias": B[:4]},
-    **{
-        getattr(jc, name): {"x": LOGITS}
-        for name in (
-            "relu", "relu6", "leaky_relu", "elu", "selu", "hard_sigmoid", "hard_tanh", "hard_swish",
-            "celu", "thresholded_relu", "hard_shrink", "soft_shrink", "softsign", "erf",
-            "gelu", "silu", "mish", "softplus", "sigmoid", "tanh", "softmax", "log_softmax",
-        )
-    },
+    **{case.op: {"x": LOGITS} for case in activation.CASES},
     jc.prelu: {"x": X, "slope": B[:4]},
     jc.maxout: {"x": X, "pieces": 2},
     jc.batch_norm: {"x": X, "scale": B[:4], "bias": B[:4]},

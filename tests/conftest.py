@@ -100,6 +100,7 @@ def pytest_configure(config):
     hypothesis.settings.load_profile("full" if config.getoption("full") else "everyday")
 
 
+@pytest.hookimpl(trylast=True)  # of what -k has chosen
 def pytest_collection_modifyitems(config, items):
     """Leave out, without --full, what the everyday suite does not run."""
     if config.getoption("full"):

@@ -40,23 +40,16 @@ from jaxcnn.ops import (
     probabilities,
     rectifiers,
     regression,
-    shrinkage,
-    smooth,
     weight_decay,
 )
 from jaxcnn.rules import custom_rule
 
 Formula = Callable[..., Any]
 
-# What rules keep, where it is something else than their arguments, or those but the one that a
-# linear rule is linear in. A single name: what is kept is that, not a tuple.
+# What rules keep, where it is something else than x of an activation, and than the arguments of
+# another rule, or those but the one that it is linear in. A single name: that, not a tuple.
 RESIDUALS: dict[Any, str | tuple[str, ...]] = {
     **dict.fromkeys((activation.softmax_map, activation.log_softmax_map, elementary.exp), "y"),
-    **dict.fromkeys((activation.sigmoid_map, activation.tanh_map), "x"),
-    **dict.fromkeys((rectifiers.elu_map, rectifiers.selu_map, rectifiers.hard_swish_map), "x"),
-    **dict.fromkeys((rectifiers.celu_map, smooth.softsign_map, smooth.erf_map), "x"),
-    **dict.fromkeys((shrinkage.thresholded_relu_map, shrinkage.shrink_map), "x"),
-    **dict.fromkeys((smooth.softplus_map, smooth.silu_map, smooth.mish_map, smooth.gelu_map), "x"),
     **dict.fromkeys((activation.relu_map, rectifiers.leaky_relu_map), "positive"),
     **dict.fromkeys((rectifiers.relu6_map, rectifiers.hard_sigmoid_map), "between"),
     rectifiers.hard_tanh_map: "between",
@@ -148,6 +141,8 @@ def mutate(rule: Any, mutant: Mutant) -> custom_rule:
 
     def kept(residuals: Any) -> str | tuple[str, ...]:
         """The names of what the rule keeps."""
+        if rule.kind == "slope":
+            return RESIDUALS.get(rule, arguments[0])
         others = [name for i, name in enumerate(arguments) if i not in rule.linear]
         by_default = arguments if len(residuals) == len(arguments) else others
         return RESIDUALS.get(rule, tuple(by_default))

@@ -7,6 +7,7 @@ import jaxcnn as jc
 from generated.geometry import Draw, Size
 from generated.pool import NUMBERS
 from generated.select import shapes
+from jaxcnn.gradcheck.cases.activation import CASES, ELEMENTWISE
 from jaxcnn.gradcheck.cases.case import Case
 
 KINKS = np.array([-8.0, -3, -1, 0, 1, 3, 6, 8])
@@ -24,6 +25,7 @@ def on_kinks(generator: np.random.Generator, shape: Size) -> np.ndarray:
     return generator.integers(-4, 8, shape).astype(float)
 
 
+# Where settings have more to show than in the table of cases.
 OPTIONS = {
     jc.leaky_relu: {"slope": st.sampled_from((0.01, 0.3, 1.5, -0.5, 0.0))},
     jc.elu: {"alpha": st.sampled_from((1.0, 0.3, 2.5))},
@@ -34,15 +36,22 @@ OPTIONS = {
         "threshold": st.sampled_from((0.0, 1.0, 3.0)),
         "bias": st.sampled_from((0.0, 0.5, -1.5)),
     },
-    jc.gelu: {"approximate": st.booleans()},
 }
+
+
+def options(op) -> dict[str, st.SearchStrategy]:
+    """What its settings may be, by default those of its cases."""
+    settings = [case.settings for case in CASES if case.op is op]
+    return OPTIONS.get(op) or {
+        name: st.sampled_from([given[name] for given in settings if name in given])
+        for name in dict.fromkeys(name for given in settings for name in given)
+    }
 
 
 @st.composite
 def elementwise(draw: Draw, op) -> Case:
     shape = draw(shapes(0, 4))
-    options = OPTIONS.get(op, {})
-    settings = {name: draw(values) for name, values in options.items() if draw(st.booleans())}
+    settings = {name: draw(values) for name, values in options(op).items() if draw(st.booleans())}
     numbers = draw(st.sampled_from((between_kinks, between_kinks, on_kinks)))
     return Case(op, {"x": shape}, settings, draw={"x": numbers})
 
@@ -69,12 +78,6 @@ def maxima(draw: Draw) -> Case:
     shape = (*draw(shapes(0, 3, 3)), pieces * features)
     return Case(jc.maxout, {"x": shape}, {"pieces": pieces}, draw={"x": draw(NUMBERS)})
 
-
-ELEMENTWISE = (
-    *(jc.relu, jc.relu6, jc.leaky_relu, jc.elu, jc.selu, jc.hard_sigmoid, jc.hard_tanh),
-    *(jc.celu, jc.thresholded_relu, jc.hard_shrink, jc.soft_shrink, jc.softsign, jc.erf),
-    *(jc.hard_swish, jc.gelu, jc.silu, jc.mish, jc.softplus, jc.sigmoid, jc.tanh),
-)
 
 STRATEGIES = {
     **{op.__name__: elementwise(op) for op in ELEMENTWISE},
