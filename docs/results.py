@@ -64,7 +64,8 @@ def results_page() -> str:
     ]
     systems = [
         [
-            f"`python -m experiments.{s['name']}`", escaped(s["question"]), measures(s),
+            f"`python -m experiments.{s['name']}{s.get('options', '')}`",
+            escaped(s["question"]), measures(s),
             f"{s['test']}, {s['seeds']} seed{'s' * (s['seeds'] > 1)}", duration(s["seconds"]),
         ]
         for s in record("systems")
@@ -81,8 +82,10 @@ Everything on this page is made of records in `docs/records`, which a run writes
 
 ## How accurate
 
-On {escaped(trainings["machine"])}, {trainings["dtype"]}. The command in the first column
-reproduces a line; the test images are looked at once, after the last epoch.
+On {escaped(trainings["machine"])}, {trainings["dtype"]}. A line is the mean of one run per seed, ±
+their deviation. In a checkout, after `pip install ".[experiments]"`, the command in the first
+column with `--seed 0`, with `--seed 1` and so on reproduces it. The test images are looked at once,
+after the last epoch. The time is that of one run.
 
 {table(["command", "here", "published", "recipe", "time"], runs, numbers=False)}
 

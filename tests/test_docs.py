@@ -3,7 +3,6 @@
 import fcntl
 import html
 import html.parser
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,6 @@ import jax
 import numpy as np
 import pytest
 
-from docs import results, tables
 from docs.api import MODULES, public
 from docs.differences import DIFFERENCES
 from docs.examples import EXAMPLES, drawn
@@ -206,32 +204,11 @@ def test_every_difference_has_a_test():
 # Records
 
 
-def test_results_say_what_the_records_say():
-    """Every number on the page is that of a record."""
-    page = results.results_page()
-    for run in tables.record("trainings")["runs"]:
-        assert f"experiments.train {run['preset']}`" in page
-        assert f"{run['accuracy']:.2f} %" in page
-    for step in tables.record("benchmark")["steps"]:
-        assert f"| {step['network']} ({step['images']}) |" in page
-    told = set(re.findall(r"\d+(?:\.\d+)?", re.sub(r"`[^`]*`", "", page)))
-    known = json.dumps([json.loads(p.read_text()) for p in (DOCS / "records").glob("*.json")])
-    values = {float(v) for v in re.findall(r"-?\d+(?:\.\d+)?", known)}
-    shown = {
-        number for value in values for number in re.findall(r"\d+(?:\.\d+)?", tables.number(value))
-    }
-    shown |= {
-        part for value in values for part in re.findall(r"\d+(?:\.\d+)?", tables.duration(value))
-    }
-    shown |= {f"{value:.2f}" for value in values} | {f"{value:g}" for value in values}
-    others = {number for number in told if number not in shown and number not in known}
-    assert not others
-
-
 MEASURED = re.compile(
     r"(?<![\w.])\d[\d.,]*(?: ?[±–-] ?\d[\d.,]*)? ?"
     r"(?:%|µs|ms|s|min|seconds|minutes|hours|KB|kB|MB|GB|times (?:faster|slower|as|the))(?!\w)"
-    r"|\d\.\d+ (?:of|to|instead|±|against|by)\b|÷[^|\n]*\d\.\d|\| *\d+\.\d+ *\|"
+    r"|÷[^|\n]*\d\.\d"
+    r"|(?<!section )(?<!rate of )(?<!\d{4}, )(?<![\w.])\d+\.\d+(?![\w.])"
 )
 SETTINGS = {"10 ms": "a sample", "100 seconds": "until a process is missed"}
 
@@ -242,11 +219,12 @@ def test_no_figure_is_typed_into_a_page():
     for path in pages:
         text = path.read_text(encoding="utf-8")
         text = re.sub(r"<!-- speed -->.*?<!-- end of speed -->", "", text, flags=re.DOTALL)
-        text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        text = re.sub(r"```.*?```|`[^`]*`|^ {4}[^\n]*", "", text, flags=re.DOTALL | re.MULTILINE)
         found = {figure.group().strip() for figure in MEASURED.finditer(text)}
         assert found <= {*SETTINGS}, path
     assert MEASURED.search("took 0.53 of the time")
     assert MEASURED.search("98.7 % ± 0.2")
+    assert MEASURED.search("keeps its outline, 0.6, whatever the weights are")
     assert MEASURED.search("in 25 ms of")
     assert not MEASURED.search("PyTorch 2.13.0, section 4.2, 32×32 maps")
 
