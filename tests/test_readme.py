@@ -1,8 +1,13 @@
-"""The README keeps its promises: short, two commands, lines that run, the rule as it is."""
+"""The README keeps its promises: short, two commands, lines that run, the rule as it is.
+
+And what all documents have in common: links that hold, words that are spelled.
+"""
 
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -12,7 +17,11 @@ import pytest
 from docs.results import with_speed
 from jaxcnn.ops import conv
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted(
+    (*ROOT.glob("*.md"), *ROOT.glob("experiments/*.md"), *ROOT.glob("findings/*.md"))
+)
 
 
 def fences(language):
@@ -86,8 +95,31 @@ def test_the_rule_shown_is_the_rule_in_the_file():
     assert names - own - others == {"partial", "custom_rule", "product", "lowering", "jnp", "range"}
 
 
-def test_links_lead_somewhere():
-    root = Path(__file__).parent.parent
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if not target.startswith("http"):
-            assert (root / target).exists(), target
+# Those of the site have a test of their own, with what is made of them.
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        if not re.match(r"https?:", target):
+            assert (path.parent / target).exists(), target
+
+
+def test_words_are_spelled():
+    """In all documents, and in docstrings and comments, of the tests too."""
+    pytest.importorskip("codespell_lib", reason="codespell is not installed (extra: docs)")
+    files = [*DOCUMENTS, ROOT / "docs", ROOT / "jaxcnn", ROOT / "experiments", ROOT / "tests"]
+    command = [sys.executable, "-m", "codespell_lib", "--skip", "*.ipynb,*.js,*.json", *files]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout == ""
+
+
+def test_every_finding_has_one_line():
+    """Which names versions that the script installs."""
+    rows = (ROOT / "findings/README.md").read_text(encoding="utf-8").splitlines()
+    found = dict(re.findall(r"^- \[\w+\]\((\w+\.sh)\): (.*\.)$", "\n".join(rows), re.MULTILINE))
+    assert set(found) == {path.name for path in ROOT.glob("findings/*.sh")}
+    assert sum(row != "" for row in rows[rows.index("", 2) :]) == len(found)
+    for name, said in found.items():
+        versions = re.findall(r"\d+\.\d+\.\d+", said)
+        script = (ROOT / "findings" / name).read_text(encoding="utf-8")
+        assert versions
+        assert all(f"=={version}" in script for version in versions), name
