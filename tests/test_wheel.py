@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, TOOLS = SETTINGS["project"], SETTINGS["tool"]
 UNREACHABLE = r"connection|No matching distribution|Temporary failure|timed out"
 TRIED = """
 import sys
@@ -71,6 +72,16 @@ def test_it_works_where_nothing_else_is_installed(wheel, tmp_path):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_the_source_distribution_holds_what_the_tests_read():
+    """Besides pyproject.toml, which it always holds."""
+    included = TOOLS["hatch"]["build"]["targets"]["sdist"]["include"]
+    texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py")]
+    found = {top for text in texts for top in re.findall(r"\bROOT / \"([\w.-]+)", text)}
+    assert found
+    assert found - {"pyproject.toml"} <= set(included)
+    assert all((ROOT / name).exists() for name in included)
+
+
 def test_all_say_the_same_version():
     changelog, citation = (ROOT / "CHANGELOG.md").read_text(), (ROOT / "CITATION.cff").read_text()
     number, date = re.findall(r"^## (\d+\.\d+\.\d+), (\d{4}-\d\d-\d\d)$", changelog, re.MULTILINE)[
@@ -83,8 +94,9 @@ def test_all_say_the_same_version():
 
 def test_every_hook_and_every_job_runs_what_ci_runs():
     hooks, ci = (ROOT / ".pre-commit-config.yaml").read_text(), (ROOT / ".ci/run").read_text()
-    for entry in re.findall(r"entry: (.*)", hooks):
-        assert entry in ci.replace(" .\n", "\n"), entry
+    (lint,) = re.findall(r"lint, format, types\"\n((?: +\S+/bin/.*\n)+)", ci)
+    commands = [line.strip().removesuffix(" .") for line in lint.splitlines()]
+    assert commands == re.findall(r"entry: (.*)", hooks)
     jobs = (ROOT / ".github/workflows/ci.yml").read_text()
     assert re.findall(r'"(3\.\d+)"', jobs) == re.findall(
         r"Python :: (3\.\d+)", str(PROJECT["classifiers"])
