@@ -106,10 +106,11 @@ class _Application:
         counts = [child.num_leaves for child in self.structure.children()]
         argument = [i for i, count in enumerate(counts) for _ in range(count)]
         asked = {argument[i] for i in unknown}
-        if len(asked) > 1 or not asked <= set(self.rule.linear):
+        linear = (*self.rule.linear, *self.rule.affine)
+        if len(asked) > 1 or not asked <= set(linear):
             raise TypeError(
                 f"{self.rule.__name__}: only a map that is linear in one argument has a transpose "
-                f"in it, got arguments {sorted(asked)} of a map linear in {self.rule.linear}"
+                f"in it, got arguments {sorted(asked)} of a map linear in {linear}"
             )
         # Where it is linear, the backward pass is the same everywhere: at 0, for example.
         known = [

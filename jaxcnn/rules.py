@@ -50,6 +50,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
     tangent: Function | None = None
     kind: str = "written out"  # which of those below made it; the documentation tells them apart
     linear: tuple[int, ...] = ()  # in which arguments, settings not counted; in each by itself
+    affine: tuple[int, ...] = ()  # in which others it is linear but for a constant, as in a bias
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "custom_rule":
         """A rule, whichever class `jax.custom_vjp` makes."""
@@ -63,16 +64,17 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         """
         super().defvjp(fwd, bwd)
 
-    def defjvp(self, tangent: Function) -> None:
+    def defjvp(self, tangent: Function, *, affine: Sequence[int] = ()) -> None:
         """Say how y moves: ẏ = tangent(*settings, residuals, dots), in the structure of y.
 
         dots holds how each argument moves that is no setting, in its structure: zeros where it does
-        not, None for what has no derivative.
+        not, None for what has no derivative. Where y is affine, it can be transposed.
         """
+        self.affine = tuple(affine)
         self.tangent = lambda *args: tangent(*args[:-1], _filled(args[-1]))
         self.tangent.__doc__ = tangent.__doc__
 
-    def defjvps(self, *tangents: Function) -> None:
+    def defjvps(self, *tangents: Function, affine: Sequence[int] = ()) -> None:
         """Say how y moves with each argument: ẏ = Σᵢ tangentsᵢ(*settings, residuals, ẋᵢ).
 
         Arguments that do not move cost nothing; the last ones, if they have no derivative, are left
@@ -88,7 +90,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
                     total = share if total is None else jax.tree.map(_add, total, share)
             return total
 
-        self.tangent = summed
+        self.tangent, self.affine = summed, tuple(affine)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the function; JAX sees one primitive."""
@@ -217,7 +219,8 @@ def product(
 
     if bwd is not None:
         f.defvjp(lambda *args: (f(*args), tuple(f.without_settings(args))), bwd)
-    f.defjvps(*map(of, range(factors)), *([lambda *args: args[-1]] if bias else []))
+    of_bias, affine = ([lambda *args: args[-1]], [factors]) if bias else ([], [])
+    f.defjvps(*map(of, range(factors)), *of_bias, affine=affine)
     f.kind, f.linear = "product", tuple(range(factors))
 
 

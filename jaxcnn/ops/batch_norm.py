@@ -61,7 +61,7 @@ def _batch_norm_inference_tangent(epsilon, residuals, dots):
 
 
 batch_norm_inference_map.defvjp(_batch_norm_inference_fwd, _batch_norm_inference_bwd)
-batch_norm_inference_map.defjvp(_batch_norm_inference_tangent)
+batch_norm_inference_map.defjvp(_batch_norm_inference_tangent, affine=(0, 1, 2))
 
 
 @entry.operation

@@ -106,7 +106,7 @@ def _softmax_cross_entropy_tangent(weighing, residuals, dots):
 
 
 softmax_cross_entropy_map.defvjp(_softmax_cross_entropy_fwd, _softmax_cross_entropy_bwd)
-softmax_cross_entropy_map.defjvp(_softmax_cross_entropy_tangent)
+softmax_cross_entropy_map.defjvp(_softmax_cross_entropy_tangent, affine=(1,))
 
 
 def softmax_cross_entropy(

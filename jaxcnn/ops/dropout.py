@@ -27,7 +27,7 @@ def dropping(f: custom_rule, draw: Function, drop: Function) -> None:
 
     f.defvjp(fwd, lambda *args: (drop(args[-1], args[-2], *args[:-2]), None))
     f.defjvp(lambda *args: drop(args[-1][0], args[-2], *args[:-2]))
-    f.kind = "slope"
+    f.kind, f.linear = "slope", (0,)
 
 
 def _drop(x: Array, mask: Array, rate: float) -> Array:

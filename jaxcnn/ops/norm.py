@@ -109,7 +109,7 @@ def _normalise_tangent(sharing, residuals, dots):
 
 
 normalise_map.defvjp(_normalise_fwd, _normalise_bwd)
-normalise_map.defjvp(_normalise_tangent)
+normalise_map.defjvp(_normalise_tangent, affine=(1, 2))
 
 
 @entry.operation
@@ -237,7 +237,7 @@ def _rms_norm_tangent(sharing, residuals, dots):
 
 
 rms_norm_map.defvjp(_rms_norm_fwd, _rms_norm_bwd)
-rms_norm_map.defjvp(_rms_norm_tangent)
+rms_norm_map.defjvp(_rms_norm_tangent, affine=(1,))
 
 
 @entry.operation

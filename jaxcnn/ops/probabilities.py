@@ -21,7 +21,7 @@ def _binary_slopes(kept):
     return sigmoid_error(logits, targets)[0], -widen(logits)
 
 
-@loss_rule(keep=lambda u, t: (u, t), slopes=_binary_slopes)
+@loss_rule(keep=lambda u, t: (u, t), slopes=_binary_slopes, affine=(1,))
 def sigmoid_binary_cross_entropy_map(
     logits: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
@@ -61,7 +61,7 @@ def _kl_slopes(kept):
     return -gate_map(t, occurs), gate_map(_log_ratio(log_y, t) + 1, occurs)
 
 
-@loss_rule(keep=lambda log_y, t: (log_y, t), slopes=_kl_slopes)
+@loss_rule(keep=lambda log_y, t: (log_y, t), slopes=_kl_slopes, affine=(0,))
 def kl_divergence_map(
     log_predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:

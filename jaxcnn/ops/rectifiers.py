@@ -94,6 +94,7 @@ prelu_map.defvjp(_prelu_fwd, _prelu_bwd)
 prelu_map.defjvps(
     lambda r, dot: _leaky(dot, r[0] >= 0, _along(r[1], r[0])),
     lambda r, dot: narrow(_along(dot, r[0]) * gate_map(widen(r[0]), ~(r[0] >= 0)), r[0].dtype),
+    affine=(1,),
 )
 prelu_map.tangent.__doc__ = "ẏ = ẋ where x ≥ 0, else s ẋ + ṡ x."
 

@@ -46,7 +46,9 @@ def per_example(g: Array, shape: tuple[int, ...], reduction: str) -> Array:
     return jnp.broadcast_to(g * (1 / count), shape)
 
 
-def loss_rule(*, keep: Function, slopes: Function, settings: Sequence[int] = (2,)) -> Function:
+def loss_rule(
+    *, keep: Function, slopes: Function, settings: Sequence[int] = (2,), affine: Sequence[int] = ()
+) -> Function:
     """Make a rule of E = reduced(Σ_k ℓ), a loss added up from a number ℓ for every element.
 
     Backward ∂a = g ℓ′_a, forward Ė = reduced(Σ_k Σ_a ℓ′_a ȧ): the same slopes ℓ′_a =
@@ -56,9 +58,6 @@ def loss_rule(*, keep: Function, slopes: Function, settings: Sequence[int] = (2,
 
     def decorate(fun: Function) -> custom_rule:
         f = custom_rule(fun, nondiff_argnums=settings)
-
-        def fwd(*args):
-            return f(*args), keep(*args[:-1])
 
         def bwd(*args):
             *given, reduction, kept, g = args
@@ -74,8 +73,8 @@ def loss_rule(*, keep: Function, slopes: Function, settings: Sequence[int] = (2,
                 moved = moved + slope * widen(dot)
             return narrow(reduced(moved.sum(-1), reduction), dots[0].dtype)
 
-        f.defvjp(fwd, bwd)
-        f.defjvp(tangent)
+        f.defvjp(lambda *args: (f(*args), keep(*args[:-1])), bwd)
+        f.defjvp(tangent, affine=affine)
         f.kind = "loss"
         return f
 
