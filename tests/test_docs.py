@@ -105,7 +105,7 @@ def test_a_tangent_of_its_kind_is_the_rules_own(operation):
     case = example(operation.op)
     kind, rule = operation.rule.kind, operation.rule
     assert kind in ("linear", "product", "slope", "selection", "loss", "written out")
-    assert bool(rule.linear) == (kind in ("linear", "product"))
+    assert rule.linear or kind not in ("linear", "product")
     if kind == "written out":
         assert rule.tangent.__doc__
     arrays, f = case.arrays(), case.function()
