@@ -117,8 +117,7 @@ def test_every_operation_has_a_public_name():
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
-def test_a_rule_has_its_formula_and_both_modes(rule):
-    assert " = " in (inspect.getdoc(rule) or "").splitlines()[0]
+def test_a_rule_has_both_modes(rule):
     assert all(map(callable, (rule.fwd, rule.bwd, rule.tangent)))
 
 

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import tokenize
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,6 @@ from jaxcnn.gradcheck.cases import FIRST
 from jaxcnn.ops import adaptive_pool, rule_of
 
 OPS = sorted((Path(__file__).parent.parent / "jaxcnn/ops").glob("*.py"))
-NAMES = "Huang|Gormley|Quan|Gwardys|Ray|LeCun|He et al|[12][089][0-9][0-9]"
 
 
 def parsed(function):
@@ -25,47 +25,63 @@ def parsed(function):
 
 
 def lines_of(node) -> tuple[int, int]:
-    return min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(d.lineno for d in decorators)]), node.end_lineno
 
 
-def block_of(rule) -> tuple[int, int]:
-    """The first and the last line of a rule: function, passes, tangent and what registers them."""
-    body = parsed(rule.__wrapped__)
-    (at,) = [i for i, n in enumerate(body) if getattr(n, "name", "") == rule.__name__]
-    start, end = lines_of(body[at])
-    stem = "_" + rule.__name__.removesuffix("_map")
-    for node in body[at + 1 :]:
-        if isinstance(node, ast.FunctionDef):
-            if node.name not in {f"{stem}_fwd", f"{stem}_bwd", f"{stem}_tangent"}:
-                break
-        elif not re.search(rf"\b{rule.__name__}\b", ast.unparse(node)):
-            break
-        end = node.end_lineno or end
-    return start, end
+def block_of(name: str, body) -> list[ast.stmt]:
+    """A function, or a rule with its passes, its tangent and what registers them."""
+    stem = "_" + name.removesuffix("_map")
+    names = {name, f"{stem}_fwd", f"{stem}_bwd", f"{stem}_tangent"}
+    return [
+        node
+        for node in body
+        if getattr(node, "name", "") in names
+        or (isinstance(node, ast.Expr) and re.search(rf"\b{name}\b", ast.unparse(node)))
+    ]
+
+
+def reached(function, others: set[str]) -> list[ast.stmt]:
+    """What its file defines and it needs, itself included, without what others are."""
+    body = parsed(function)
+    defined = {n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef)} - others
+    names, nodes = [function.__name__], []
+    while names:
+        for node in block_of(names.pop(), body):
+            nodes.append(node)
+            used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} & defined
+            names += used
+            defined -= used
+    return nodes
 
 
 def span(op):
-    """From the rule's decorator to the end of the public function, helpers in between included.
+    """The lines of the rule, of the public function, and of what both need of their files.
 
-    Where another operation's rule is applied, that rule and the public function.
+    With the two empty ones before each function. Other operations have a screen of their own.
     """
     rule = rule_of(op)
-    sharing = [other for other in public() if rule_of(other) is rule]
-    (node,) = [n for n in parsed(op) if getattr(n, "name", "") == op.__name__]
-    start, end = lines_of(node)
-    first, last = block_of(rule)
-    if inspect.getfile(inspect.unwrap(op)) == inspect.getfile(rule.__wrapped__) and all(
-        start <= lines_of(n)[0] or lines_of(n)[0] < first
-        for n in parsed(op)
-        if getattr(n, "name", "") in {other.__name__ for other in sharing}
-    ):
-        return end - first + 1
-    return (last - first + 1) + (end - start + 1)
+    others = {f.__name__ for other in public() for f in (other, rule_of(other))}
+    nodes = {
+        (inspect.getfile(f), node.lineno): node
+        for f in map(inspect.unwrap, (rule.__wrapped__, op))
+        for node in reached(f, others)
+    }
+    return sum(
+        lines_of(node)[1] - lines_of(node)[0] + 1 + 2 * hasattr(node, "body")
+        for node in nodes.values()
+    )
+
+
+# Operations that are longer than a screen, and how much at most.
+LONG = {
+    "softmax_cross_entropy": 258, "table_conv": 173, "local_response_norm": 145, "batch_norm": 143,
+}  # fmt: skip
 
 
 def test_an_operation_fits_a_screen():
     spans = {op.__name__: span(op) for op in public()}
-    assert max(spans.values()) <= 110, spans
+    assert all(lines <= LONG.get(name, 110) for name, lines in spans.items()), spans
     assert sum(lines <= 60 for lines in spans.values()) >= 65, spans
 
 
@@ -77,14 +93,67 @@ def test_files_of_operations_stay_short():
     assert sum(sizes.values()) <= most, (sum(sizes.values()), most)
 
 
+def docstrings(path):
+    """Of the functions and classes of a file, public operations left out."""
+    names = {op.__name__ for op in public()}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name not in names:
+            yield ast.get_docstring(node) or ""
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
+def test_a_formula_is_said_once(rule):
+    """By the public function; or, where no operation applies the rule, by the rule."""
+    said = rule.__wrapped__.__doc__ or ""
+    if rule in map(rule_of, public()):
+        assert not re.match(r"[yzEVw](_\w+|\[\w\]+\])?(, \w+)? = ", said)
+        assert "∂L/∂" not in said
+    else:
+        assert " = " in said.splitlines()[0]
+
+
+def test_a_long_gradient_is_said_once():
+    """Others of its family refer to it; those of the convolutions are short enough to repeat."""
+    gradient = r"∂\w = \S*\((?:[^()]|\([^()]*\))*\)"
+    texts = [" ".join((op.__doc__ or "").split()) for op in public()]
+    found = [part for text in texts for part in re.findall(gradient, text) if len(part) > 35]
+    assert len(found) == len(set(found)) > 0, found
+
+
+def sources(path) -> set[str]:
+    """The authors that the operations of a file name."""
+    named = [op for op in public() if inspect.getfile(inspect.unwrap(op)) == str(path)]
+    found = [re.search(r'Source: ([^"\d]*)', op.__doc__ or "") for op in named]
+    return {word for one in found if one for word in re.findall(r"[A-Z][a-zé]+", one[1])}
+
+
+@pytest.mark.parametrize("path", OPS, ids=lambda path: path.stem)
+def test_a_source_is_named_once(path):
+    """By the public function; a rule's docstring or a comment in the same file does not again."""
+    with path.open("rb") as file:
+        tokens = tokenize.tokenize(file.readline)
+        comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    for said in (*docstrings(path), *comments):
+        assert not sources(path) & set(re.findall(r"[A-Z][a-zé]+", said)), said
+
+
+# What `jaxcnn.ops` says that every operation raises. Values can only be looked at where concrete.
+ANYWHERE = (
+    r"(do|does) not fit$|fit together|(shapes|axes|dtypes) differ|no matrix|no (spatial )?axis"
+    r"|is negative|is (below|above) \d|outside [\[(]"
+)
+
+
 @pytest.mark.parametrize("op", public(), ids=lambda op: op.__name__)
-def test_a_formula_and_its_source_are_said_once(op):
-    """The rule says the map; the public function the backward pass and where both come from."""
-    text = inspect.getdoc(op) or ""
-    said = inspect.getdoc(rule_of(op)) or ""
-    assert text.count("Source:") == 1
-    assert "∂L/∂" not in said
-    assert not re.search(NAMES, said)
+def test_errors_that_all_operations_raise_are_said_once(op):
+    raised = " ".join((op.__doc__ or "").partition("Raises:")[2].split())
+    for clause in re.split(r", or |, (?!\d)|; |\. ", raised.removesuffix(".")):
+        assert "concrete" in clause or not re.search(ANYWHERE, clause), clause
+
+
+@pytest.mark.parametrize("op", public(), ids=lambda op: op.__name__)
+def test_an_operation_names_its_source(op):
+    assert (op.__doc__ or "").count("Source:") == 1
 
 
 def only_call(node):

@@ -1,7 +1,7 @@
 """The calculus, one file per family: a rule, and at once the public function that applies it.
 
-A rule's docstring is its formula; the public function says the formula, the backward pass and the
-source. What holds for all public functions is said once, here.
+The public function says the formula, the backward pass and the source; its rule says them only if
+no public function does. What holds for all public functions is said once, here.
 
 An array's shape is in the signature: n examples, *hw or *pq the 1 to 3 axes of space, c or d the
 channels; `delta` is the gradient at a result. A bias or another array that is None is left out.

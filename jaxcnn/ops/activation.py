@@ -1,7 +1,7 @@
 """Activations: δ = ∂E/∂y • f′(u), with f′ in terms of the output where that loses nothing.
 
-1 − y does, where y → 1: a sigmoid and its relatives take both from e^−|u|, a softmax measures
-from the one y above ½, and its logarithm has 1 − e^y = −expm1(y).
+1 − y loses digits where y → 1: a sigmoid and its relatives take y and 1 − y from e^−|u|, a softmax
+measures from the one y above ½, and its logarithm has 1 − e^y = −expm1(y).
 """
 
 from functools import partial
@@ -20,7 +20,6 @@ from jaxcnn.rules import Function, custom_rule, sloped, unary
 
 @unary(keep=lambda x, y: y > jnp.zeros_like(y), back=gate_map)
 def relu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = max(x, 0)."""
     return jnp.maximum(x, jnp.zeros_like(x))
 
 
@@ -47,7 +46,6 @@ def sigmoid_slope(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
 
 @sloped(sigmoid_slope)
 def sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = 1 / (1 + e⁻ˣ); y′ = y (1 − y), 1 − y = sigmoid(−x)."""
     return lax.logistic(x)
 
 
@@ -63,7 +61,7 @@ def sigmoid(x: Float[ArrayLike, "*n"], *, rule: Function = sigmoid_map) -> Float
 
 @sloped(lambda x: 4 * sigmoid_slope(2 * x))
 def tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = tanh x; y′ = 1 − y² = 4 s (1 − s), s = sigmoid(2x)."""
+    """y′ = 1 − y² = 4 s (1 − s), s = sigmoid(2x)."""
     return jnp.tanh(x)
 
 
@@ -80,15 +78,14 @@ def tanh(x: Float[ArrayLike, "*n"], *, rule: Function = tanh_map) -> Float[Array
 def softmax_slope(moved: Array, y: Array, axis: int) -> Array:
     """y_j (g_j − Σ_i g_i y_i), backward and forward: ∂y_j/∂x_i = y_j (δ_ij − y_i) is symmetric."""
     dtype, y, moved = y.dtype, widen(y), widen(moved)
-    # A number taken off every g changes nothing. Take off that of the y above ½, if there is one:
-    # its difference from the mean is what the others make of it, and nothing cancels.
+    # To subtract one number from every g changes nothing. Subtract the g of the y above ½, if there
+    # is one: the rest is a sum over the others, in which nothing cancels.
     moved = moved - gate_map(moved, y > 0.5).sum(axis, keepdims=True)
     return narrow(y * (moved - (moved * y).sum(axis, keepdims=True)), dtype)
 
 
 @unary(keep=lambda x, y: y, back=softmax_slope, nondiff_argnums=(1,))
 def softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
-    """y = eˣ / Σeˣ."""
     wide = widen(x)  # less its maximum, so that nothing overflows
     shifted = jnp.exp(wide - wide.max(axis, keepdims=True))
     return narrow(shifted / shifted.sum(axis, keepdims=True), x.dtype)
@@ -104,7 +101,7 @@ def softmax(
     Source: Gormley, "Softmax Layer"; Huang, "Forward pass".
 
     Args:
-        axis: the axis that the result sums to 1 along.
+        axis: the axis along which the result sums to 1.
     """
     x = check.float_array("softmax", "x", x)
     return rule(x, check.axis("softmax", x, axis))
@@ -112,10 +109,9 @@ def softmax(
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def log_softmax_map(x: Float[Array, "*n"], axis: int) -> Float[Array, "*n"]:
-    """y = x − ln Σeˣ."""
     wide = widen(x)
     shifted = wide - wide.max(axis, keepdims=True)
-    # One term of the sum is 1, that of the largest x: ln(1 + the rest) keeps a rest of any size.
+    # The largest x has the term 1 in the sum: ln(1 + the rest) keeps a rest of any size.
     largest = (shifted == 0).astype(wide.dtype)
     rest = (jnp.exp(shifted) - largest).sum(axis, keepdims=True)
     equals = largest.sum(axis, keepdims=True) - 1
@@ -136,7 +132,7 @@ def _log_softmax_bwd(axis, y, delta):
 def _log_softmax_tangent(axis, y, dots):
     """ẏ_j = ẋ_j − Σ_i e^(y_i) ẋ_i."""
     wide, share = widen(dots[0]), exp(widen(y))
-    # What is taken off every ẋ cancels: that of the share above ½.
+    # To subtract one number from every ẋ changes nothing: here that of the share above ½.
     wide = wide - gate_map(wide, share > 0.5).sum(axis, keepdims=True)
     return narrow(wide - (share * wide).sum(axis, keepdims=True), y.dtype)
 
@@ -155,7 +151,7 @@ def log_softmax(
     Source: Gormley, "Softmax Layer", and the logarithm.
 
     Args:
-        axis: the axis that the exponentials of the result sum to 1 along.
+        axis: the axis along which the exponentials of the result sum to 1.
     """
     x = check.float_array("log_softmax", "x", x)
     return rule(x, check.axis("log_softmax", x, axis))

@@ -23,7 +23,6 @@ from jaxcnn.rules import Function, adjoints, custom_rule, selection
 def adaptive_avg_pool_map(
     x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *pq c"]:
-    """y = Σ over the window / its size."""
     return lowering.avg(x, geometry)
 
 
@@ -64,7 +63,7 @@ def gather_at_positions_map(
 ) -> Float[Array, "n *pq c"]:
     """y = the element of the map at each position.  With δ = ∂L/∂y:  ∂x = scatter(δ).
 
-    Linear in x. Quan, 7.3.
+    Linear in x.
     """
     return lowering.gather_at_positions(x, positions)
 
@@ -98,7 +97,6 @@ def adaptive_max_pool_with_positions_map(
 def adaptive_max_pool_map(
     x: Float[Array, "n *hw c"], geometry: AdaptiveGeometry
 ) -> Float[Array, "n *pq c"]:
-    """y = max over the window."""
     return lowering.max_with_positions(x, geometry)[0]
 
 

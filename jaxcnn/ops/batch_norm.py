@@ -23,7 +23,6 @@ def batch_norm_inference_map(
     x: Float[Array, "*n c"], scale: Float[Array, " c"] | None, bias: Float[Array, " c"] | None,
     mean: Float[Array, " c"], variance: Float[Array, " c"], epsilon: float,
 ) -> Float[Array, "*n c"]:  # fmt: skip
-    """y = γx̂ + β, x̂ = (x − μ)r, r = 1/√(σ² + ε)."""
     y = _normalised(x, mean, power(variance + epsilon, -0.5))
     y = y if scale is None else y * _along(scale, y)
     y = y if bias is None else y + _along(bias, y)
@@ -78,9 +77,8 @@ def batch_norm_inference(
     Source: Ioffe and Szegedy 2015, algorithm 2; Quan, 7.4.
 
     Args:
-        scale, bias: γ and β, one per channel, or None for 1 and 0.
+        scale, bias, epsilon: as in `batch_norm`.
         mean, variance: μ and σ², one per channel, of any float dtype.
-        epsilon: ε, added to the variance.
     """
     op = "batch_norm_inference"
     x = check.float_array(op, "x", x)
@@ -142,12 +140,12 @@ def _normalised(x: Array, mean: Array, r: Array) -> Array:
 def _without_unit(
     mean: Array, variance: Array, inverse: Array, axis_name: AxisName | None
 ) -> tuple[Array, Array]:
-    """μ and σ² themselves, from those measured in a unit; as constants."""
+    """μ and σ² themselves, as constants, from those measured in a unit."""
     mean, variance, inverse = map(lax.stop_gradient, (mean, variance, inverse))
     unit: Array = reciprocal(inverse)
     mean, variance = mean * unit, variance * unit * unit
     if axis_name is not None and varying(mean):
-        # The same numbers at every place already; only JAX's types do not know it.
+        # They are the same at every place already; only JAX's types do not say so.
         mean, variance = lax.pmean((mean, variance), axis_name)
     return mean, variance
 

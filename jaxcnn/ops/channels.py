@@ -1,4 +1,4 @@
-"""Maps on the channels alone: zeros beside them and those cut off again, a factor for each."""
+"""Maps on the channels alone: add channels of zeros, leave some out, multiply each by a factor."""
 
 from functools import partial
 
@@ -16,7 +16,6 @@ from jaxcnn.sizes import surely
 
 @partial(custom_rule, nondiff_argnums=(1, 2))
 def pad_channels_map(x: Float[Array, "*n c"], before: int, after: int) -> Float[Array, "*n d"]:
-    """y = [0, x, 0] along the channels."""
     return lax.pad(x, jnp.zeros((), x.dtype), _config(x, before, after))
 
 
@@ -41,7 +40,6 @@ def pad_channels(
 
 @partial(custom_rule, nondiff_argnums=(1, 2))
 def crop_channels_map(x: Float[Array, "*n d"], before: int, after: int) -> Float[Array, "*n c"]:
-    """y = x without its first and last channels."""
     return lax.pad(x, jnp.zeros((), x.dtype), _config(x, -before, -after))
 
 
@@ -63,7 +61,7 @@ def crop_channels(
         after: how many of the last channels to leave out.
 
     Raises:
-        ValueError: x has no axis, a number of channels is negative, or no channel would be left.
+        ValueError: no channel would be left.
     """
     x = _check_channels("crop_channels", x)
     before = check.integer("crop_channels", "before", before, minimum=0)
@@ -80,7 +78,6 @@ def crop_channels(
 def scale_channels_map(
     x: Float[Array, "*n c"], scale: Float[Array, " c"], bias: Float[Array, " c"] | None
 ) -> Float[Array, "*n c"]:
-    """y = γx + β, channel by channel."""
     y = widen(x)
     y = y * jnp.broadcast_to(widen(scale), y.shape)
     return (y if bias is None else y + jnp.broadcast_to(widen(bias), y.shape)).astype(x.dtype)

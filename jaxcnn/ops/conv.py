@@ -33,7 +33,6 @@ def conv_map(
     bias: Float[Array, " d"] | None,
     geometry: Geometry,
 ) -> Float[Array, "n *pq d"]:
-    """y = x ⋆ k + b."""
     y = lowering.correlate(x, kernel, geometry)
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
@@ -83,11 +82,11 @@ def conv(
             for x and one for the kernel, or None for what `jax.default_matmul_precision` says.
             "BF16_BF16_F32": both factors of each product are rounded to bfloat16, by 2⁻⁸ at most,
             and summed in float32, which the result has.
-        method: "direct": by the form that is expected to be the fastest, which `explain_forms`
-            tells; or its name: this map, and each gradient, by that form if it can compute it.
-            "fft", products of spectra (Gwardys; Mathieu, Henaff and LeCun 2013), can always: it
-            pays for large kernels, `experiments.benchmark` shows from which size; it rounds as much
-            as the largest elements do, and a NaN or ∞ spreads over the whole map.
+        method: "direct", the form that is expected to be the fastest, which `explain_forms` shows;
+            or the name of a form, which then computes this map and each gradient if it can. "fft",
+            products of spectra, always can: it pays for large kernels (`experiments.benchmark`
+            shows from which size), rounds relative to the largest elements, and spreads a NaN or ∞
+            over the whole map.
     """
     return checked_conv(
         "conv", x, kernel, bias, stride=stride, padding=padding, dilation=dilation,
@@ -100,7 +99,6 @@ def conv(
 def conv_input_grad_map(
     delta: Float[Array, "n *pq d"], kernel: Float[Array, "*k c/g d"], geometry: Geometry
 ) -> Float[Array, "n *hw c"]:
-    """z = full(dilate(δ), rot180(k))."""
     return lowering.input_grad(delta, kernel, geometry)
 
 
@@ -145,7 +143,6 @@ def conv_input_grad(
 def conv_kernel_grad_map(
     x: Float[Array, "n *hw c"], delta: Float[Array, "n *pq d"], geometry: Geometry
 ) -> Float[Array, "*k c/g d"]:
-    """w = x ⋆ dilate(δ)."""
     return lowering.kernel_grad(x, delta, geometry)
 
 

@@ -29,7 +29,6 @@ def true_conv_map(
     bias: Float[Array, " d"] | None,
     geometry: Geometry,
 ) -> Float[Array, "n *pq d"]:
-    """y = x ⋆ rot180(k) + b."""
     return conv_map(x, rot180_map(kernel), bias, geometry)
 
 
@@ -98,7 +97,6 @@ def conv_transpose_map(
     bias: Float[Array, " c"] | None,
     geometry: Geometry,
 ) -> Float[Array, "n *hw c"]:
-    """y = full(dilate(x), rot180(k)) + b."""
     y: Array = conv_input_grad_map(x, kernel, geometry)
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
@@ -137,8 +135,7 @@ def conv_transpose(
         dilation, groups, precision: as in `conv`.
 
     Raises:
-        ValueError: ranks, channels or sizes do not fit together, or there is an output_padding
-            beside "SAME".
+        ValueError: an output_padding is given although padding is "SAME".
     """
     op = "conv_transpose"
     x, kernel = checked_maps(op, "x", x, kernel)

@@ -1,9 +1,9 @@
 """Cross-entropy: y − t at the logits of a softmax.
 
 It knows class weights, label smoothing and labels to be left out, as PyTorch means them.
-Labels are their one-hot code t, without a gradient. Smoothing by ε puts (1 − ε) t + ε/k for t.
-Where the mean divides by W, the sum of the labels' weights, every gradient does, and ∂w has −E/W
-more for each label.
+A label stands for its one-hot code t, without a gradient. Smoothing puts (1 − ε) t + ε/k for it.
+Where the mean divides by W, the sum of the labels' weights, so does every gradient, and each label
+adds −E/W to ∂w.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,6 @@ def softmax_cross_entropy_map(
     logits: Float[Array, "*n k"], targets: Float[Array, "*n k"] | Integer[Array, "*n"],
     class_weights: Float[Array, " k"] | None, weighing: Weighing,
 ) -> Float[Array, "*n"]:  # fmt: skip
-    """E = −Σ s ln y, s = w • t, y = softmax(u)."""
     divisor = _divisor(targets, class_weights, logits, weighing)
     wide = _counting(widen(logits), targets, weighing)
     losses = _losses(wide, targets, class_weights, weighing)
@@ -51,7 +50,7 @@ def softmax_cross_entropy_map(
 def _softmax_cross_entropy_fwd(logits, targets, class_weights, weighing):
     loss = softmax_cross_entropy_map(logits, targets, class_weights, weighing)
     # Maximum, exponentials and their sum are computed once: under jit, XLA merges equal ones.
-    # Not in a half: what is left of y − t where the network is sure would be lost.
+    # Not in half precision: where the network is sure, what is left of y − t would be lost.
     wide = _counting(widen(logits), targets, weighing)
     if _only_labels(targets, class_weights):
         return loss, (label_error_map(wide, targets, weighing), None, targets, None)
@@ -74,7 +73,7 @@ def _softmax_cross_entropy_bwd(weighing, residuals, g):
         delta_targets = (delta_targets * (1 - weighing.label_smoothing)).astype(targets.dtype)
     if class_weights is not None:
         each = -rows * _times_log(t, log_y)
-        if divisor is not None:  # the divisor has a share in it
+        if divisor is not None:  # the divisor depends on the weights, too
             rows = _per_row(g * _loss(s, log_y, divisor), targets, y, weighing, divided=True)
             each = each - rows * _one_hot(targets, y, weighing)
         delta_weights = each.sum(range(each.ndim - 1)).astype(class_weights.dtype)
@@ -191,9 +190,9 @@ def _losses(logits: Array, targets: Array, weights: Array | None, weighing: Weig
 
 
 def _beside_the_label(logits: Array, labels: Array, weighing: Weighing) -> tuple[Array, ...]:
-    """v = u − max u, the one-hot t, e^v of the other classes, and Σe^v − 1; NaN for one outside.
+    """v = u − max u, the one-hot t, e^v of other classes, and Σe^v − 1; NaN for a label outside.
 
-    Where the label's logit is the largest, as of a network that is sure, this loses nothing.
+    It loses nothing where the label's logit is the largest, as in a network that is sure.
     """
     shifted = logits - logits.max(-1, keepdims=True)
     here, inside = _places(labels, logits)
@@ -202,7 +201,7 @@ def _beside_the_label(logits: Array, labels: Array, weighing: Weighing) -> tuple
     t = here.astype(logits.dtype)
     others = jnp.exp(shifted) * (1 - t)
     rest = others.sum(-1, keepdims=True) + jnp.expm1(_times_log(t, shifted).sum(-1, keepdims=True))
-    # The NaN is added to a row's one number: in the one-hot code it would cost a third more time.
+    # The NaN is added to one number per row: in the one-hot code it would take a third more time.
     return shifted, t, others, rest + jnp.where(inside, 0, jnp.nan)
 
 
@@ -221,7 +220,7 @@ def _counted(targets: Array, shape: tuple[int, ...], weighing: Weighing) -> Arra
 
 
 def _counting(logits: Array, targets: Array, weighing: Weighing) -> Array:
-    """The logits; 0 for those of what is left out, so that no ∞ or NaN comes from there."""
+    """The logits, 0 for examples that are left out, so that no ∞ or NaN comes from there."""
     if weighing.ignore_index is None:
         return logits
     return gate_map(logits, _counted(targets, logits.shape, weighing))
@@ -235,7 +234,7 @@ def _places(labels: Array, like: Array) -> tuple[Array, Array]:
 
 
 def _one_hot(labels: Array, like: Array, weighing: Weighing) -> Array:
-    """Labels as numbers per class. One outside gives a row of NaN, one left out a row of 0."""
+    """Labels as numbers per class: NaN for a label outside, 0 for one that is left out."""
     here, inside = _places(labels, like)
     t = jnp.where(inside, here.astype(widen(like).dtype), jnp.nan)
     if weighing.ignore_index is not None:

@@ -15,7 +15,6 @@ from jaxcnn.rules import Function, custom_rule, product
 def dense_map(
     x: Float[Array, "*n c"], weight: Float[Array, "c d"], bias: Float[Array, " d"] | None
 ) -> Float[Array, "*n d"]:
-    """y = x W + b."""
     y = lowering.matmul(x, weight)
     return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
@@ -49,7 +48,6 @@ def dense(
 def dense_input_grad_map(
     delta: Float[Array, "*n d"], weight: Float[Array, "c d"]
 ) -> Float[Array, "*n c"]:
-    """z = δ Wᵀ."""
     return lowering.matmul_transposed(delta, weight)
 
 
@@ -78,7 +76,6 @@ def dense_input_grad(
 def dense_weight_grad_map(
     x: Float[Array, "*n c"], delta: Float[Array, "*n d"]
 ) -> Float[Array, "c d"]:
-    """V = xᵀ δ."""
     return lowering.weight_grad(x, delta)
 
 
@@ -111,7 +108,7 @@ def dense_weight_grad(
 def _checked(
     op: str, name: str, maps: ArrayLike, weight: ArrayLike, axis: int
 ) -> tuple[Array, Array]:
-    """Maps whose features are those of an axis of the weight; and the weight."""
+    """The maps, whose features must be as many as an axis of the weight has; and the weight."""
     array = check.float_array(op, name, maps)
     matrix = check.float_array(op, "weight", weight, like=(name, array))
     check.rank(op, "weight", matrix, 2, "features in, features out")

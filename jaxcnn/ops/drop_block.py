@@ -36,7 +36,6 @@ def _mask(x: Array, key: Array, rate: float, block: tuple[int, ...]) -> Array:
 def drop_block_map(
     x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float, block: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
-    """y = x • M count(M) / Σ M."""
     return _drop(x, _mask(x, key, rate, block))
 
 
@@ -54,12 +53,13 @@ def drop_block(
 
     Args:
         key: a key of jax.random; the same key gives the same squares.
-        rate: about what share of the elements is dropped, in [0, 1]; less where squares overlap,
-            so that even 1 does not drop all. The rest is scaled by its true share of the batch.
+        rate: roughly the share of the elements that is dropped, in [0, 1]; less where squares
+            overlap, so that even 1 does not drop all. The rest is scaled by its true share of the
+            batch.
         block: size of the square, in elements; one for all spatial axes or one per axis.
 
     Raises:
-        ValueError: x has no spatial axis, rate is outside [0, 1], or the block larger than the map.
+        ValueError: the block is larger than the map.
     """
     op = "drop_block"
     x = check.maps(op, "x", x)
@@ -79,7 +79,7 @@ def drop_block_mask(
 ) -> Bool[Array, "n *hw c"]:
     """M = false on blocks at random places wholly inside the map, else true; it has no gradient.
 
-    A place starts a block with probability γ = p · Π h / (b (h − b + 1)): Ghiasi et al., eq. 1.
+    A place starts a block with probability γ = p · Π h / (b (h − b + 1)).
     """
     size = shape[1:-1]
     places = tuple(h - b + 1 for h, b in zip(size, block, strict=True))

@@ -16,7 +16,7 @@ from jaxcnn.rules import Function, constant, custom_rule
 
 
 def dropping(f: custom_rule, draw: Function, drop: Function) -> None:
-    """Let f drop what a mask closes to: y = drop(x, mask, …), mask = draw(x, key, …); it is linear.
+    """Let f drop elements by a mask: y = drop(x, mask, …), mask = draw(x, key, …), linear in x.
 
     Backward ∂x = drop(δ, mask, …), forward ẏ = drop(ẋ, mask, …), with the same mask.
     """
@@ -31,7 +31,7 @@ def dropping(f: custom_rule, draw: Function, drop: Function) -> None:
 
 
 def _drop(x: Array, mask: Array, rate: float) -> Array:
-    scale = 1 / (1 - rate) if rate < 1 else 0.0  # which may be more than a half holds
+    scale = 1 / (1 - rate) if rate < 1 else 0.0  # which may overflow a half
     wide = widen(gate_map(x, jnp.broadcast_to(mask, x.shape)))
     return narrow(wide * scale, x.dtype)
 
@@ -46,7 +46,6 @@ def _mask_of_maps(x: Array, key: Array, rate: float) -> Array:
 
 @partial(custom_rule, nondiff_argnums=(2,))
 def dropout_map(x: Float[Array, "*n"], key: Key[Array, ""], rate: float) -> Float[Array, "*n"]:
-    """y = x • mask / (1 − p)."""
     return _drop(x, _mask(x, key, rate), rate)
 
 
@@ -75,7 +74,6 @@ def dropout(
 def spatial_dropout_map(
     x: Float[Array, "n *hw c"], key: Key[Array, ""], rate: float
 ) -> Float[Array, "n *hw c"]:
-    """y = x • mask / (1 − p), one value of the mask per map."""
     return _drop(x, _mask_of_maps(x, key, rate), rate)
 
 

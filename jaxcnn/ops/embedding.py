@@ -17,7 +17,6 @@ from jaxcnn.rules import Function, adjoints, custom_rule
 def embedding_map(
     ids: Integer[Array, "*n"], table: Float[Array, "v c"], vocabulary: int
 ) -> Float[Array, "*n c"]:
-    """y_n = T[i_n]."""
     del vocabulary  # the table has it; the backward pass needs it as a static value
 
     def rows(ids: Array, table: Array) -> Array:
@@ -39,8 +38,8 @@ def embedding(
         table: one row per entry of the vocabulary.
 
     Raises:
-        ValueError: table is no matrix, or a concrete id is outside [0, rows). An id that is only
-            traced cannot be looked at: outside the range it makes a row of NaN, and its δ is lost.
+        ValueError: a concrete id is outside [0, rows). One that is only traced cannot be looked at:
+            outside the range it makes a row of NaN, and its δ is lost.
     """
     ids = check.integer_array("embedding", "ids", ids)
     table = check.float_array("embedding", "table", table)
@@ -53,7 +52,6 @@ def embedding(
 def embedding_table_grad_map(
     ids: Integer[Array, "*n"], delta: Float[Array, "*n c"], vocabulary: int
 ) -> Float[Array, "v c"]:
-    """z[v] = Σ δ_n over all n with i_n = v."""
 
     def sums(ids: Array, delta: Array) -> Array:
         rows = jnp.zeros((vocabulary, delta.shape[-1]), accumulator(delta.dtype))
@@ -80,8 +78,8 @@ def embedding_table_grad(
         vocabulary: how many rows the table has.
 
     Raises:
-        ValueError: the shapes do not fit, vocabulary is below 1, or a concrete id is outside
-            [0, vocabulary). The δ of an id that is only traced and outside is lost.
+        ValueError: a concrete id is outside [0, vocabulary). The δ of one that is only traced and
+            outside is lost.
     """
     op = "embedding_table_grad"
     ids = check.integer_array(op, "ids", ids)

@@ -1,4 +1,4 @@
-"""Joining maps along their channels and splitting them again: each is the other's transpose."""
+"""Join maps along their channels and split them again: each map is the other's transpose."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,7 +17,6 @@ from jaxcnn.rules import Function, adjoints, custom_rule
 def concatenate_map(
     parts: tuple[Float[Array, "*n _"], ...], sizes: tuple[int, ...]
 ) -> Float[Array, "*n c"]:
-    """y = [x₁, x₂, …] along the channels."""
     del sizes  # the parts have them; the backward pass needs them as static values
     return jnp.concatenate(parts, -1)
 
@@ -34,7 +33,7 @@ def concatenate(
         parts: arrays that agree in all axes but the last.
 
     Raises:
-        ValueError: there is no part, or their other axes differ.
+        ValueError: there is no part.
     """
     op = "concatenate"
     if not check.is_sequence(parts) or not parts:
@@ -56,7 +55,6 @@ def concatenate(
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def split_map(x: Float[Array, "*n c"], sizes: tuple[int, ...]) -> tuple[Float[Array, "*n _"], ...]:
-    """y₁, y₂, … = consecutive channels of x."""
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return tuple(
         lax.slice_in_dim(x, start, start + size, axis=-1)

@@ -19,9 +19,8 @@ from jaxcnn.rules import Function, custom_rule, product
 def local_response_norm_map(
     x: Float[Array, "*n c"], size: int, k: float, alpha: float, beta: float
 ) -> Float[Array, "*n c"]:
-    """y_i = x_i s_i^−β with s_i = k + α Σ_{j ∈ N(i)} x_j².
-
-    As x qⁿ, qⁿ = s^−β, and slopes by x_i/m_j, m = √(s/α): nothing overflows before they do.
+    """It is computed as x qⁿ with qⁿ = s^−β, and the slopes from x_i/m_j with m = √(s/α), so that
+    nothing overflows before the results do.
     """
     wide = widen(x)
     return _damping(wide, size, k, alpha, beta)[0](wide).astype(x.dtype)
@@ -64,8 +63,8 @@ def local_response_norm(
 
     Args:
         x: maps, channels last; any number of axes before them.
-        size: how many channels a window has; i − size//2 is its first, so that of an even number
-            the odd one is below i, as in PyTorch. What lies outside counts as 0.
+        size: how many channels a window has, the first of them i − size//2: a window of even size
+            has one more channel below i than above, as in PyTorch. What lies outside counts as 0.
         k: the constant in the bracket; the paper's 2 (PyTorch's default is 1).
         alpha: the factor of the sum.
         beta: the exponent.
@@ -84,14 +83,14 @@ def local_response_norm(
 
 
 def _neighbours(size: int) -> tuple[int, int]:
-    """How many channels of N(i) are below i and above; of an even number the odd one is below."""
+    """How many channels of N(i) are below i and above; of an even size one more is below."""
     return size // 2, (size - 1) // 2
 
 
 def _damping(
     x: Array, size: int, k: float, alpha: float, beta: float
 ) -> tuple[Function, Array, Array]:
-    """a → a s^−β, and x and 1/m in a unit: a power of two in which every 1/m is a number."""
+    """a → a s^−β; x/u and u/m, for a power of two u with which no u/m overflows."""
     unit = 4.0 * 2.0 ** math.ceil(math.log2(size) / 2)
     z = x * (1 / unit)
     m: Array = channel_norm_map(z, *_neighbours(size), math.sqrt(k / alpha) / unit)

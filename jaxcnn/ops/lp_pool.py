@@ -23,7 +23,6 @@ from jaxcnn.rules import Function, custom_rule
 def lp_pool_map(
     x: Float[Array, "n *hw c"], geometry: Geometry, p: float
 ) -> Float[Array, "n *pq c"]:
-    """y = (Σ|x|ᵖ)^(1/p)."""
     return _norms(x, geometry, p)
 
 
@@ -74,7 +73,7 @@ def lp_pool(
 
 
 def _shares(geometry: Geometry, p: float, x: Array, y: Array) -> tuple[Array, Callable]:
-    """∂y/∂x = sign(x)|x|ᵖ⁻¹ y¹⁻ᵖ of every tap of every window; and what spreads a y over the taps.
+    """∂y/∂x = sign(x)|x|ᵖ⁻¹ y¹⁻ᵖ of every tap of every window; and how to spread a y over them.
 
     It is (|x| / y)ᵖ⁻¹, of numbers between 0 and 1; each window has a y of its own.
     """

@@ -22,7 +22,6 @@ from jaxcnn.rules import Function, custom_rule, selection
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def max_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq c"]:
-    """y = max over the window."""
     return lowering.max_pool(x, geometry)
 
 
@@ -82,7 +81,6 @@ def max_pool(
 def max_pool_with_switches_map(
     x: Float[Array, "n *hw c"], geometry: Geometry
 ) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:
-    """y, s = max and argmax over the window."""
     return lowering.max_with_switches(x, geometry)
 
 

@@ -15,7 +15,6 @@ from jaxcnn.rules import Function, constant, custom_rule
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def maxout_map(x: Float[Array, "*n dk"], pieces: int) -> Float[Array, "*n d"]:
-    """y_j = max_k x_jk."""
     return _split(x, pieces).max(-1)
 
 
@@ -64,7 +63,7 @@ constant(maxout_choice)
 
 
 def _chosen(x: Array, pieces: int) -> Array:
-    """Whether each piece is the one that is the maximum, the first of equals."""
+    """Whether each piece is the first maximum of its feature."""
     choice = maxout_choice(x, pieces)
     shape = (*choice.shape, pieces)
     places = jax.lax.broadcasted_iota(choice.dtype, shape, choice.ndim)

@@ -32,9 +32,7 @@ def normalise_map(
     bias: Float[Array, "*c"] | None,
     sharing: Sharing,
 ) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"], Float[Array, "*s"]]:
-    """y = γx̂ + β, x̂ = (x − μ)r, r = 1/√(σ² + ε); and μ, σ².
-
-    Gradients that reach μ and σ², which derivatives of higher order send, add μ′/N and
+    """Gradients that reach μ and σ², which derivatives of higher order send, add μ′/N and
     2(x − μ)σ²′/N to ∂x. Numbers whose squares overflow or vanish are measured in a unit u, a power
     of two, which is 1 for all others: x, μ, σ² and ε are those of x/u; the last result is 1/u.
     """
@@ -78,13 +76,13 @@ def _normalise_bwd(sharing, residuals, deltas):
     normalised = wide * r_of_x - mean * r
     g = sharing.weighted(delta, scale)
     if axes := sharing.alike(scale if bias is None else bias, delta):
-        # γ can wait for sums over these axes, which those of ∂β and ∂γ begin with.
+        # γ does not change along these axes: sum first, as ∂β and ∂γ do, then multiply by it.
         of_bias, of_scale = gradient_sums_map(delta, wide, mean, variance, inverse, axes)
         of_scale = of_scale * r
     else:
         of_bias, of_scale = delta, delta * normalised
     of_mean, of_projection = (sharing.weighted_sum(a, scale) for a in (of_bias, of_scale))
-    # First come terms that are the same for all elements that share their statistics.
+    # First the terms that are the same for all elements that share statistics.
     shift = sharing.share(delta_mean, g) - r * sharing.share(of_mean, g)
     # In the unit, x − μ is x̂/r.
     projection = r * sharing.share(of_projection, g)
@@ -120,8 +118,8 @@ def layer_norm(
 ) -> Float[Array, "*n"]:  # fmt: skip
     """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each example has its own μ and σ², over its last axes.
 
-    Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
-    over those axes; ∂γ = Σδx̂ and ∂β = Σδ, over the other axes.
+    Backward, with δ = ∂L/∂y: ∂x as `batch_norm`, with means over those axes; ∂γ = Σδx̂ and ∂β = Σδ,
+    over the other axes.
     Source: Ba, Kiros and Hinton 2016; Quan, 7.4.
 
     Args:
@@ -145,15 +143,15 @@ def group_norm(
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
     """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each group of channels of an example has its own μ, σ².
 
-    Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
-    over space and the channels of a group; ∂γ = Σδx̂ and ∂β = Σδ, over batch and space.
+    Backward, with δ = ∂L/∂y: ∂x as `batch_norm`, with means over space and the channels of a group;
+    ∂γ = Σδx̂ and ∂β = Σδ, over batch and space.
     Source: Wu and He 2018; Quan, 7.4.
 
     Args:
-        scale, bias: γ and β, one per channel, or None for 1 and 0.
+        scale, bias: as in `batch_norm`.
         groups: into how many groups of neighbours the channels fall; 1 is layer norm with a γ per
             channel, one group per channel is instance norm.
-        epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
+        epsilon: as in `layer_norm`.
     """
     op = "group_norm"
     x = check.float_array(op, "x", x)
@@ -172,13 +170,13 @@ def instance_norm(
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
     """y = γx̂ + β, x̂ = (x − μ)/√(σ² + ε): each map, a channel of an example, has its own μ and σ².
 
-    Backward, with δ = ∂L/∂y, g = γ•δ, r = 1/√(σ² + ε): ∂x = r·(g − mean(g) − x̂·mean(g x̂)), means
-    over space; ∂γ = Σδx̂ and ∂β = Σδ, over batch and space.
+    Backward, with δ = ∂L/∂y: ∂x as `batch_norm`, with means over space; ∂γ = Σδx̂ and ∂β = Σδ, over
+    batch and space.
     Source: Ulyanov, Vedaldi and Lempitsky 2016; Quan, 7.4.
 
     Args:
-        scale, bias: γ and β, one per channel, or None for 1 and 0.
-        epsilon: ε, added to the variance. PyTorch's default; Flax's is 1e-6.
+        scale, bias: as in `batch_norm`.
+        epsilon: as in `layer_norm`.
     """
     op = "instance_norm"
     x = check.maps(op, "x", x)
@@ -191,9 +189,7 @@ def instance_norm(
 def rms_norm_map(
     x: Float[Array, "*n"], scale: Float[Array, "*c"] | None, sharing: Sharing
 ) -> tuple[Float[Array, "*n"], Float[Array, "*s"], Float[Array, "*s"]]:
-    """y = γx̂, x̂ = x r, r = 1/√(mean(x²) + ε); and mean(x²).
-
-    A gradient s′ that reaches the mean square adds 2x s′/N to ∂x. As in `normalise_map`, x, its
+    """A gradient s′ that reaches the mean square adds 2x s′/N to ∂x. As in `normalise_map`, x, its
     square and ε are those in a unit u, and the last result is 1/u.
     """
     wide = sharing.split(x)
@@ -253,7 +249,7 @@ def rms_norm(
 
     Args:
         scale: γ, of the shape of those axes, or None for 1.
-        axes: the last axis, or the last ones, as (-3, -2, -1) for whole maps.
+        axes: as in `layer_norm`.
         epsilon: ε, added to the mean square. Flax's default; PyTorch's depends on the dtype.
     """
     op = "rms_norm"

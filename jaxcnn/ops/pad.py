@@ -28,7 +28,6 @@ Pads = tuple[tuple[int, int], ...]
 def pad_map(
     x: Float[Array, "n *hw c"], pads: Pads, mode: str, size: tuple[int, ...]
 ) -> Float[Array, "n *pq c"]:
-    """y[i] = x[s(i)], s(i) the place shown at i."""
     if mode == "zeros":
         return lax.pad(x, jnp.zeros((), x.dtype), _config(pads))
     for axis, (pair, h) in enumerate(zip(pads, size, strict=True), start=1):
@@ -61,7 +60,6 @@ def pad(
 def fold_back_map(
     delta: Float[Array, "n *pq c"], pads: Pads, mode: str, size: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
-    """z[j] = Σ_{i: s(i) = j} δ[i]."""
     if mode == "zeros":
         return lax.pad(delta, jnp.zeros((), delta.dtype), _config(pads, -1))
     return _folded_back(delta, pads, mode, size)
@@ -113,7 +111,7 @@ def _shown(size: int, pair: tuple[int, int], mode: str) -> np.ndarray | Array:
 def _parse(
     op: str, padding: Any, mode: Any, size: tuple[int, ...], *, padded: bool = False
 ) -> tuple[Pads, str, tuple[int, ...]]:
-    """The amounts, the mode, and the size of a map that may be the padded one."""
+    """The amounts, the mode, and the size of the map, whose size or, if padded, result is given."""
     mode = check.choice(op, "mode", mode, MODES)
     pads = parse_padding(op, padding, len(size), minimum=0)
     if padded:
@@ -125,7 +123,7 @@ def _parse(
                 f"got {pair} for {h + sum(pair)} in spatial axis {axis}"
             )
         most = {"reflect": h - 1, "circular": h}.get(mode, float("inf"))
-        if not surely(lambda pair=pair, most=most: max(pair) <= most):  # nor is it for a symbol
+        if not surely(lambda pair=pair, most=most: max(pair) <= most):  # nor if it is not known
             raise ValueError(
                 f"{op}: padding must be at most {most} for mode {mode!r} on a map of {h}, "
                 f"got {pair} in spatial axis {axis}"

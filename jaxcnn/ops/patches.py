@@ -20,7 +20,6 @@ from jaxcnn.rules import Function, adjoints, custom_rule
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def patches_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq kc"]:
-    """y = the elements of every window."""
     return lowering.rows(x, geometry)
 
 
@@ -53,7 +52,6 @@ def patches(
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def fold_map(delta: Float[Array, "n *pq kc"], geometry: Geometry) -> Float[Array, "n *hw c"]:
-    """z = every element at its place, overlaps adding up."""
     return lowering.fold_rows(delta, geometry)
 
 
@@ -77,7 +75,7 @@ def fold(
         input_size: the spatial size of the result, which the strides leave open.
 
     Raises:
-        ValueError: the sizes do not fit together.
+        ValueError: the rows of delta are not those of whole windows.
     """
     op = "fold"
     delta = check.maps(op, "delta", delta)

@@ -25,7 +25,6 @@ def _binary_slopes(kept):
 def sigmoid_binary_cross_entropy_map(
     logits: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = −Σ t ln y + (1 − t) ln(1 − y), y = sigmoid(u)."""
     # ln(1 + e^u) − t u: no overflow, and no large numbers that cancel where y → t.
     wide = widen(logits)
     straight = wide * jnp.where(wide > 0, 1 - widen(targets), -widen(targets))
@@ -46,7 +45,7 @@ def sigmoid_binary_cross_entropy(
         targets: of the shape of the logits, in [0, 1].
 
     Raises:
-        ValueError: the shapes differ, or a concrete target is outside [0, 1].
+        ValueError: a concrete target is outside [0, 1].
     """
     op = "sigmoid_binary_cross_entropy"
     checked = check_pair(op, "logits", logits, targets, reduction)
@@ -65,7 +64,6 @@ def _kl_slopes(kept):
 def kl_divergence_map(
     log_predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = Σ t (ln t − ℓ), ℓ = ln y."""
     t = widen(targets)
     losses = (t * _log_ratio(widen(log_predictions), t)).sum(-1)
     return reduced(losses, reduction).astype(log_predictions.dtype)
@@ -92,7 +90,7 @@ def kl_divergence(
             same order and meaning, and calls this mean "batchmean".
 
     Raises:
-        ValueError: the shapes differ, or a concrete target is negative.
+        ValueError: a concrete target is negative.
     """
     op = "kl_divergence"
     checked = check_pair(op, "log_predictions", log_predictions, targets, reduction)

@@ -1,9 +1,9 @@
 """Rectifiers: activations in pieces. δ = ∂E/∂y • f′(u), f′ chosen by where u lies.
 
-At a kink the conventions are those of `jax.nn`; where PyTorch's differ, the operation says so. The
-pieces that are straight keep a mask, the exponential ones their input: far to the left, where y is
-−α to the last digit, y + α is 0 and α eˣ is not. Halves are computed in float32, which holds every
-factor that one may be given.
+At a kink the conventions are those of `jax.nn`; where PyTorch's differ, the operation says so.
+Straight pieces keep a mask, exponential ones their input: far to the left, where y is −α to the
+last digit, y + α is 0 and α eˣ is not. Halves are computed in float32, which holds any factor that
+is given.
 """
 
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from jaxcnn.ops.elementary import exp
 from jaxcnn.ops.gate import gate_map
 from jaxcnn.rules import Function, custom_rule, sloped, unary
 
-# Klambauer et al. 2017, "Self-Normalizing Neural Networks", section 2: α and λ, with more digits.
+# The α and λ of SELU, with more digits than in the source.
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
@@ -26,7 +26,6 @@ SELU_SCALE = 1.0507009873554805
 
 @unary(keep=lambda x, y: (y > 0) & (y < 6), back=gate_map)
 def relu6_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = min(max(x, 0), 6)."""
     return jnp.minimum(jnp.maximum(x, 0), 6)
 
 
@@ -46,7 +45,6 @@ def _leaky(moved: Array, positive: Array, slope: Array | float) -> Array:
 
 @unary(keep=lambda x, y: x >= 0, back=_leaky, nondiff_argnums=(1,))
 def leaky_relu_map(x: Float[Array, "*n"], slope: float) -> Float[Array, "*n"]:
-    """y = x where x ≥ 0, else s x."""
     return _leaky(x, x >= 0, slope)
 
 
@@ -73,7 +71,6 @@ def _along(slope: Array, x: Array) -> Array:
 
 @custom_rule
 def prelu_map(x: Float[Array, "*n"], slope: Float[Array, "*s"]) -> Float[Array, "*n"]:
-    """y = x where x ≥ 0, else s x."""
     return _leaky(x, x >= 0, _along(slope, x))
 
 
@@ -131,7 +128,6 @@ def _elu_slope(x: Array, scale: float, alpha: float, width: float = 1) -> Array:
 
 @sloped(lambda x, alpha: _elu_slope(x, 1, alpha), nondiff_argnums=(1,))
 def elu_map(x: Float[Array, "*n"], alpha: float) -> Float[Array, "*n"]:
-    """y = x where x > 0, else α (eˣ − 1)."""
     return _elu(x, 1, alpha)
 
 
@@ -153,7 +149,6 @@ def elu(
 
 @sloped(lambda x, alpha: _elu_slope(x, 1, alpha, alpha), nondiff_argnums=(1,))
 def celu_map(x: Float[Array, "*n"], alpha: float) -> Float[Array, "*n"]:
-    """y = x where x > 0, else α (e^(x/α) − 1)."""
     return _elu(x, 1, alpha, alpha)
 
 
@@ -175,7 +170,6 @@ def celu(
 
 @sloped(lambda x: _elu_slope(x, SELU_SCALE, SELU_ALPHA))
 def selu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = λ elu(x, α)."""
     return _elu(x, SELU_SCALE, SELU_ALPHA)
 
 
@@ -184,7 +178,7 @@ def selu(x: Float[ArrayLike, "*n"], *, rule: Function = selu_map) -> Float[Array
     """y = λ x where x > 0, else λα (eˣ − 1), α = 1.6733, λ = 1.0507, element by element.
 
     Backward, with δ = ∂L/∂y: ∂x = λ δ where x > 0, else δ λα eˣ; so λα at the kink.
-    Source: Klambauer et al. 2017, equation 2.
+    Source: Klambauer et al. 2017, "Self-Normalizing Neural Networks", equation 2.
     """
     return rule(check.float_array("selu", "x", x))
 
@@ -194,7 +188,6 @@ def selu(x: Float[ArrayLike, "*n"], *, rule: Function = selu_map) -> Float[Array
     back=lambda moved, between: narrow(gate_map(widen(moved), between) * (1 / 6), moved.dtype),
 )
 def hard_sigmoid_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = min(max(x + 3, 0), 6) / 6."""
     return narrow(jnp.minimum(jnp.maximum(widen(x) + 3, 0), 6) / 6, x.dtype)
 
 
@@ -212,7 +205,6 @@ def hard_sigmoid(
 
 @unary(keep=lambda x, y: ~((x < -1) | (x > 1)), back=gate_map)
 def hard_tanh_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = min(max(x, −1), 1)."""
     return jnp.minimum(jnp.maximum(x, -1), 1)
 
 
@@ -228,7 +220,6 @@ def hard_tanh(x: Float[ArrayLike, "*n"], *, rule: Function = hard_tanh_map) -> F
 
 @sloped(lambda x: hard_sigmoid_map(x) + gate_map(x, (x > -3) & (x < 3)) * (1 / 6))
 def hard_swish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = x h, h = hard_sigmoid(x)."""
     wide = widen(x)
     return narrow(wide * hard_sigmoid_map(wide), x.dtype)
 

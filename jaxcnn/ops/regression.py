@@ -20,7 +20,6 @@ from jaxcnn.rules import Function
 def squared_error_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = ½ Σ d², d = y − t."""
     error = widen(predictions - targets)
     return reduced(0.5 * (error * error).sum(-1), reduction).astype(predictions.dtype)
 
@@ -48,7 +47,6 @@ def _sigmoid_error_slopes(kept):
 def sigmoid_squared_error_map(
     logits: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = ½ Σ (t − y)², y = sigmoid(u)."""
     error, _, _ = sigmoid_error(logits, targets)
     return reduced(0.5 * (error * error).sum(-1), reduction).astype(logits.dtype)
 
@@ -67,7 +65,7 @@ def sigmoid_squared_error(
 
 
 def _signs(above: Array) -> tuple[Array, Array]:
-    sign = sharded_like(jnp.where(above, 1.0, -1.0), above)  # of two numbers it would be whole
+    sign = sharded_like(jnp.where(above, 1.0, -1.0), above)  # constants have no sharding
     return sign, -sign
 
 
@@ -75,7 +73,6 @@ def _signs(above: Array) -> tuple[Array, Array]:
 def absolute_error_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], reduction: str
 ) -> Float[Array, "*n"]:
-    """E = Σ |d|, d = y − t."""
     errors = jnp.abs(widen(predictions - targets))
     return reduced(errors.sum(-1), reduction).astype(predictions.dtype)
 
@@ -95,12 +92,12 @@ def absolute_error(
 
 
 def _held(limit: float, error: Array) -> float:
-    """The limit; at most the largest number of the dtype, which no error exceeds either."""
+    """The limit, but at most the largest number of the dtype, which no error exceeds."""
     return min(limit, float(jnp.finfo(error.dtype).max))
 
 
 def _huber_slopes(error, delta):
-    """D, but at most Δ in size; by selections, which are arithmetic."""
+    """The error d, limited to ±Δ; by selections, which are arithmetic."""
     wide = widen(error)
     limit = _held(delta, wide)
     limits = jnp.full_like(wide, limit)
@@ -112,7 +109,6 @@ def _huber_slopes(error, delta):
 def huber_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], delta: float, reduction: str
 ) -> Float[Array, "*n"]:
-    """E = Σ ½ d² where |d| ≤ Δ, else Δ (|d| − ½ Δ), d = y − t."""
     size = jnp.abs(widen(predictions - targets))
     inside = jnp.minimum(size, _held(delta, size))  # no d² of a large d, which might overflow
     return reduced((inside * (size - 0.5 * inside)).sum(-1), reduction).astype(predictions.dtype)
@@ -154,7 +150,6 @@ def _smooth_l1_slopes(error, beta):
 def smooth_l1_map(
     predictions: Float[Array, "*n k"], targets: Float[Array, "*n k"], beta: float, reduction: str
 ) -> Float[Array, "*n"]:
-    """E = Σ ½ d²/β where |d| ≤ β, else |d| − ½ β, d = y − t."""
     size = jnp.abs(widen(predictions - targets))
     limit, root = _limit_and_root(beta, size)
     # |d|/β, at most 1, before any product: neither d² nor β² has to be a number of the dtype.

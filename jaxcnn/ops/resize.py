@@ -19,7 +19,6 @@ from jaxcnn.rules import Function, adjoints, custom_rule
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def resize_map(x: Float[Array, "n *hw c"], geometry: ResizeGeometry) -> Float[Array, "n *pq c"]:
-    """y[i] = Σ w_ij x[j]."""
     return lowering.resized(x, geometry)
 
 
@@ -29,7 +28,7 @@ def resize(
     *, scale: Scale | None = None, method: str = "nearest", coordinates: str = "half_pixel",
     rounding: str = "round_prefer_floor", rule: Function = resize_map,
 ) -> Float[Array, "n *pq c"]:  # fmt: skip
-    """y[i] = Σ w_ij x[j]: the element of x nearest to the place of i, or a polynomial through some.
+    """y[i] = Σ w_ij x[j]: the element of x nearest to the place of i, or an interpolation.
 
     Backward, with δ = ∂L/∂y: ∂x[j] = Σ w_ij δ[i], which is `resize_input_grad`.
     Source: Keys 1981, "Cubic Convolution Interpolation for Digital Image Processing"; the places
@@ -48,7 +47,7 @@ def resize(
             half_pixel with "round_prefer_ceil".
 
     Raises:
-        ValueError: not one of size and scale is given, or no element would be left.
+        ValueError: size and scale are both given, or neither is, or no element would be left.
     """
     x = check.maps("resize", "x", x)
     settings = (size, scale, method, coordinates, rounding)
@@ -59,7 +58,6 @@ def resize(
 def resize_input_grad_map(
     delta: Float[Array, "n *pq c"], geometry: ResizeGeometry
 ) -> Float[Array, "n *hw c"]:
-    """z[j] = Σ w_ij δ[i]."""
     return lowering.resized_input_grad(delta, geometry)
 
 

@@ -1,6 +1,6 @@
-"""Linear maps that only move elements: turned, spread and gathered, folded into channels, in a row.
+"""Linear maps that only move elements: turn, spread and gather, fold into channels, put in a row.
 
-Each is orthogonal to its neighbour: the rule of one calls the other.
+Most come in pairs of transposes, whose rules call each other.
 """
 
 import math
@@ -23,7 +23,6 @@ ORDERS = ("CRD", "DCR")  # channel or offset first
 
 @custom_rule
 def rot180_map(kernel: Float[Array, "*k c d"]) -> Float[Array, "*k c d"]:
-    """y = rot180(k)."""
     return jnp.flip(kernel, range(kernel.ndim - 2))
 
 
@@ -48,7 +47,6 @@ def rot180(
 def dilate_map(
     x: Float[Array, "n *hw c"], rate: tuple[int, ...], size: tuple[int, ...]
 ) -> Float[Array, "n *pq c"]:
-    """y[i·s] = x[i], zeros elsewhere, y of the given size."""
     config = [
         (0, full - (h - 1) * s - 1, s - 1)
         for h, s, full in zip(x.shape[1:-1], rate, size, strict=True)
@@ -78,7 +76,6 @@ def dilate(
 def subsample_map(
     x: Float[Array, "n *pq c"], rate: tuple[int, ...], size: tuple[int, ...]
 ) -> Float[Array, "n *hw c"]:
-    """y[i] = x[i·s], x of the given size."""
     del size  # x has it; the backward pass needs it as a static value
     return lax.slice(x, (0,) * x.ndim, x.shape, (1, *rate, 1))
 
@@ -107,7 +104,6 @@ def subsample(
 def pixel_shuffle_map(
     x: Float[Array, "n *hw c"], block: tuple[int, ...], order: str
 ) -> Float[Array, "n *pq d"]:
-    """y[i·b + a] = x[i], the channel for offset a."""
     return lowering.shuffled(x, block, order)
 
 
@@ -128,7 +124,7 @@ def pixel_shuffle(
             "DCR", the offset and then a channel of y, as in TensorFlow. The names are ONNX's.
 
     Raises:
-        ValueError: the channels of x are not as many for each offset.
+        ValueError: block does not divide the channels of x, once per axis.
     """
     op = "pixel_shuffle"
     x = check.maps(op, "x", x)
@@ -146,7 +142,6 @@ def pixel_shuffle(
 def pixel_unshuffle_map(
     x: Float[Array, "n *pq d"], block: tuple[int, ...], order: str
 ) -> Float[Array, "n *hw c"]:
-    """y[i] = x[i·b + a], offset a in the channels."""
     return lowering.unshuffled(x, block, order)
 
 
@@ -182,7 +177,6 @@ def pixel_unshuffle(
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def flatten_map(x: Float[Array, "n *hwc"], shape: tuple[int, ...]) -> Float[Array, "n m"]:
-    """y = the elements of x in one row."""
     return x.reshape(x.shape[0], math.prod(shape))
 
 
@@ -200,7 +194,6 @@ def flatten(x: Float[ArrayLike, "n *hwc"], *, rule: Function = flatten_map) -> F
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def unflatten_map(x: Float[Array, "n m"], shape: tuple[int, ...]) -> Float[Array, "n *hwc"]:
-    """y = the elements of x in the given shape."""
     return x.reshape(x.shape[0], *shape)
 
 
@@ -221,7 +214,7 @@ def unflatten(
         shape: of one example of the result, without the batch axis.
 
     Raises:
-        ValueError: x is no matrix, or shape has another number of elements than its rows.
+        ValueError: shape has another number of elements than the rows of x.
     """
     x = check.float_array("unflatten", "x", x)
     check.rank("unflatten", "x", x, 2, "batch, elements")

@@ -44,20 +44,20 @@ class Sharing:
         return x.sum(self.axes, keepdims=True)
 
     def mean(self, x: Array) -> Array:
-        """The mean over the elements that share it; the axes stay, with one element each."""
+        """The mean over such elements; the axes stay, with one element each."""
         return self.share(self.sum(x), x)
 
     def with_epsilon(self, variance: Array, inverse: Array) -> Array:
-        """σ² + ε, in that unit."""
+        """σ² + ε in the unit u, for σ² of x/u and `inverse` 1/u."""
         return variance + scaled_epsilon(self.epsilon, inverse)
 
     def share(self, total: Array, x: Array) -> Array:
-        """A sum over such elements of x, divided by their number; over all places alike."""
+        """A sum over such elements of x, divided by their number; the mean over all places."""
         mean = total * (1 / math.prod(x.shape[axis] for axis in self.axes))
         return mean if self.axis_name is None else mean_across_map(mean, self.axis_name)
 
     def along(self, parameter: Array, x: Array) -> Array:
-        """γ or β at every element of x, which is split."""
+        """γ or β at every element of an x that is split."""
         return jnp.broadcast_to(self.split(parameter), x.shape)
 
     def weighted(self, x: Array, scale: Array | None) -> Array:
@@ -65,7 +65,7 @@ class Sharing:
         return x if scale is None else x * self.along(scale, x)
 
     def alike(self, parameter: Array | None, x: Array) -> tuple[int, ...]:
-        """Axes of x, split, along which elements share statistics, one γ and one β."""
+        """The axes of a split x along which elements share statistics, one γ and one β."""
         return tuple(axis for axis in self.axes if axis < self._first_axis(parameter, x))
 
     def weighted_sum(self, x: Array, scale: Array | None) -> Array:
@@ -75,7 +75,7 @@ class Sharing:
         return jnp.expand_dims(weighted_sum_map(x, self.split(scale)), self.axes)
 
     def in_rows(self, x: Array, scale: Array | None, bias: Array | None) -> bool:
-        """Whether such elements are rows, each in one piece, for which there are kernels."""
+        """Whether such elements are whole rows, which kernels can compute."""
         return self.groups is self.axis_name is None and rows.served(x, self.axes, scale, bias)
 
     def parameter_grad(self, delta: Array, parameter: Array | None) -> Array | None:
@@ -86,7 +86,7 @@ class Sharing:
         return total.reshape(parameter.shape).astype(parameter.dtype)
 
     def _first_axis(self, parameter: Array | None, x: Array) -> int:
-        """Of those axes of x, split, along which the parameter runs."""
+        """The first of the axes of a split x along which the parameter runs."""
         if parameter is None:
             return x.ndim
         return x.ndim - parameter.ndim - (self.groups is not None)

@@ -17,7 +17,6 @@ from jaxcnn.rules import Function, unary
     nondiff_argnums=(1,),
 )
 def thresholded_relu_map(x: Float[Array, "*n"], alpha: float) -> Float[Array, "*n"]:
-    """y = x where x > α, else 0."""
     return jnp.where(x <= alpha, jnp.zeros_like(x), x)
 
 
@@ -47,7 +46,6 @@ def _within(x: Array, threshold: float) -> Array:
     nondiff_argnums=(1, 2),
 )
 def shrink_map(x: Float[Array, "*n"], threshold: float, bias: float) -> Float[Array, "*n"]:
-    """y = x − β sign(x) where |x| > λ, else 0."""
     wide = widen(x)
     y = wide - bias * jnp.sign(wide) if bias else wide
     return narrow(jnp.where(_within(wide, threshold), jnp.zeros_like(y), y), x.dtype)

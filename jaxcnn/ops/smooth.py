@@ -2,8 +2,8 @@
 
 Each keeps its input. Far out every factor that decays is exactly 0 before it meets one that grows,
 so that values and gradients stay finite; halves are computed in float32. 1 − sigmoid(x) cancels for
-large x and is computed as sigmoid(−x); and what tends to 1, as Φ and t do, is a function with a
-rule, or its derivative would be what is left of larger numbers.
+large x and is computed as sigmoid(−x); and what tends to 1, as Φ and t do, has a rule of its own,
+or its derivative would be a small difference of large numbers.
 """
 
 import math
@@ -25,7 +25,6 @@ _GELU_CUBIC = 0.044715
 
 @sloped(sigmoid_map)
 def softplus_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = ln(1 + eˣ)."""
     wide = widen(x)  # max(x, 0) + ln(1 + e^−|x|): nothing overflows
     return narrow(jnp.maximum(wide, 0) + jnp.log1p(jnp.exp(-jnp.abs(wide))), x.dtype)
 
@@ -48,7 +47,6 @@ def _softsign_slope(x: Array) -> Array:
 
 @sloped(_softsign_slope)
 def softsign_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = x / (1 + |x|)."""
     wide = widen(x)
     return narrow(wide / (1 + jnp.abs(wide)), x.dtype)
 
@@ -76,7 +74,6 @@ def erf_slope(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
 
 @sloped(erf_slope)
 def erf_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = (2/√π) ∫ e^(−t²) dt from 0 to x."""
     return lax.erf(x)
 
 
@@ -97,7 +94,6 @@ def _silu_slope(x: Array) -> Array:
 
 @sloped(_silu_slope)
 def silu_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = x s, s = sigmoid(x)."""
     wide = widen(x)
     return narrow(wide * sigmoid_map(wide), x.dtype)
 
@@ -130,7 +126,6 @@ def tanh_softplus(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
 
 @sloped(lambda x: tanh_softplus(x) + x * _tanh_softplus_slope(x))
 def mish_map(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """y = x t, t = tanh(softplus(x))."""
     wide = widen(x)
     return narrow(wide * tanh_softplus(wide), x.dtype)
 
@@ -169,7 +164,7 @@ def _gelu_slope(x: Array, approximate: bool) -> Array:
 
 @sloped(_gelu_slope, nondiff_argnums=(1,))
 def gelu_map(x: Float[Array, "*n"], approximate: bool) -> Float[Array, "*n"]:
-    """y = x Φ(x); approximately Φ is ½ (1 + tanh v) = sigmoid(2v), so that φ = Φ (1 − Φ) 2v′."""
+    """Approximately Φ is ½ (1 + tanh v) = sigmoid(2v), so that φ = Φ (1 − Φ) 2v′."""
     wide = widen(x)
     # A cubic that overflows does no harm here: the sigmoid of ±∞ is 1 or 0.
     cdf = sigmoid_map(_gelu_cubic(wide)) if approximate else normal_cdf(wide)

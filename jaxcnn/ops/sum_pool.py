@@ -23,7 +23,6 @@ from jaxcnn.rules import Function, adjoints, custom_rule, linear
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def sum_pool_map(x: Float[Array, "n *hw c"], geometry: Geometry) -> Float[Array, "n *pq c"]:
-    """y = Σ over the window."""
     return lowering.sum_pool(x, geometry)
 
 
@@ -48,7 +47,6 @@ def sum_pool(
 def sum_pool_input_grad_map(
     delta: Float[Array, "n *pq c"], geometry: Geometry
 ) -> Float[Array, "n *hw c"]:
-    """z = every δ at each place of its window, overlaps adding up."""
     return lowering.sum_pool_input_grad(delta, geometry)
 
 
@@ -78,7 +76,6 @@ def sum_pool_input_grad(
 def avg_pool_map(
     x: Float[Array, "n *hw c"], geometry: Geometry, count_include_pad: bool
 ) -> Float[Array, "n *pq c"]:
-    """y = Σ over the window / size."""
     total: Array = sum_pool_map(widen(x), geometry)
     return (total * _window_weight(geometry, count_include_pad, total)).astype(x.dtype)
 
@@ -116,7 +113,6 @@ def avg_pool(
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def upsample_map(x: Float[Array, "n *hw c"], size: tuple[int, ...]) -> Float[Array, "n *pq c"]:
-    """y = every x replicated over a window."""
     return lowering.upsample(x, size)
 
 

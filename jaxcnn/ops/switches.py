@@ -22,7 +22,6 @@ from jaxcnn.rules import Function, adjoints, custom_rule
 def gather_at_switches_map(
     x: Float[Array, "n *hw c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
 ) -> Float[Array, "n *pq c"]:
-    """y = the element of each window that its switch names."""
     return lowering.gather_at_switches(x, switches, geometry)
 
 
@@ -41,8 +40,8 @@ def gather_at_switches(
         window, stride, padding, dilation, ceil_mode: as in `max_pool`; the padding holds zeros.
 
     Raises:
-        ValueError: the sizes do not fit together, or a concrete switch is no place in a window.
-            One that is only traced cannot be looked at: it makes y NaN, and ∂x where it sends δ.
+        ValueError: a concrete switch is no place in a window. One that is only traced cannot be
+            looked at: it makes y NaN, and ∂x where it sends δ.
     """
     op = "gather_at_switches"
     x, geometry = pooled(op, x, window, stride, padding, dilation, ceil_mode)
@@ -55,7 +54,6 @@ def gather_at_switches(
 def scatter_at_switches_map(
     delta: Float[Array, "n *pq c"], switches: UInt[Array, "n *pq c"], geometry: Geometry
 ) -> Float[Array, "n *hw c"]:
-    """z = M • upsample(δ), overlaps adding up."""
     return lowering.scatter_at_switches(delta, switches, geometry)
 
 
@@ -78,8 +76,8 @@ def scatter_at_switches(
         input_size: the spatial size of the result, which the strides leave open.
 
     Raises:
-        ValueError: the sizes do not fit together, or a concrete switch is no place in a window.
-            One that is only traced cannot be looked at: it makes z NaN where it sends δ, and ∂δ.
+        ValueError: a concrete switch is no place in a window. One that is only traced cannot be
+            looked at: it makes z NaN where it sends δ, and ∂δ.
     """
     op = "scatter_at_switches"
     settings = input_size, window, stride, padding, dilation, ceil_mode
@@ -108,8 +106,8 @@ def max_unpool(
         ceil_mode: see `max_pool`; input_size must be given with it.
 
     Raises:
-        ValueError: the sizes do not fit together, input_size is needed and missing, or a concrete
-            switch is no place in a window; for one that is only traced see `scatter_at_switches`.
+        ValueError: input_size is needed and missing, or a concrete switch is no place in a window;
+            for one that is only traced see `scatter_at_switches`.
     """
     op, settings = "max_unpool", (window, stride, padding, dilation, ceil_mode)
     if input_size is None:
@@ -122,9 +120,9 @@ def max_unpool(
 def _places(
     op: str, switches: ArrayLike, shape: Sequence[int], geometry: Geometry, dtype: DTypeLike
 ) -> tuple[Array, Array]:
-    """The switches as the rules take them; a factor for each window, NaN if its switch is no place.
+    """The switches as rules take them, and a factor per window: NaN if its switch is no place.
 
-    A factor is its own adjoint, so that gather and scatter stay each other's.
+    A product with a factor is its own adjoint, so gather and scatter stay each other's.
     """
     array = check.integer_array(op, "switches", switches)
     check.shape(op, "switches", array, shape)

@@ -26,7 +26,6 @@ def table_conv_map(
     x: Float[Array, "n *hw c"], weights: Float[Array, "*k m"], bias: Float[Array, " d"] | None,
     geometry: Geometry, table: Table,
 ) -> Float[Array, "n *pq d"]:  # fmt: skip
-    """y_d = Σ_{c ∈ M_d} x_c ⋆ w_cd + b_d."""
     sources, targets = _ends(table)
 
     def whole(x, weights):
@@ -73,7 +72,7 @@ def table_conv(
         stride, padding, dilation, precision: as in `conv`.
 
     Raises:
-        ValueError: the table does not fit the maps or the weights, or the sizes do not fit.
+        ValueError: the table does not fit the maps or the weights.
     """
     op = "table_conv"
     x = check.maps(op, "x", x)
@@ -180,7 +179,7 @@ def connected(weights: Array, table: Table, channels: int) -> Array:
 
 
 # As one convolution it has zeros where nothing is connected, and 0 · ∞ is NaN: maps that are not
-# finite are taken apart, connection by connection.
+# finite are convolved connection by connection.
 
 
 def _by_connection(geometry: Geometry, table: Table) -> Geometry:

@@ -15,7 +15,6 @@ from jaxcnn.rules import Function, custom_rule
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def weight_decay_map(params: PyTree[Float[Array, "..."]], strength: float) -> Float[Array, ""]:
-    """E = ½ λ Σ w²."""
     leaves = jax.tree.leaves(params)
     widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: jnp.finfo(dtype).bits)
     squares = [(widen(w) * widen(w)).sum().astype(accumulator(widest)) for w in leaves]
@@ -58,11 +57,11 @@ def weight_decay(
         params: arrays in any tree; where dtypes differ, E has the widest.
         strength: λ, a number, not negative; for one that changes while training, take 1 and
             multiply the result.
-        mask: a tree of True and False that params begin with: one for all, or one for each branch,
-            down to each array. Biases are often left out.
+        mask: a tree of True and False, a prefix of that of params: one for all, for each branch, or
+            for each array. Biases are often left out.
 
     Raises:
-        ValueError: the mask does not fit, or lets no array through.
+        ValueError: the mask is no prefix of the tree of params, or lets no array through.
     """
     op = "weight_decay"
     strength = check.number(op, "strength", strength, minimum=0)
@@ -80,7 +79,7 @@ def _decaying(op: str, mask: Any, params: Any) -> list[Array]:
         branches = tree.flatten_up_to(params)
     except (TypeError, ValueError):
         raise ValueError(
-            f"{op}: mask must be a tree that params begin with, "
+            f"{op}: mask must be a prefix of the tree of params, "
             f"got {tree} for {jax.tree.structure(params)}"
         ) from None
     decaying = []
