@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from docs.mathematics import mathml
-from docs.pictures import grid
+from docs.pictures import grid, way
 from docs.prose import clauses
 from docs.text import sentence
 from experiments.worked import EXAMPLES, Example
@@ -38,9 +38,8 @@ def shown(example: Example) -> str:
     return (
         f"({example.key})=\n\n### {sentence(example.title)}\n\n{sentence(example.source)}\n\n"
         '```{raw} html\n<figure class="picture">\n'
-        f'<div class="pass"><span class="way">given</span>{given}</div>\n'
-        f'<div class="pass steps"><span class="way">forward</span>{rows(forward)}</div>\n'
-        f'<div class="pass steps"><span class="way">backward</span>{rows(backward, result)}</div>\n'
+        f"{way('given', given)}{way('forward', rows(forward), ' steps')}"
+        f"{way('backward', rows(backward, result), ' steps')}"
         f"</figure>\n```\n\n{sentence(example.remark)}\n\n"
         f"`python -m experiments.walkthrough --only {example.key}` "
         "works it three times: by hand, through the rules, and by JAX."

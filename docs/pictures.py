@@ -1,9 +1,10 @@
 """A small example of every operation as a picture with its numbers, computed when it is drawn.
 
-The shapes are in `SMALL`; an operation that is not there is shown at its first case, of which the
-first example and channel are drawn.
+The shapes are in `SMALL`; an operation that is not there is shown at its first case. All numbers
+are drawn.
 """
 
+import inspect
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -179,30 +180,52 @@ def computed(op: Callable[..., Any]) -> tuple[dict[str, Any], Any, Any, dict[str
 
 # As SVG -------------------------------------------------------------------------------------------
 
-SHOWN = 8  # rows, columns; blocks of an array are half as many
 CELL_HEIGHT, LETTER = 28, 8
 
 
 def picture(op: Callable[..., Any]) -> str:
     """Forward and back, as HTML with an SVG for every array."""
-    inputs, y, delta, gradients = computed(op)
-    case = example(op)
-    forward = [*(grid(name, value) for name, value in inputs.items()), _arrow(), grid("y", y)]
-    names = [f"∂{name}" for name in gradients]
-    back = [
-        grid("δ", delta),
-        _arrow(),
-        *(grid(name, value) for name, value in zip(names, gradients.values(), strict=True)),
-    ]
+    return drawn(op, *computed(op))
+
+
+def drawn(
+    op: Callable[..., Any],
+    inputs: Mapping[str, Any],
+    y: Any,
+    delta: Any,
+    gradients: Mapping[str, Any],
+) -> str:
+    """The picture of an example that is computed."""
+    kernels = _kernels(op)
+    result = "y" in kernels
+    forward = [grid(name, value, name in kernels) for name, value in inputs.items()]
+    forward += [_arrow(), grid("y", y, result)]
+    back = [grid("δ", delta, result), _arrow()]
+    back += [grid(f"∂{name}", value, name in kernels) for name, value in gradients.items()]
     settings = ", ".join(
-        f"{key}={getattr(v, '__name__', repr(v))}" for key, v in case.settings.items()
+        f"{key}={getattr(v, '__name__', repr(v))}" for key, v in example(op).settings.items()
     )
     caption = f"{op.__name__}({', '.join([*inputs, settings] if settings else inputs)})"
     return (
         '<figure class="picture">\n'
-        f'<div class="pass"><span class="way">forward</span>{"".join(forward)}</div>\n'
-        f'<div class="pass"><span class="way">backward</span>{"".join(back)}</div>\n'
+        f"{way('forward', ''.join(forward))}{way('backward', ''.join(back))}"
         f"<figcaption><code>{escape(caption)}</code></figcaption>\n</figure>"
+    )
+
+
+def _kernels(op: Callable[..., Any]) -> set[str]:
+    """Which arrays have their axes of space first, and no batch: "*k c d" in the signature."""
+    signature = inspect.signature(inspect.unwrap(op))
+    kinds = {name: given.annotation for name, given in signature.parameters.items()}
+    kinds["y"] = signature.return_annotation
+    return {name for name, kind in kinds.items() if "'*k " in str(kind)}
+
+
+def way(name: str, arrays: str, kind: str = "") -> str:
+    """One pass, its arrays beside its name, or below it where there is no room."""
+    return (
+        f'<div class="pass"><span class="way">{name}</span>'
+        f'<div class="arrays{kind}">{arrays}</div></div>\n'
     )
 
 
@@ -210,33 +233,28 @@ def _arrow() -> str:
     return '<span class="arrow">→</span>'
 
 
-def grid(name: str, value: Any) -> str:
+def grid(name: str, value: Any, kernel: bool = False) -> str:
     """An array under its name, matrices as tables of numbers on colours."""
     array = np.asarray(value, np.float64)
     scale = max(np.abs(array[np.isfinite(array)]).max(initial=0), 1e-9)
-    blocks = "".join(_svg(name, block, scale) for block in _blocks(name, array))
+    blocks = "".join(_svg(name, block, scale) for block in _blocks(array, kernel))
     return f'<span class="array"><span class="name">{escape(name)}</span>{blocks}</span>'
 
 
-def _blocks(name: str, array: np.ndarray) -> Sequence[np.ndarray]:
-    """What is drawn of an array: matrices, of the first example and of some channels."""
+def _blocks(array: np.ndarray, kernel: bool) -> Sequence[np.ndarray]:
+    """The matrices of an array: a kernel's for every pair of channels, a map's for every one."""
     if array.ndim <= 2:
         return [np.atleast_2d(array)]
-    if "kernel" in name or "weights" in name:
-        flat = array.reshape(*array.shape[:2], -1)
-        return [flat[:, :, i] for i in range(min(flat.shape[-1], SHOWN // 2))]
-    first = array[0]
-    if first.ndim == 2:
-        return [first]
-    while first.ndim > 3:
-        first = first[0]
-    return [first[:, :, i] for i in range(min(first.shape[-1], SHOWN // 2))]
+    if kernel:
+        return np.moveaxis(array.reshape(*array.shape[:2], -1), -1, 0)
+    if array.ndim == 3:
+        return array
+    return np.moveaxis(array, -1, 1).reshape(-1, *array.shape[1:-1])
 
 
 def _svg(name: str, block: np.ndarray, scale: float) -> str:
-    block = block[:SHOWN, : SHOWN + 2]
     rows, columns = block.shape
-    cell = max(44, LETTER * max(len(shown(value)) for value in block.flat) + 12)
+    cell = max(36, LETTER * max(len(shown(value)) for value in block.flat) + 12)
     cells = []
     for (i, j), value in np.ndenumerate(block):
         x, y = j * cell, i * CELL_HEIGHT

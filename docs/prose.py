@@ -135,6 +135,6 @@ def _kind(word: str) -> str:
         return "prose" if names and "∂" not in core else "math"
     if re.fullmatch(r"[A-Za-z]|[A-Za-z]+_[a-z0-9]{1,3}|[A-Za-z]′", core) and not names:
         return "math"
-    if re.search(r"[(\[^|·−/=<>+]", core) and not names and len(core) > 1:
+    if re.search(r"[({\[^|·−/=<>+]", core) and not names and len(core) > 1:
         return "math"
     return "prose"

@@ -30,9 +30,9 @@ def adaptive_avg_pool_map(
 def adaptive_avg_pool(
     x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_avg_pool_map
 ) -> Float[Array, "n *pq c"]:
-    """y = Σ over the window / its size, with windows chosen to give an output of the given size.
+    """y[i] = 1/|W_i| Σ_{a ∈ W_i} x[a], with windows W_i that give an output of the given size.
 
-    Backward, with δ = ∂L/∂y: ∂x = Σ δ / size over the windows that hold x.
+    Backward, with δ = ∂L/∂y: ∂x[a] = Σ 1/|W_i| δ[i] over the windows W_i that hold a.
     Source: Huang, "Average pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
     appendix A (the windows).
 
@@ -112,10 +112,10 @@ selection(
 def adaptive_max_pool(
     x: Float[ArrayLike, "n *hw c"], output_size: PerAxis, *, rule: Function = adaptive_max_pool_map
 ) -> Float[Array, "n *pq c"]:
-    """y = the maximum over the window, with windows chosen to give an output of the given size.
+    """y[i] = max_{a ∈ W_i} x[a], with windows W_i that give an output of the given size.
 
-    Backward, with δ = ∂L/∂y: ∂x = Σ δ over the windows whose first maximum, in row-major order, x
-    is; a NaN is the maximum.
+    Backward, with δ = ∂L/∂y: ∂x[a] = Σ δ[i] over the windows whose first maximum, in row-major
+    order, is at a; a NaN is the maximum.
     Source: Huang, "Max pooling layer"; He et al. 2014, "Spatial Pyramid Pooling",
     appendix A (the windows).
 

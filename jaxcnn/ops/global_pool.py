@@ -19,7 +19,7 @@ from jaxcnn.rules import Function
 def global_max_pool(
     x: Float[ArrayLike, "n *hw c"], *, keepdims: bool = False, rule: Function = max_pool_map
 ) -> Float[Array, "n *one c"]:
-    """y = the maximum of the whole map, each channel by itself; also called max over time.
+    """y = max_i x[i], the maximum of the whole map, each channel by itself (max over time).
 
     Backward, with δ = ∂L/∂y: ∂x = M(x) δ, M one at the first maximum in row-major order, which is
     a NaN where there is one.
@@ -35,7 +35,7 @@ def global_max_pool(
 def global_avg_pool(
     x: Float[ArrayLike, "n *hw c"], *, keepdims: bool = False, rule: Function = avg_pool_map
 ) -> Float[Array, "n *one c"]:
-    """y = Σ over the whole map / its size, each channel by itself.
+    """y = 1/size Σ_i x[i], the mean of the whole map, each channel by itself.
 
     Backward, with δ = ∂L/∂y: ∂x = δ / size at every place.
     Source: Lin, Chen & Yan 2014, "Network In Network", 3.2; Huang, "Average pooling layer".

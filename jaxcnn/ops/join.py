@@ -26,7 +26,7 @@ def concatenate(
 ) -> Float[Array, "*n c"]:
     """y = [x₁, x₂, …], the parts side by side along their last axis, the channels.
 
-    Backward, with δ = ∂L/∂y: ∂x_i = the channels of δ that came from x_i.
+    Backward, with δ = ∂L/∂y: [∂x₁, ∂x₂, …] = δ, to each part the channels that came from it.
     Source: Quan, "DenseNet".
 
     Args:
@@ -69,7 +69,7 @@ adjoints(concatenate_map, split_map)
 def split(
     x: Float[ArrayLike, "*n c"], sizes: Sequence[int], *, rule: Function = split_map
 ) -> tuple[Float[Array, "*n _"], ...]:
-    """y₁, y₂, … = consecutive channels of x, as many of them as the sizes say.
+    """[y₁, y₂, …] = x, consecutive channels of it, as many as the sizes say.
 
     Backward, with δ_i = ∂L/∂y_i: ∂x = [δ₁, δ₂, …].
     Source: the transpose of `concatenate`.

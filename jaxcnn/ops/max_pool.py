@@ -60,7 +60,7 @@ def max_pool(
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
     ceil_mode: bool = False, rule: Function = max_pool_map,
 ) -> Float[Array, "n *pq c"]:  # fmt: skip
-    """y = the maximum over every window, each channel by itself.
+    """y[i] = max_a x[i·s + a], the maximum over every window, each channel by itself.
 
     Backward, with δ = ∂L/∂y: ∂x = M(x) • upsample(δ), M one at the first maximum of each window.
     Source: Huang, "Max pooling layer"; Quan, 7.3; Ray, "BP for a max pooling layer".
@@ -93,7 +93,7 @@ def max_pool_with_switches(
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
     ceil_mode: bool = False, rule: Function = max_pool_with_switches_map,
 ) -> tuple[Float[Array, "n *pq c"], UInt[Array, "n *pq c"]]:  # fmt: skip
-    """y, s = the maximum over every window and its place there, counted in row-major order.
+    """y[i] = max_a x[i·s + a] = x[i·s + P[i]], a window's maximum and its place, row by row.
 
     Backward, with δ = ∂L/∂y: ∂x = M(x) • upsample(δ), as `max_pool`; the switches have no gradient.
     Source: Quan, "Max Pooling layer at layer l" (keeping track of location of max).

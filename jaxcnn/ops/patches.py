@@ -29,7 +29,7 @@ def patches(
     *, stride: PerAxis = 1, padding: Padding = "VALID", dilation: PerAxis = 1,
     rule: Function = patches_map,
 ) -> Float[Array, "n *pq kc"]:  # fmt: skip
-    """y = the elements of every window in a row, in the order kh kw c; unfold, im2col.
+    """y[i, a] = x[i·s + a], every window in a row, in the order kh kw c; unfold, im2col.
 
     So conv(x, kernel) is patches(x) times the kernel reshaped to (kh·kw·c) × d. PyTorch's unfold
     and JAX's conv_general_dilated_patches order by channel first: c kh kw.
@@ -64,7 +64,7 @@ def fold(
     *, input_size: Sequence[int], stride: PerAxis = 1, padding: Padding = "VALID",
     dilation: PerAxis = 1, rule: Function = fold_map,
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
-    """z = every element of every row at its place on the map, overlaps adding up: col2im.
+    """z[i·s + a] += δ[i, a], every element of every row at its place on the map: col2im.
 
     Backward, with ζ = ∂L/∂z: ∂δ = patches(ζ).
     Source: the transpose of `patches`; Quan, 7.2 ("+=" where windows overlap).

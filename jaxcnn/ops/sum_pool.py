@@ -32,9 +32,9 @@ def sum_pool(
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
     ceil_mode: bool = False, rule: Function = sum_pool_map,
 ) -> Float[Array, "n *pq c"]:  # fmt: skip
-    """y = the sum over every window, each channel by itself.
+    """y[i] = Σ_a x[i·s + a], the sum over every window, each channel by itself.
 
-    Backward, with δ = ∂L/∂y: ∂x = every δ at each place of its window, overlaps adding up.
+    Backward, with δ = ∂L/∂y: ∂x[i·s + a] += δ[i], at each place of its window.
     Source: Huang, "Average pooling layer", without the factor.
 
     Args:
@@ -59,9 +59,9 @@ def sum_pool_input_grad(
     *, input_size: Sequence[int], stride: PerAxis | None = None, padding: Padding = "VALID",
     dilation: PerAxis = 1, ceil_mode: bool = False, rule: Function = sum_pool_input_grad_map,
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
-    """z = every δ at each place of its window, overlaps adding up: the adjoint of `sum_pool`.
+    """z[i·s + a] += δ[i], at each place of its window: the adjoint of `sum_pool`.
 
-    Backward, with ζ = ∂L/∂z: ∂δ = the sum of ζ over every window.
+    Backward, with ζ = ∂L/∂z: ∂δ[i] = Σ_a ζ[i·s + a], the sum over every window.
     Source: Huang, "Average pooling layer", without the factor.
 
     Args:
@@ -95,7 +95,7 @@ def avg_pool(
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
     ceil_mode: bool = False, count_include_pad: bool = True, rule: Function = avg_pool_map,
 ) -> Float[Array, "n *pq c"]:  # fmt: skip
-    """y = the sum over every window / its size, each channel by itself.
+    """y[i] = 1/size Σ_a x[i·s + a], the mean of every window, each channel by itself.
 
     Backward, with δ = ∂L/∂y: ∂x = upsample(δ / size), overlaps adding up. A sum that float32 cannot
     hold is ∞, as in PyTorch, and so is its mean.
@@ -123,14 +123,14 @@ linear(upsample_map, lambda size, d: sum_pool_map(d, Geometry.tiles(d.shape[1:-1
 def upsample(
     x: Float[ArrayLike, "n *hw c"], size: PerAxis, *, rule: Function = upsample_map
 ) -> Float[Array, "n *pq c"]:
-    """y = every element replicated over a window of the given size; p = h·size.
+    """y[i·s + a] = x[i], 0 ≤ a < s: each element replicated over a window of size s; p = h·s.
 
-    Backward, with δ = ∂L/∂y: ∂x = the sum of δ over every window. Not to be confused with `dilate`,
-    which inserts zeros.
+    Backward, with δ = ∂L/∂y: ∂x[i] = Σ_a δ[i·s + a], the sum over every window. Not to be confused
+    with `dilate`, which inserts zeros.
     Source: Huang, "Average pooling layer" (definition of upsample).
 
     Args:
-        size: of the window, in elements; one for all spatial axes or one per axis.
+        size: s, of the window, in elements; one for all spatial axes or one per axis.
     """
     x = check.maps("upsample", "x", x)
     return rule(x, check.per_axis("upsample", "size", size, x.ndim - 2))

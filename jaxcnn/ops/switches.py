@@ -30,7 +30,7 @@ def gather_at_switches(
     *, stride: PerAxis | None = None, padding: Padding = "VALID", dilation: PerAxis = 1,
     ceil_mode: bool = False, rule: Function = gather_at_switches_map,
 ) -> Float[Array, "n *pq c"]:  # fmt: skip
-    """y = from every window of x the element that its switch names; linear in x.
+    """y[i] = x[i·s + P[i]], of every window the element that its switch P[i] names; linear in x.
 
     Backward, with δ = ∂L/∂y: ∂x = scatter(δ) at the same switches; the switches have no gradient.
     Source: Quan, 7.3, y(l, m, x, y) = y(l−1, m, P(l, m, x, y)).
@@ -65,7 +65,7 @@ def scatter_at_switches(
     *, input_size: Sequence[int], stride: PerAxis | None = None, padding: Padding = "VALID",
     dilation: PerAxis = 1, ceil_mode: bool = False, rule: Function = scatter_at_switches_map,
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
-    """z = M • upsample(δ): every δ at the place its switch names; overlaps add up. Also unpooling.
+    """z[i·s + P[i]] += δ[i], or M • upsample(δ): each δ at the place its switch names; unpooling.
 
     Backward, with ζ = ∂L/∂z: ∂δ = gather(ζ) at the same switches; the switches have no gradient.
     Source: Huang, "Max pooling layer"; Quan, "Derivative of Max Pooling layer" ("+=").
@@ -92,7 +92,7 @@ def max_unpool(
     padding: Padding = "VALID", dilation: PerAxis = 1, ceil_mode: bool = False,
     rule: Function = scatter_at_switches_map,
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
-    """y = every x at the place that its switch names, zeros elsewhere: `max_pool` undone.
+    """y[i·s + P[i]] += x[i], zeros elsewhere, P[i] the switch of x[i]: `max_pool` undone.
 
     Backward, with δ = ∂L/∂y: ∂x = gather(δ) at the same switches, which have no gradient. Where
     windows overlap and chose the same element, their x add up; PyTorch keeps any one of them.
