@@ -17,7 +17,7 @@ def write_sources(folder: Path) -> None:
     """All pages in Markdown, and what Sphinx needs beside them."""
     import jax
 
-    from docs import pages
+    from docs import comparison, pages
     from docs.api import api_pages
     from docs.examples import examples_page
     from docs.forms import forms_page
@@ -40,7 +40,7 @@ def write_sources(folder: Path) -> None:
     generated = {
         "rules.md": pages.rules_page(),
         "sources.md": pages.sources_page(),
-        "differences.md": pages.differences_page(),
+        "differences.md": comparison.differences_page(),
         "results.md": results_page(),
         "programs.md": with_records((ROOT / "docs/programs.md").read_text(encoding="utf-8")),
         "fast.md": forms_page(),

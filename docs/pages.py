@@ -1,9 +1,9 @@
-"""The pages that are generated: one per rule, the list of them, the sources, the differences."""
+"""The pages that are generated: one per rule, the list of them, the sources."""
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from docs.differences import DIFFERENCES, differences_of
+from docs.comparison import elsewhere
 from docs.operations import ROOT, Operation, Place, operations
 from docs.pictures import picture
 from docs.sources import SOURCES, Formula, formulas
@@ -64,7 +64,7 @@ def rule_page(operation: Operation) -> str:
                 "## Where it comes from",
                 sentence(operation.source, links),
                 _of_sources(operation),
-                _elsewhere(operation),
+                elsewhere(operation.name),
                 "## Code",
                 _code(operation),
                 "## Checked by",
@@ -107,20 +107,6 @@ def _of_sources(operation: Operation) -> str:
         for anchor, source, its in found
     ]
     return "In the five sources:\n\n" + "\n".join(lines)
-
-
-def _elsewhere(operation: Operation) -> str:
-    rows = differences_of(operation.name)
-    if not rows:
-        return "## In other frameworks\n\nNo difference is known."
-    lines = [
-        f"- {escaped(row.what)}: here {escaped(row.jaxcnn)}"
-        + "".join(f"; {name} {escaped(what)}" for name, what in row.others.items())
-        for row in rows
-    ]
-    return (
-        "## In other frameworks\n\n" + "\n".join(lines) + "\n\nAll of them: [](../differences.md)."
-    )
 
 
 def _code(operation: Operation) -> str:
@@ -243,20 +229,4 @@ def _of_a_source(anchor: str, its: Formula) -> str:
         f"({anchor})=\n\n:::{{container}} formula\n**{escaped(its.place)}**\n\n"
         f"{formula(its.formula)}\n\n"
         f"{'; '.join(pieces)}{remark}\n:::"
-    )
-
-
-def differences_page() -> str:
-    """One table; the names of frameworks that behave as we do are there, too."""
-    rows = []
-    for row in DIFFERENCES:
-        others = "; ".join(f"{name}: {what}" for name, what in row.others.items())
-        links = ", ".join(f"[{name}](rules/{name}.md)" for name in row.rules)
-        cells = (escaped(row.what), escaped(row.jaxcnn), escaped(others) or "–", links)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return (
-        "# Differences from other frameworks\n\nWhere the same words mean other numbers. Every row "
-        "is run by a test, {source}`tests/test_differences.py:1`, with whatever frameworks are "
-        "installed; it fails when one of them changes.\n\n"
-        "| what | jaxcnn | others | rules |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
