@@ -4,6 +4,7 @@ import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import jax
@@ -13,7 +14,6 @@ import jaxcnn
 from docs.speed import RUN, run_cells
 from docs.tables import number, record, span, table, with_records
 from docs.text import escaped, sentence
-from experiments.benchmarks.results import geometric_mean
 from jaxcnn.lowering import convolution, pooling
 from jaxcnn.lowering import thresholds as numbers
 
