@@ -46,11 +46,6 @@ class Operation:
         return self.op.__name__
 
     @property
-    def words(self) -> str:
-        """As one says it."""
-        return self.name.replace("_", " ").replace("pool", "pooling")
-
-    @property
     def rule(self) -> Any:
         """The map that it applies."""
         return rule_of(self.op)

@@ -6,6 +6,7 @@ from itertools import groupby
 from docs.comparison import elsewhere
 from docs.operations import ROOT, Operation, Place, operations
 from docs.pictures import picture
+from docs.search import heading, phrases
 from docs.sources import SOURCES, Formula, formulas
 from docs.text import escaped, formula, listed, paragraphs, sentence, signature_of
 
@@ -44,9 +45,11 @@ def rule_page(operation: Operation) -> str:
     return (
         "\n\n".join(
             [
-                f"# {operation.name}",
-                # For the search, which knows words: max pooling.
-                "```{index} single: " + operation.words + "\n```",
+                f"# {heading(operation.name)}",
+                # For the search, which shows pages whose main entry is what is looked for first.
+                "```{eval-rst}\n.. index::\n"
+                + "".join(f"   ! single: {phrase}\n" for phrase in phrases(operation.name))
+                + "```",
                 _formulas(operation, links),
                 "## A small example",
                 "```{raw} html\n" + picture(operation.op) + "\n```",
@@ -179,7 +182,7 @@ def rules_page() -> str:
     for family, members in by_family.items():
         entries = [f"[{o.name}](rules/{o.name}.md)\n: {sentence(o.forward)}" for o in members]
         blocks.append("\n\n".join([f"## {family}", *entries]))
-    names = "\n".join(f"rules/{operation.name}" for operation in found)
+    names = "\n".join(f"{operation.name} <rules/{operation.name}>" for operation in found)
     return (
         f"# The rules\n\n{len(found)} operations, each with its formula forward, backward and "
         "tangent, a picture with numbers, its source, its code and its tests. {math}`δ` is the "

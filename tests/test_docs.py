@@ -26,6 +26,7 @@ from docs.pages import rule_page, sources_page
 from docs.pictures import computed, example
 from docs.pictures import drawn as drawing
 from docs.prose import pieces
+from docs.search import heading, phrases
 from docs.sources import SOURCES, formulas
 from jaxcnn.gradcheck import relative_error
 
@@ -343,14 +344,22 @@ def test_every_operation_has_a_page_with_formulas_and_a_picture(site):
 
 
 ANSWERS = {
-    "In your own model": ["depthwise convolution", "eqx.nn.Conv2d(16, 16, 3, groups=16"],
+    "In your own model": [
+        "depthwise convolution",
+        "eqx.nn.Conv2d(16, 16, 3, groups=16",
+        "jaxcnn.jit(eqx.filter_grad(loss))",
+    ],
     "max pooling": [
         "at the first maximum of each window",
         "where equal ones receive δ: here the first",
     ],
     "Adding an operation": ["The files, in order"],
     "How it is fast": ["3×3, 16 channels", "not banded: 16 and 16 channels fill vector registers"],
-    "Results": ["experiments.train lenet5-mnist5k", "5 seeds, the worst"],
+    "Results": [
+        "experiments.train lenet5-mnist5k",
+        "5 seeds, the worst",
+        'pip install ".[experiments]"',
+    ],
 }
 
 
@@ -392,14 +401,41 @@ def browser():
         found.close()
 
 
-@pytest.mark.parametrize("words", ["max_pool", "group_norm"])
-def test_the_search_finds_an_operation_and_its_page_shows_the_formula(site, browser, words):
+FIRST = """queries => queries.map(query => {
+  const found = Search._performSearch(...Search._parseQuery(query));
+  return found.length ? found.at(-1)[0] : "nothing";
+})"""
+
+
+def test_the_search_finds_every_operation_first_by_all_its_words(site, browser):
+    page = browser.new_page()
+    page.goto((site / "search.html").as_uri() + "?q=convolution")
+    page.locator("#search-results a").first.wait_for()
+    expected = {phrase: o.name for o in OPERATIONS for phrase in phrases(o.name)}
+    found = page.evaluate(FIRST, [*expected])
+    wrong = {p: f for p, f in zip(expected, found, strict=True) if f != f"rules/{expected[p]}"}
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    {
+        "max_pool": "max_pool",
+        "max pooling": "max_pool",
+        "depthwise convolution": "depthwise_conv",
+        "layer normalization": "layer_norm",
+        "average pooling": "avg_pool",
+    }.items(),
+)
+def test_the_search_finds_an_operation_and_its_page_shows_the_formula(site, browser, words, name):
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.goto((site / "index.html").as_uri())
     page.fill("input[name=q]", words)
     page.press("input[name=q]", "Enter")
-    link = page.locator(f"#search-results a[href*='rules/{words}.html']").first
+    link = page.locator("#search-results a").first
     link.wait_for()
+    assert f"rules/{name}.html" in link.get_attribute("href")
+    assert link.inner_text() == heading(name)
     link.click()
     formula = page.locator(".formula math").first
     formula.wait_for()
