@@ -13,9 +13,9 @@ def differences_page() -> str:
     for row in DIFFERENCES:
         links = ", ".join(f"[{name}](rules/{name}.md)" for name in row.rules)
         cells = (
-            escaped(row.what),
-            escaped(row.jaxcnn),
-            "; ".join(map(escaped, _told(row))),
+            _prose(row.what),
+            _prose(row.jaxcnn),
+            "; ".join(map(_prose, _told(row))),
             f"{links}; {_test_of(row.key)}",
         )
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -23,9 +23,9 @@ def differences_page() -> str:
     return (
         "# Differences from other frameworks\n\nWhere the same words mean other numbers. Every row "
         "is run by its test with whatever frameworks are installed; it fails when one of them "
-        f"changes. When this page was made there were {_installed()}. No extra installs "
-        f"{escaped(hand)}: what is told of them, marked *not tested here*, was run by hand with "
-        "these releases from PyPI.\n\n"
+        f"changes. When this page was made there were {_installed()}. No extra of jaxcnn "
+        f"installs {escaped(hand)}: what is told of them, marked *not tested here*, was run "
+        "by hand with these releases from PyPI.\n\n"
         "| what | jaxcnn | others | rules; test |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -40,8 +40,8 @@ def elsewhere(name: str) -> str:
         )
     lines = []
     for row in rows:
-        lines.append(f"- {escaped(row.what)}\n  - here {escaped(row.jaxcnn)}")
-        lines.extend(f"  - {escaped(other)}" for other in _told(row))
+        lines.append(f"- {_prose(row.what)}\n  - here {_prose(row.jaxcnn)}")
+        lines.extend(f"  - {_prose(other)}" for other in _told(row))
     return (
         "## In other frameworks\n\n" + "\n".join(lines) + "\n\nAll of them: [](../differences.md)."
     )
@@ -51,6 +51,12 @@ def _told(row: Difference) -> list[str]:
     """Who does what, with the release of those that no test asks."""
     shown = {name: f"{name} {release} (not tested here)" for name, release in BY_HAND.items()}
     return [f"{shown.get(name, name)}: {what}" for name, what in row.others.items()]
+
+
+def _prose(text: str) -> str:
+    """Escaped, but for code."""
+    parts = text.split("`")
+    return "`".join(part if i % 2 else escaped(part) for i, part in enumerate(parts))
 
 
 def _installed() -> str:

@@ -78,6 +78,7 @@ def test_the_pages_say_who_is_not_tested_and_where_no_row_is():
     for name, version in BY_HAND.items():
         assert f"{name} {version} (not tested here): " in page
     by_name = {operation.name: operation for operation in operations()}
+    assert "`ceil_torch` 1, 4" in page
     assert "No row of the table of [differences]" in rule_page(by_name["dilate"])
     assert "(not tested here): a third each" in rule_page(by_name["max_pool"])
 
