@@ -351,7 +351,8 @@ ANSWERS = {
     ],
     "max pooling": [
         "at the first maximum of each window",
-        "where equal ones receive δ: here the first",
+        "maximum of three equal numbers: the share of δ for each",
+        "here 1, 0, 0: the first",
     ],
     "Adding an operation": ["The files, in order"],
     "How it is fast": ["3×3, 16 channels", "not banded: 16 and 16 channels fill vector registers"],
