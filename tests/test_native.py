@@ -28,7 +28,7 @@ from jaxcnn.lowering.convolution.problem import Problem
 from jaxcnn.lowering.forms import plain as plainest
 from jaxcnn.lowering.native import made
 from jaxcnn.lowering.native.machine import Machine, here
-from jaxcnn.lowering.native.problem import Problem as Sizes
+from jaxcnn.lowering.native.problem import Sizes
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed (extra: native)")
 if here() is None:

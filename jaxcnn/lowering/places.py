@@ -16,7 +16,7 @@ from jax import Array, lax
 from jaxcnn import hints, sizes
 from jaxcnn.geometry import Precision
 from jaxcnn.lowering.precision import accumulator, widen
-from jaxcnn.lowering.sharding import spread, vary_together
+from jaxcnn.lowering.sharding import is_spread, vary_together
 
 # Fewer channels than this leave a vector register partly empty.
 REGISTER = 16
@@ -120,7 +120,7 @@ def where_finite(
     backend may begin two such sums in another order on another device, and then waits for ever if
     they take all its threads.
     """
-    return plainly(*args) if spread(x) else lax.cond(all_finite(x), form, plainly, *args)
+    return plainly(*args) if is_spread(x) else lax.cond(all_finite(x), form, plainly, *args)
 
 
 @jax.custom_batching.custom_vmap

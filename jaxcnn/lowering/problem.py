@@ -9,7 +9,7 @@ from jax import Array
 
 from jaxcnn import hints
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.sharding import spread
+from jaxcnn.lowering.sharding import is_spread
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Problem:
             c=x.shape[-1],
             dtype=x.dtype,
             told=hints.fast_convolutions.value,
-            spread=spread(x),
+            spread=is_spread(x),
             asked=(*method, *hints.forms.value),
             kernels=hints.kernels.value,
             **settings,

@@ -10,7 +10,7 @@ from jax import Array
 
 from jaxcnn import hints
 from jaxcnn.lowering import native
-from jaxcnn.lowering.sharding import spread
+from jaxcnn.lowering.sharding import is_spread
 from jaxcnn.sizes import known
 
 
@@ -38,7 +38,7 @@ def served(x: Array, axes: tuple[int, ...], *parameters: Array | None) -> bool:
         and hints.fast_convolutions.value
         and hints.kernels.value
         and "plain" not in hints.forms.value
-        and not spread(x)
+        and not is_spread(x)
     )
 
 

@@ -29,7 +29,7 @@ def entries(x: Any) -> Entries | None:
     return tuple(sharding.spec) + (None,) * (x.ndim - len(sharding.spec))
 
 
-def spread(x: Array) -> bool:
+def is_spread(x: Array) -> bool:
     """Whether the compiler may put x on several devices; a condition would add a sum over them."""
     mesh = jax.typeof(x).sharding.mesh
     return any(mesh.shape[axis] > 1 for axis in (*mesh.auto_axes, *mesh.explicit_axes))

@@ -18,7 +18,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 
 from jaxcnn.lowering.places import on_a_cpu
-from jaxcnn.lowering.sharding import spread, vary_together
+from jaxcnn.lowering.sharding import is_spread, vary_together
 
 AxisName = str | tuple[str, ...]
 
@@ -60,7 +60,7 @@ def gradient_sums(
 
     XLA's CPU backend writes x/u − μ to memory, and reads Σδx and Σδ straight from the maps.
     """
-    if spread(x):  # the condition would be one more sum over the devices
+    if is_spread(x):  # the condition would be one more sum over the devices
         return centred_sums(delta, x, mean, variance, inverse, axes)
     return _gradient_sums(delta, x, mean, variance, inverse, axes=axes)
 
@@ -170,7 +170,7 @@ def _mean_square(
 
 def _apart(x: Array, axes: tuple[int, ...]) -> bool:
     """Whether devices have statistics of their own, so that the condition alone would be shared."""
-    return 0 not in axes and spread(x)
+    return 0 not in axes and is_spread(x)
 
 
 def _in_range(square: Array, epsilon: float) -> Array:

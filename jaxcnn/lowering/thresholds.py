@@ -56,7 +56,7 @@ SIDE_BY_SIDE = Threshold(
 )  # fmt: skip
 # How many rows a kernel gradient adds element by element (all, if there are at most twice as many),
 # and how many products: with many taps it adds fewer rows, or the program would be long.
-ROWS = Threshold(
+ROWS_ADDED = Threshold(
     8, "rows of a map", "depthwise",
     "128x8x8x128-to-128-3x3-g128/kernel_grad",
     "64x28x28x64-to-64-3x3-g64/kernel_grad", decides=False,

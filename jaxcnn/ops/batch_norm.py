@@ -24,8 +24,8 @@ def batch_norm_inference_map(
     mean: Float[Array, " c"], variance: Float[Array, " c"], epsilon: float,
 ) -> Float[Array, "*n c"]:  # fmt: skip
     y = _normalised(x, mean, power(variance + epsilon, -0.5))
-    y = y if scale is None else y * _along(scale, y)
-    y = y if bias is None else y + _along(bias, y)
+    y = y if scale is None else y * _per_channel(scale, y)
+    y = y if bias is None else y + _per_channel(bias, y)
     return y.astype(x.dtype)
 
 
@@ -38,8 +38,8 @@ def _batch_norm_inference_bwd(epsilon, residuals, delta):
     x, scale, bias, mean, r = residuals
     dtype, batch = x.dtype, range(x.ndim - 1)
     delta = widen(delta)
-    g = delta if scale is None else delta * _along(scale, delta)
-    delta_x = g * _along(r, g)
+    g = delta if scale is None else delta * _per_channel(scale, delta)
+    delta_x = g * _per_channel(r, g)
     delta_scale = None
     if scale is not None:
         delta_scale = (delta * _normalised(x, mean, r)).sum(batch).astype(dtype)
@@ -51,11 +51,11 @@ def _batch_norm_inference_tangent(epsilon, residuals, dots):
     """ẏ = γrẋ + γ̇x̂ + β̇."""
     x, scale, _, mean, r = residuals
     x_dot, scale_dot, bias_dot, *_ = dots
-    y_dot = widen(x_dot) * _along(r, x_dot)
-    y_dot = y_dot if scale is None else y_dot * _along(scale, y_dot)
+    y_dot = widen(x_dot) * _per_channel(r, x_dot)
+    y_dot = y_dot if scale is None else y_dot * _per_channel(scale, y_dot)
     if scale_dot is not None:
-        y_dot += _normalised(x, mean, r) * _along(scale_dot, y_dot)
-    y_dot = y_dot if bias_dot is None else y_dot + _along(bias_dot, y_dot)
+        y_dot += _normalised(x, mean, r) * _per_channel(scale_dot, y_dot)
+    y_dot = y_dot if bias_dot is None else y_dot + _per_channel(bias_dot, y_dot)
     return y_dot.astype(x.dtype)
 
 
@@ -127,14 +127,14 @@ def batch_norm(
     return y, mean.reshape(x.shape[-1]), variance.reshape(x.shape[-1])
 
 
-def _along(parameter: Array, x: Array) -> Array:
+def _per_channel(parameter: Array, x: Array) -> Array:
     """A number per channel at every element of x."""
     return jnp.broadcast_to(widen(parameter), x.shape)
 
 
 def _normalised(x: Array, mean: Array, r: Array) -> Array:
     wide = widen(x)
-    return (wide - _along(mean, wide)) * _along(r, wide)
+    return (wide - _per_channel(mean, wide)) * _per_channel(r, wide)
 
 
 def _without_unit(

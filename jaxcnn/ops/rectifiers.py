@@ -65,13 +65,13 @@ def leaky_relu(
     return rule(x, check.number("leaky_relu", "slope", slope))
 
 
-def _along(slope: Array, x: Array) -> Array:
+def _wide_slope(slope: Array, x: Array) -> Array:
     return jnp.broadcast_to(widen(slope), x.shape)
 
 
 @custom_rule
 def prelu_map(x: Float[Array, "*n"], slope: Float[Array, "*s"]) -> Float[Array, "*n"]:
-    return _leaky(x, x >= 0, _along(slope, x))
+    return _leaky(x, x >= 0, _wide_slope(slope, x))
 
 
 def _prelu_fwd(x, slope):
@@ -84,13 +84,13 @@ def _prelu_bwd(residuals, delta):
     first = x.ndim - slope.ndim
     alike = [i for i in range(x.ndim) if i < first or slope.shape[i - first] == 1]
     delta_slope = share.sum(alike).reshape(slope.shape).astype(slope.dtype)
-    return _leaky(delta, x >= 0, _along(slope, x)), delta_slope
+    return _leaky(delta, x >= 0, _wide_slope(slope, x)), delta_slope
 
 
 prelu_map.defvjp(_prelu_fwd, _prelu_bwd)
 prelu_map.defjvps(
-    lambda r, dot: _leaky(dot, r[0] >= 0, _along(r[1], r[0])),
-    lambda r, dot: narrow(_along(dot, r[0]) * gate_map(widen(r[0]), ~(r[0] >= 0)), r[0].dtype),
+    lambda r, dot: _leaky(dot, r[0] >= 0, _wide_slope(r[1], r[0])),
+    lambda r, dot: narrow(_wide_slope(dot, r[0]) * gate_map(widen(r[0]), ~(r[0] >= 0)), r[0].dtype),
     affine=(1,),
 )
 prelu_map.tangent.__doc__ = "ẏ = ẋ where x ≥ 0, else s ẋ + ṡ x."

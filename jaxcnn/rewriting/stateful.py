@@ -14,9 +14,9 @@ Function = Callable[..., Any]
 
 
 def merged_arguments(args: Any, kwargs: Any) -> tuple[Any, Function, Function, Function]:
-    """Arguments as arrays and other leaves, and three functions: together, state, update.
+    """Arguments as arrays and other leaves, and three functions: rebuilt, state, update.
 
-    `together` makes arguments of leaves like those. Where objects of nnx are among them, `state`
+    `rebuilt` makes arguments of leaves like those. Where objects of nnx are among them, `state`
     says what they hold once they have been called, and `update` puts that into those given, as
     `nnx.jit` does. Everything else must stay as it is.
     """

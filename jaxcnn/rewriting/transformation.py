@@ -89,7 +89,7 @@ class WithRules:
 
     def _traced(self, args: Any, kwargs: Any) -> tuple[Any, list[Any], Function]:
         """The program of f, its arrays, and what makes a result of the program's."""
-        given, together, state, update = merged_arguments(args, kwargs)
+        given, rebuilt, state, update = merged_arguments(args, kwargs)
         leaves, structure = jax.tree.flatten(given)
         places = [i for i, leaf in enumerate(leaves) if _is_array(leaf)]
         arrays = [leaves[i] for i in places]
@@ -99,7 +99,7 @@ class WithRules:
             inside = list(leaves)
             for i, array in zip(places, arrays, strict=True):
                 inside[i] = array
-            arguments = together(jax.tree.unflatten(structure, inside))
+            arguments = rebuilt(jax.tree.unflatten(structure, inside))
             args, kwargs = arguments
             with kept_whole():
                 result = self._f(*args, **kwargs)

@@ -21,7 +21,7 @@ from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.thresholds import (
     MAX_PRODUCTS,
     PRODUCTS,
-    ROWS,
+    ROWS_ADDED,
     SIDE_BY_SIDE,
     SUM_BYTES,
     TAPS_IN_ONE_PASS,
@@ -68,7 +68,7 @@ def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
 class Blocks(NamedTuple):
     """How much of a kernel gradient is taken at a time."""
 
-    rows: int = ROWS
+    rows: int = ROWS_ADDED
     products: int = PRODUCTS
     bytes: int = SUM_BYTES
     taps: int = TAPS_IN_ONE_PASS

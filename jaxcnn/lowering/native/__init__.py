@@ -31,7 +31,7 @@ from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.native.machine import here
 from jaxcnn.lowering.native.made import Kernel
 from jaxcnn.lowering.native.primitive import Plainly, call
-from jaxcnn.lowering.native.problem import ROW_BYTES, Problem, Rows, lanes_of
+from jaxcnn.lowering.native.problem import ROW_BYTES, Rows, Sizes, lanes_of
 
 
 def kernel_gradient(x: Array, delta: Array, geometry: Geometry, plainly: Plainly) -> Array:
@@ -61,9 +61,9 @@ def fits(row_bytes: int) -> bool:
     return machine is not None and machine.vector <= row_bytes <= ROW_BYTES
 
 
-def _problem(x: Array, other: Array, geometry: Geometry) -> Problem:
+def _problem(x: Array, other: Array, geometry: Geometry) -> Sizes:
     bits = jnp.finfo(x.dtype).bits
-    return Problem.of(x.shape[0], x.shape[-1], other.shape[-1], bits, geometry)
+    return Sizes.of(x.shape[0], x.shape[-1], other.shape[-1], bits, geometry)
 
 
 def obstacle() -> str:
@@ -76,6 +76,6 @@ def filled(geometry: Geometry, c: int, d: int, dtype: DTypeLike) -> float:
     machine, bits = here(), jnp.finfo(dtype).bits
     if machine is None:
         return 0.0
-    lanes = lanes_of(Problem.of(1, c, d, bits, geometry), 8 * machine.vector // bits)
+    lanes = lanes_of(Sizes.of(1, c, d, bits, geometry), 8 * machine.vector // bits)
     held = (lanes.vectors - 1) * lanes.step + lanes.last
     return held / lanes.vectors / (8 * machine.vector // bits)

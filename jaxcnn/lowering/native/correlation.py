@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from jaxcnn.lowering.native.kernel import Nest, Plan, Step
 from jaxcnn.lowering.native.machine import Machine
-from jaxcnn.lowering.native.problem import Lanes, Problem, divisors, lanes_of
+from jaxcnn.lowering.native.problem import Lanes, Sizes, divisors, lanes_of
 from jaxcnn.lowering.native.slabs import SLAB_BYTES, Axis, Slab
 from jaxcnn.lowering.native.tile import Loop, Result, Term, Tile, merged
 
@@ -64,7 +64,7 @@ class Moves(NamedTuple):
         return max(ends, default=1) - self.start
 
 
-def moves_along(problem: Problem, axis: int) -> Moves:
+def moves_along(problem: Sizes, axis: int) -> Moves:
     """Place p finds tap k at (p·stride + k·dilation − low) / gap, if that is a whole number."""
     p, k, stride, dilation, low, gap = (
         sizes[axis]
@@ -82,7 +82,7 @@ def moves_along(problem: Problem, axis: int) -> Moves:
     return Moves(tuple(phases), place, tap, place * stride // gap, tap * dilation // gap)
 
 
-def plan(problem: Problem, machine: Machine) -> Plan:
+def plan(problem: Sizes, machine: Machine) -> Plan:
     """The block with the fewest cycles, slabs that fit in the cache, and parts for all threads."""
     lanes = lanes_of(problem, 8 * machine.vector // problem.bits)
     moves = [moves_along(problem, axis) for axis in range(3)]
@@ -135,7 +135,7 @@ def _block(lanes: Lanes, machine: Machine, height: int, width: int) -> Block:
 
 
 def _loops(
-    problem: Problem, lanes: Lanes, slab: Slab, block: Block, moves: list[Moves]
+    problem: Sizes, lanes: Lanes, slab: Slab, block: Block, moves: list[Moves]
 ) -> tuple[list[tuple[Loop, int]], list[tuple[int | str, Loop]]]:
     """The loops that one step writes out, and the loops around it, each with its moves.
 
@@ -158,7 +158,7 @@ def _loops(
 
 
 def _tile(
-    problem: Problem, lanes: Lanes, slab: Slab, block: Block, moves: list[Moves], last: bool
+    problem: Sizes, lanes: Lanes, slab: Slab, block: Block, moves: list[Moves], last: bool
 ) -> Tile:
     first = lanes.vectors - block[-1] if last else 0
     results, at = [], []
@@ -178,7 +178,7 @@ def _tile(
 
 
 def _nest(
-    problem: Problem, lanes: Lanes, slab: Slab, block: Block, moves: list[Moves],
+    problem: Sizes, lanes: Lanes, slab: Slab, block: Block, moves: list[Moves],
     phases: tuple[Phase, ...], counts: list[int],
 ) -> Nest:  # fmt: skip
     """All places of a phase: over groups, channels out, and places."""

@@ -13,7 +13,7 @@ from itertools import product
 
 from jaxcnn.lowering.native.kernel import VECTORS, Nest, Plan, Step
 from jaxcnn.lowering.native.machine import Machine
-from jaxcnn.lowering.native.problem import Lanes, Problem, divisors, lanes_of
+from jaxcnn.lowering.native.problem import Lanes, Sizes, divisors, lanes_of
 from jaxcnn.lowering.native.slabs import SLAB_BYTES, Axis, Slab
 from jaxcnn.lowering.native.tile import Loop, Result, Term, Tile, merged
 
@@ -23,7 +23,7 @@ PARTS = 2
 MUCH = 4
 
 
-def plan(problem: Problem, machine: Machine) -> Plan:
+def plan(problem: Sizes, machine: Machine) -> Plan:
     """The block with the fewest cycles, slabs that fit in the cache, and parts for all threads."""
     lanes = lanes_of(problem, 8 * machine.vector // problem.bits)
     block = _block(problem, lanes, machine)
@@ -32,7 +32,7 @@ def plan(problem: Problem, machine: Machine) -> Plan:
     rows = -(-length // -(-length // min(most, length)))
     wanted = PARTS * machine.threads
     image = problem.row * problem.input[problem.cut]
-    together = min(SLAB_BYTES // image, problem.images // wanted) if rows == length else 1
+    tile_images = min(SLAB_BYTES // image, problem.images // wanted) if rows == length else 1
     axes = []
     for axis, p in enumerate(problem.output):
         stride = problem.stride[axis]
@@ -41,8 +41,8 @@ def plan(problem: Problem, machine: Machine) -> Plan:
         size, reach = ((places - 1) * stride + extent for places in (count, p))
         axes.append(Axis(problem.input[axis], -problem.low[axis], size, moves, reach))
     slab = Slab((axes[0], axes[1], axes[2]), problem.c, problem.bits)
-    together = max(together, 1)
-    loops = _loops(problem, slab, together, rows)
+    tile_images = max(tile_images, 1)
+    loops = _loops(problem, slab, tile_images, rows)
     tiles = (
         _tile(problem, lanes, slab, block, loops, False),
         _tile(problem, lanes, slab, block, loops, True),
@@ -50,7 +50,7 @@ def plan(problem: Problem, machine: Machine) -> Plan:
     steps = _steps(problem, lanes, slab, block)
     nest = Nest(0, 0, 0, steps, tuple(count for count, _ in loops))
     size = math.prod(problem.window) * problem.c // problem.groups * problem.d
-    found = Plan(problem, lanes, slab, tiles, (nest,), together, rows, size, 1, of_kernel=True)
+    found = Plan(problem, lanes, slab, tiles, (nest,), tile_images, rows, size, 1, of_kernel=True)
     read = problem.images * (math.prod(problem.input) * problem.c + problem.places * problem.d)
     by_images = max(min(wanted, found.units, read // (MUCH * size)), 1)
     divided = VECTORS if lanes.reads[1] else VECTORS + 1
@@ -64,7 +64,7 @@ def plan(problem: Problem, machine: Machine) -> Plan:
 Block = tuple[int, int, int, int]  # taps down and along, channels in, vectors
 
 
-def _block(problem: Problem, lanes: Lanes, machine: Machine) -> Block:
+def _block(problem: Sizes, lanes: Lanes, machine: Machine) -> Block:
     def cycles(block: Block) -> float:
         """Cycles per product of vectors."""
         height, width, channels, vectors = block
@@ -84,10 +84,10 @@ def _block(problem: Problem, lanes: Lanes, machine: Machine) -> Block:
     return min(fitting, key=cycles, default=blocks[0])
 
 
-def _loops(problem: Problem, slab: Slab, together: int, rows: int) -> list[tuple[int | str, Loop]]:
+def _loops(problem: Sizes, slab: Slab, tile_images: int, rows: int) -> list[tuple[int | str, Loop]]:
     """Over images, and over the places of the outputs, of which one axis is cut."""
     loops: list[tuple[int | str, Loop]] = []
-    if together > 1:
+    if tile_images > 1:
         image = slab.numbers if slab.copied else slab.image
         loops.append(("images", Loop(image, problem.places * problem.d)))
     for axis, p in enumerate(problem.output):
@@ -97,9 +97,7 @@ def _loops(problem: Problem, slab: Slab, together: int, rows: int) -> list[tuple
     return merged(loops)
 
 
-def _tile(
-    problem: Problem, lanes: Lanes, slab: Slab, block: Block, loops: list, last: bool
-) -> Tile:
+def _tile(problem: Sizes, lanes: Lanes, slab: Slab, block: Block, loops: list, last: bool) -> Tile:
     first = lanes.vectors - block[-1] if last else 0
     c = problem.c // problem.groups
     results, terms = [], []
@@ -114,7 +112,7 @@ def _tile(
     return Tile(lanes.width, problem.bits, tuple(results), tuple(terms), moves, adds=True)
 
 
-def _steps(problem: Problem, lanes: Lanes, slab: Slab, block: Block) -> tuple[Step, ...]:
+def _steps(problem: Sizes, lanes: Lanes, slab: Slab, block: Block) -> tuple[Step, ...]:
     """Over groups, channels out, channels in, and taps."""
     c, d = problem.c // problem.groups, problem.d // problem.groups
     height, width, channels, vectors = block

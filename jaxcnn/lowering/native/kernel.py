@@ -12,7 +12,7 @@ import llvmlite.ir as ir
 
 from jaxcnn.lowering.native.code import I64, Code, Number, Value, Vectors, element, number
 from jaxcnn.lowering.native.handler import Written, write_handler
-from jaxcnn.lowering.native.problem import Lanes, Problem
+from jaxcnn.lowering.native.problem import Lanes, Sizes
 from jaxcnn.lowering.native.slabs import Slab, fill
 from jaxcnn.lowering.native.tile import Tile, written
 
@@ -48,13 +48,13 @@ VECTORS = 1  # which of the steps
 class Plan(NamedTuple):
     """How a kernel computes a map."""
 
-    problem: Problem
+    problem: Sizes
     lanes: Lanes
     slab: Slab
     tiles: tuple[Tile, Tile]
     """The usual one, and the one whose last vector is the last of all."""
     nests: tuple[Nest, ...]
-    together: int
+    tile_images: int
     """Images that a tile runs over."""
     rows: int
     """Places of a slab, along the axis that is cut."""
@@ -79,12 +79,12 @@ class Plan(NamedTuple):
     @property
     def units(self) -> int:
         """How many slabs, each of some images at once, are divided among parts."""
-        return -(-self.problem.images // self.together) * self.cuts
+        return -(-self.problem.images // self.tile_images) * self.cuts
 
     @property
     def memory(self) -> int:
         """How many numbers the memory to work in holds."""
-        copies = self.by_images * self.by_channels * self.together * self.slab.numbers
+        copies = self.by_images * self.by_channels * self.tile_images * self.slab.numbers
         return max(self._own + copies, 1)
 
     @property
@@ -110,16 +110,16 @@ def _part(module: Any, plan: Plan, tiles: list[Any]) -> Any:
     piece, share = code.parted(index, plan.by_images)
     if plan.sums:
         results = code.move(memory, kind, (share, plan._own // plan.by_images))
-    copies = code.move(memory, kind, (1, plan._own), (index, plan.together * slab.numbers))
+    copies = code.move(memory, kind, (1, plan._own), (index, plan.tile_images * slab.numbers))
     low, high = code.share(share, plan.units, plan.by_images)
     divided = plan.nests[0].steps[plan.divided]
     among = code.share(piece, divided.count // divided.size, plan.by_channels)
 
     def unit(u: Number) -> None:
         group, cut = code.parted(u, plan.cuts)
-        image, place = code.times(group, plan.together), code.times(cut, plan.rows)
+        image, place = code.times(group, plan.tile_images), code.times(cut, plan.rows)
         length = problem.output[problem.cut]
-        images = code.least(plan.together, code.add(problem.images, code.times(image, -1)))
+        images = code.least(plan.tile_images, code.add(problem.images, code.times(image, -1)))
         rows = code.least(plan.rows, code.add(length, code.times(place, -1)))
         if not plan.of_kernel:  # the last slab overlaps with the one before it
             place = code.least(place, length - plan.rows)

@@ -10,7 +10,7 @@ from jaxcnn.geometry import Geometry
 Three = tuple[int, int, int]
 
 
-class Problem(NamedTuple):
+class Sizes(NamedTuple):
     """Sizes of the maps of y = x ⋆ k, in three axes, and how the window slides; see `Geometry`."""
 
     images: int
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
     """Of a number."""
 
     @classmethod
-    def of(cls, n: int, c: int, d: int, bits: int, geometry: Geometry) -> Problem:
+    def of(cls, n: int, c: int, d: int, bits: int, geometry: Geometry) -> Sizes:
         """A line is a column: the middle axis is the one along which images are cut."""
 
         def three(values: tuple[int, ...], other: int = 1) -> Three:
@@ -112,7 +112,7 @@ class Lanes(NamedTuple):
             else None
         )
 
-    def kernel_block(self, problem: Problem, vectors: int) -> int:
+    def kernel_block(self, problem: Sizes, vectors: int) -> int:
         """Channels out of a kernel that lie side by side: of a tile's vectors, if groups allow it.
 
         What lanes read beyond the last channel counts.
@@ -123,16 +123,16 @@ class Lanes(NamedTuple):
         return max(problem.d, own + (self.vectors - 1) * self.step + self.width)
 
 
-def lanes_of(problem: Problem, width: int) -> Lanes:
+def lanes_of(problem: Sizes, width: int) -> Lanes:
     """Groups of few channels side by side in a vector; else each with vectors of its own.
 
     To spread a number over the lanes of its group takes as long as a product, unless it is for one
     lane only. So groups that half fill a vector stay alone.
     """
     c, d = problem.c // problem.groups, problem.d // problem.groups
-    together = min(width // d, width // c, problem.groups)
-    if problem.groups > 1 and together > (1 if c == d == 1 else 2):
-        step = together * d
+    side_by_side = min(width // d, width // c, problem.groups)
+    if problem.groups > 1 and side_by_side > (1 if c == d == 1 else 2):
+        step = side_by_side * d
         vectors = -(-problem.d // step)
         return Lanes(width, step, vectors, problem.d - (vectors - 1) * step, 1, (c, d))
     while width // 2 >= d and width > 128 // problem.bits:

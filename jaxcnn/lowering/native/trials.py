@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcnn.lowering.native.problem import Problem, Rows
+from jaxcnn.lowering.native.problem import Rows, Sizes
 
 
 class Trial(NamedTuple):
@@ -19,39 +19,39 @@ class Trial(NamedTuple):
 
 
 CONVOLUTIONS = "correlation", "gradient"
-POOLS = "maximum", "switches", "scatter", "spread"
-ROWS = "row norm", "row norm gradient"
+POOLINGS = "maximum", "switches", "scatter", "spread"
+ROW_NORMS = "row norm", "row norm gradient"
 ONES, PADS = (1, 1, 1), (0, 1, 1)
 TRIALS = (
     # Padding, a stride, channels that fill no vector.
     Trial(
         CONVOLUTIONS,
-        Problem(2, (1, 5, 6), (1, 3, 6), (1, 3, 3), (1, 2, 1), PADS, ONES, ONES, 1, 3, 19, 32),
+        Sizes(2, (1, 5, 6), (1, 3, 6), (1, 3, 3), (1, 2, 1), PADS, ONES, ONES, 1, 3, 19, 32),
     ),
     # Groups, several in a vector.
     Trial(
         CONVOLUTIONS,
-        Problem(2, (1, 4, 5), (1, 4, 5), (1, 3, 3), ONES, PADS, ONES, ONES, 8, 8, 8, 32),
+        Sizes(2, (1, 4, 5), (1, 4, 5), (1, 3, 3), ONES, PADS, ONES, ONES, 8, 8, 8, 32),
     ),
     # Windows that overlap and reach into the padding; windows that tile the map but for a
     # remainder.
     Trial(
-        POOLS,
-        Problem(3, (1, 5, 6), (1, 3, 6), (1, 3, 3), (1, 2, 1), PADS, ONES, ONES, 1, 19, 19, 32),
+        POOLINGS,
+        Sizes(3, (1, 5, 6), (1, 3, 6), (1, 3, 3), (1, 2, 1), PADS, ONES, ONES, 1, 19, 19, 32),
     ),
     Trial(
-        POOLS,
-        Problem(
+        POOLINGS,
+        Sizes(
             1, (1, 5, 4), (1, 2, 2), (1, 2, 2), (1, 2, 2), (0, 0, 0), ONES, ONES, 1, 81, 81, 32
         ),
     ),
-    Trial(ROWS, Rows(7, 83, 32, 1e-5)),
+    Trial(ROW_NORMS, Rows(7, 83, 32, 1e-5)),
 )  # fmt: skip
 
 
 def example(map: str, problem: Any) -> tuple[list[Any], list[Any]]:
     """Operands, and what the map of them is."""
-    if map in ROWS:
+    if map in ROW_NORMS:
         return _rows(map, problem)
     n, d = problem.images, problem.d
     numbers = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def example(map: str, problem: Any) -> tuple[list[Any], list[Any]]:
     }[map]  # fmt: skip
 
 
-def _taps(problem: Problem) -> Iterator[tuple[Any, int, Any]]:
+def _taps(problem: Sizes) -> Iterator[tuple[Any, int, Any]]:
     """Where a window meets the map: the window, the number of a tap, and where that lies."""
     taps = list(enumerate(np.ndindex(*problem.window)))
     for place, (number, tap) in product(np.ndindex(*problem.output), taps):
@@ -89,7 +89,7 @@ def _taps(problem: Problem) -> Iterator[tuple[Any, int, Any]]:
             yield place, number, at
 
 
-def _convolved(map: str, problem: Problem, x: Any, taps: Any, delta: Any) -> tuple[list, list]:
+def _convolved(map: str, problem: Sizes, x: Any, taps: Any, delta: Any) -> tuple[list, list]:
     n, groups, d = problem.images, problem.groups, problem.d // problem.groups
     y, gradient = np.zeros_like(delta), np.zeros_like(taps)
     for place, number, at in _taps(problem):

@@ -19,7 +19,7 @@ import llvmlite.ir as ir
 from jaxcnn.lowering.native.code import Code, Number, Value, Vectors, element
 from jaxcnn.lowering.native.handler import Written, write_handler
 from jaxcnn.lowering.native.machine import Machine
-from jaxcnn.lowering.native.problem import Problem
+from jaxcnn.lowering.native.problem import Sizes
 
 # Parts per thread: with several, a thread that is late delays the others less.
 SHARES = 4
@@ -57,7 +57,7 @@ def switch_bits(taps: int) -> int:
     return next(bits for bits in (8, 16, 32) if taps <= 2**bits)
 
 
-def write(pool: Pool, problem: Problem, machine: Machine) -> Written:
+def write(pool: Pool, problem: Sizes, machine: Machine) -> Written:
     """One part for some images and some rows of windows."""
     module = ir.Module("kernel")
     by_images = min(problem.images, SHARES * machine.threads)
@@ -76,15 +76,15 @@ def write(pool: Pool, problem: Problem, machine: Machine) -> Written:
     return Written(str(module))
 
 
-def _extent(problem: Problem, axis: int) -> int:
+def _extent(problem: Sizes, axis: int) -> int:
     return (problem.window[axis] - 1) * problem.dilation[axis] + 1
 
 
-def _flat(problem: Problem) -> bool:
+def _flat(problem: Sizes) -> bool:
     return problem.input[0] == problem.output[0] == 1
 
 
-def _overlap(problem: Problem, axis: int) -> bool:
+def _overlap(problem: Sizes, axis: int) -> bool:
     return _extent(problem, axis) > problem.stride[axis] and problem.output[axis] > 1
 
 
@@ -92,7 +92,7 @@ class _Windows:
     """The loops over the windows of an image."""
 
     def __init__(
-        self, code: Code, pool: Pool, problem: Problem, machine: Machine, buffers: list[Value]
+        self, code: Code, pool: Pool, problem: Sizes, machine: Machine, buffers: list[Value]
     ):
         self.code, self.pool, self.problem = code, pool, problem
         width = 8 * machine.vector // problem.bits

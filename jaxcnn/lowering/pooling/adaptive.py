@@ -20,7 +20,9 @@ def avg(x: Array, geometry: AdaptiveGeometry) -> Array:
     y = widen(x)
     for axis in range(len(geometry.input)):
         windows = geometry.windows(axis)
-        y = _interval_sums(y, axis, windows) * _along([1 / (b - a) for a, b in windows], axis, y)
+        y = _interval_sums(y, axis, windows) * _per_window(
+            [1 / (b - a) for a, b in windows], axis, y
+        )
     return y.astype(x.dtype)
 
 
@@ -28,7 +30,7 @@ def avg_input_grad(delta: Array, geometry: AdaptiveGeometry) -> Array:
     """To every element its share of every window that holds it: the transpose of `avg`."""
     x = widen(delta)
     for axis in range(len(geometry.input)):
-        share = x * _along([1 / (b - a) for a, b in geometry.windows(axis)], axis, x)
+        share = x * _per_window([1 / (b - a) for a, b in geometry.windows(axis)], axis, x)
         x = _interval_sums(share, axis, geometry.reached_by(axis))
     return x.astype(delta.dtype)
 
@@ -48,7 +50,7 @@ def max_with_positions(x: Array, geometry: AdaptiveGeometry) -> tuple[Array, Arr
         at = jnp.expand_dims(chosen, axis + 2)
         best = jnp.take_along_axis(rows, at, axis + 2, mode="clip").squeeze(axis + 2)
         # A row repeats its window's last element as a filling, which is never the first maximum.
-        place = chosen + _along([a for a, _ in windows], axis, chosen)
+        place = chosen + _per_window([a for a, _ in windows], axis, chosen)
         if below == 1:  # the axes so far had one element each: all places were 0
             positions = place
         else:
@@ -108,7 +110,7 @@ def _interval_sums(x: Array, axis: int, intervals: Sequence[tuple[int, int]]) ->
     return rows.sum(axis + 2)
 
 
-def _along(values: Sequence[float], axis: int, like: Array) -> Array:
+def _per_window(values: Sequence[float], axis: int, like: Array) -> Array:
     """One value per window of a spatial axis, in the dtype of `like`, shaped to broadcast."""
     shape = [1] * like.ndim
     shape[axis + 1] = len(values)

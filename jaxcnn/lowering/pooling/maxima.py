@@ -142,7 +142,7 @@ def axis_steps(geometry: Geometry) -> tuple[Geometry, ...]:
     """The same windows, one axis after the other, the last one first."""
     steps, size = [], geometry.input
     for axis in reversed(range(geometry.axes)):
-        if (step := _along(axis, geometry, size)) is not None:
+        if (step := _one_axis(axis, geometry, size)) is not None:
             steps.append(step)
             size = step.output
     return tuple(steps)
@@ -154,7 +154,7 @@ def one_step(x: Array, *, problem: Problem) -> tuple[Geometry, ...]:
     return (problem.geometry,)
 
 
-def _along(axis: int, g: Geometry, size: tuple[int, ...]) -> Geometry | None:
+def _one_axis(axis: int, g: Geometry, size: tuple[int, ...]) -> Geometry | None:
     """Windows of the same width, one element high; None if they change nothing."""
 
     def only(values: tuple[Any, ...], other: Any) -> tuple[Any, ...]:
