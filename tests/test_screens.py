@@ -156,47 +156,69 @@ def test_an_operation_names_its_source(op):
     assert (op.__doc__ or "").count("Source:") == 1
 
 
-def only_call(node):
-    """The name of the function, if all that this one does is to return a call of it."""
-    (*before, last) = node.body
-    value = last.value if isinstance(last, ast.Return) else None
+def another_rule(node, named) -> str | None:
+    """The rule, if all that a backward pass does is to apply one to what it is given.
+
+    Residuals may be unpacked before. Of what is made on the way, such as other settings, the
+    transpose is no rule with the same arguments.
+    """
+    before, value = [], getattr(node, "body", None)
+    if isinstance(node, ast.FunctionDef):
+        (*before, last) = node.body
+        value = last.value if isinstance(last, ast.Return) else None
     if isinstance(value, ast.Tuple) and len(value.elts) == 1:
         (value,) = value.elts
-    if before or not isinstance(value, ast.Call):
+    unpacked = all(isinstance(s, ast.Assign) and isinstance(s.value, ast.Name) for s in before)
+    if not unpacked or not isinstance(value, ast.Call) or ast.unparse(value.func) not in named:
         return None
-    return ast.unparse(value.func)
+    given = all(isinstance(argument, ast.Name | ast.Starred) for argument in value.args)
+    return ast.unparse(value.func) if given else None
 
 
-def test_a_backward_pass_that_is_another_rule_is_said_by_adjoints():
-    """Only of maps that are linear can it be; where a choice is made on the way it is not."""
-    named = {rule.__name__: rule for rule in rules()}
-    found = {}
-    for path in OPS:
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef) and node.name.endswith("_bwd"):
-                called = only_call(node)
-                if called in named:
-                    stem = node.name.removeprefix("_").removesuffix("_bwd")
-                    found[named.get(f"{stem}_map") or named[stem]] = called
-    for rule in found:
-        (op, *_) = [op for op in public() if rule_of(op) is rule]
-        case = FIRST[op]
-        f, (x,) = case.function(), case.arrays()
-        (y,) = case.arrays(seed=2)
-        assert not jnp.allclose(f(x + y), f(x) + f(y)), f"{rule.__name__} is linear: adjoints"
-    assert len(found) < 5
+def said_otherwise(text: str) -> list[str]:
+    """Rules of a file that apply another one backward, and do not say so by `adjoints`."""
+    body = ast.parse(text).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    found = []
+    for node in body:
+        if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+            continue
+        call = node.value
+        if re.fullmatch(r"linear|\w+\.defvjp", ast.unparse(call.func)):
+            backward = functions.get(ast.unparse(call.args[-1]), call.args[-1])
+            if another_rule(backward, {rule.__name__ for rule in rules()}):
+                found.append(ast.unparse(call))
+    return found
+
+
+@pytest.mark.parametrize("path", OPS, ids=lambda path: path.stem)
+def test_a_backward_pass_that_is_another_rule_is_said_by_adjoints(path):
+    """Or by `selection`, where a choice is made on the way."""
+    assert not said_otherwise(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "linear(pad_map, lambda pads, d: fold_back_map(d, pads))",
+        "def _f_bwd(pads, _, d):\n    return (fold_back_map(d, pads),)\nf.defvjp(_f_fwd, _f_bwd)",
+        "def _f_bwd(r, d):\n    (mask,) = r\n    return gate_map(d, mask)\nlinear(f, _f_bwd)",
+    ],
+)
+def test_one_that_is_said_otherwise_is_found(text):
+    assert said_otherwise(text)
 
 
 def registered():
-    """Every pair of maps that a file of operations calls each other's adjoint."""
+    """Every map that a file of operations calls linear, and the one called its adjoint, if any."""
     for path in OPS:
         module = import_module(f"jaxcnn.ops.{path.stem}")
         for node in ast.parse(path.read_text()).body:
             call = node.value if isinstance(node, ast.Expr) else None
-            if isinstance(call, ast.Call) and ast.unparse(call.func) == "adjoints":
-                pair = [getattr(module, ast.unparse(name)) for name in call.args]
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in ("adjoints", "linear"):
+                f, g = (getattr(module, ast.unparse(name), None) for name in call.args)
                 argument = sum(ast.literal_eval(keyword.value) for keyword in call.keywords)
-                yield pytest.param(*pair, argument, id=ast.unparse(call))
+                yield pytest.param(f, g if g in rules() else None, argument, id=ast.unparse(call))
 
 
 def normal(seed, *shape):
@@ -241,7 +263,7 @@ def inner(left, right):
 
 @pytest.mark.parametrize(("f", "g", "argument"), list(registered()))
 def test_registered_adjoints_are_each_others_transpose(f, g, argument):
-    """⟨f(x), y⟩ = ⟨x, g(y)⟩."""
+    """⟨f(x), y⟩ = ⟨x, g(y)⟩; where g is no rule, it is the backward pass."""
     if f.__name__ == "mean_across_map":
         x, y = normal(0, 5, 3), normal(1, 5, 3)
         over = jax.vmap(lambda x: f(x, "places"), axis_name="places")
@@ -257,5 +279,9 @@ def test_registered_adjoints_are_each_others_transpose(f, g, argument):
         y = jax.tree.map(lambda a: normal(3, *a.shape), z)
         arrays[argument] = y
         left, size = inner(z, y)
-        right, _ = inner(x, g(*g.arguments(settings, arrays)))
+        if g is None:
+            (back,) = f.bwd(*settings, [], y)
+        else:
+            back = g(*g.arguments(settings, arrays))
+        right, _ = inner(x, back)
     assert abs(left - right) < 1e-12 * size
