@@ -65,6 +65,7 @@ from jaxcnn.ops.smooth import gelu as gelu
 from jaxcnn.ops.smooth import silu as silu
 from jaxcnn.ops.smooth import mish as mish
 from jaxcnn.ops.smooth import softplus as softplus
+from jaxcnn.ops.smooth import squareplus as squareplus
 from jaxcnn.ops.smooth import softsign as softsign
 from jaxcnn.ops.smooth import erf as erf
 from jaxcnn.ops.maxout import maxout as maxout

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from jaxcnn import check, entry
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.activation import sigmoid_map
-from jaxcnn.ops.elementary import normal_cdf, normal_pdf, reciprocal, sigmoids
+from jaxcnn.ops.elementary import normal_cdf, normal_pdf, power, reciprocal, sigmoids
 from jaxcnn.rules import Function, sloped
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
@@ -38,6 +38,34 @@ def softplus(x: Float[ArrayLike, "*n"], *, rule: Function = softplus_map) -> Flo
     Knowledge for Better Option Pricing".
     """
     return rule(check.float_array("softplus", "x", x))
+
+
+def _squareplus_slope(x: Array, b: float) -> Array:
+    x = jnp.where(x > 1e18, jnp.full_like(x, 1e18), x)  # 1 from there on, where x² may overflow
+    return squareplus_map(x, b) * power(x * x + b, -0.5)
+
+
+@sloped(_squareplus_slope, nondiff_argnums=(1,))
+def squareplus_map(x: Float[Array, "*n"], b: float) -> Float[Array, "*n"]:
+    wide = widen(x)
+    root = jnp.hypot(wide, math.sqrt(b))
+    return narrow(jnp.where(wide < 0, b / 2 / (root - wide), root / 2 + wide / 2), x.dtype)
+
+
+@entry.operation
+def squareplus(
+    x: Float[ArrayLike, "*n"], b: float = 4.0, *, rule: Function = squareplus_map
+) -> Float[Array, "*n"]:
+    """y = ½ (x + √(x² + b)), element by element.
+
+    Backward, with δ = ∂L/∂y: ∂x = ½ δ (1 + x/√(x² + b)) = δ y/√(x² + b).
+    Source: Barron 2021, "Squareplus: A Softplus-Like Algebraic Rectifier", arXiv 2112.11687.
+
+    Args:
+        b: how far the bend reaches, y(0) = ½ √b; above 0.
+    """
+    x = check.float_array("squareplus", "x", x)
+    return rule(x, check.positive("squareplus", "b", b))
 
 
 def _softsign_slope(x: Array) -> Array:

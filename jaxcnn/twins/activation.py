@@ -50,6 +50,7 @@ TWINS = {
     rectifiers.hard_tanh_map: jax.nn.hard_tanh,
     rectifiers.hard_swish_map: jax.nn.hard_silu,
     smooth.softplus_map: jax.nn.softplus,
+    smooth.squareplus_map: jax.nn.squareplus,
     smooth.softsign_map: jax.nn.soft_sign,
     smooth.erf_slope: lambda x: jax.jvp(lax.erf, (x,), (jnp.ones_like(x),))[1],
     smooth.erf_map: lax.erf,

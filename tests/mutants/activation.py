@@ -93,6 +93,8 @@ MUTANTS = [
     wrong("hard swish: x/6 everywhere", HARD_SWISH, x=lambda x, delta: delta * (jc.hard_sigmoid(x) + x / 6)),
     forgets("hard swish: order 2 takes x for a constant", HARD_SWISH, "x"),
     wrong("softplus: sigmoid(−x)", SOFTPLUS, x=lambda x, delta: delta * jc.sigmoid(-x)),
+    wrong("squareplus: ½ forgotten", case(jc.squareplus), x=lambda right: 2 * right),
+    given("squareplus: the b of the default", case(jc.squareplus, b=0.5), b=lambda: 4.0),
     forgets("softplus: order 2 takes x for a constant", SOFTPLUS, "x"),
     wrong("silu: only sigmoid", SILU, x=lambda x, delta: delta * jc.sigmoid(x)),
     wrong("silu: y(1 − y)", SILU, x=lambda x, delta: delta * (jc.sigmoid(x) + jc.silu(x) * (1 - jc.silu(x)))),

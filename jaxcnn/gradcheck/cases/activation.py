@@ -11,7 +11,7 @@ def stretched(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndar
     return 3.7 * apart(generator, shape)
 
 
-SMOOTH = (jc.softplus, jc.softsign, jc.erf, jc.silu, jc.mish)
+SMOOTH = (jc.softplus, jc.squareplus, jc.softsign, jc.erf, jc.silu, jc.mish)
 PIECES = (jc.relu6, jc.hard_sigmoid, jc.hard_tanh, jc.hard_swish, jc.selu)
 STEPS = (jc.thresholded_relu, jc.hard_shrink, jc.soft_shrink)
 
@@ -39,6 +39,7 @@ CASES: list[Case] = [
         Case(jc.gelu, {"x": (3, 4, 2)}, {"approximate": approximate}, draw={"x": stretched})
         for approximate in (True, False)
     ),
+    Case(jc.squareplus, {"x": (3, 4)}, {"b": 0.25}),
     Case(jc.maxout, {"x": (3, 6)}, {"pieces": 2}, kinked=True),
     Case(jc.maxout, {"x": (1, 2, 3, 5)}, {"pieces": 5}, kinked=True),
     Case(jc.maxout, {"x": (2, 3)}, {"pieces": 1}, kinked=True),
