@@ -43,7 +43,7 @@ def test_who_follows_the_page_is_led_from_step_to_step(tmp_path):
     """After each step the page's selection of tests fails by the one that asks for the next."""
     copy = tmp_path / "copy"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "runs"))
-    command = re.search(r"^python (-m pytest .*)$", PAGE, re.MULTILINE)[1]
+    (command,) = re.findall(r"^python (-m pytest .*)$", PAGE, re.MULTILINE)
 
     def selection() -> tuple[int, str]:
         run = f"'{sys.executable}' {command} -p no:cacheprovider"
