@@ -66,6 +66,12 @@ def test_imports_go_one_way(path: Path):
             assert ORDER.index(there) >= ORDER.index(here), f"{path.name} imports {module}"
 
 
+def test_twins_share_nothing_with_what_they_are_compared_with():
+    """A fault of the lowering would be on both sides."""
+    for path in ROOT.glob("jaxcnn/twins/*.py"):
+        assert not {m for m in imported(path) if m.startswith("jaxcnn.lowering")}, path.name
+
+
 def test_scripts_stand_at_the_top_and_what_they_share_in_packages():
     scripts = {path.stem for path in ROOT.glob("experiments/*.py")} - {"__init__"}
     for name in scripts:
@@ -172,12 +178,20 @@ def is_array(hint) -> bool:
 
 def raises(node) -> bool:
     """Whether it raises errors of its own, or looks at the values of an array to do so."""
-    calls = {"concrete_range", "_places", "_check_labels"}
-    return any(
-        isinstance(part, ast.Raise)
-        or (isinstance(part, ast.Call) and ast.unparse(part.func).split(".")[-1] in calls)
-        for part in ast.walk(node)
-    )
+    return any(isinstance(part, ast.Raise) for part in ast.walk(node)) or bool(called(node) & LOOK)
+
+
+def called(node) -> set[str]:
+    calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
+    return {ast.unparse(function).split(".")[-1] for function in calls}
+
+
+# Functions that look at the values of an array to raise an error.
+LOOK = {"concrete_range", "_places", "_check_classes"}
+
+
+def test_what_looks_at_values_is_called_by_operations():
+    assert not LOOK - set().union(*(called(ast.parse(inspect.getsource(op))) for op in public()))
 
 
 @pytest.mark.parametrize("op", public() + drop_ins(), ids=lambda op: op.__name__)

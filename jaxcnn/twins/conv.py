@@ -5,11 +5,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.geometry import Geometry
-from jaxcnn.lowering.convolution.plain import channels_last
 from jaxcnn.ops import conv, conv_variants, table_conv
 
 
 def _conv(x: Array, kernel: Array, bias: Array | None, geometry: Geometry) -> Array:
+    space = "0123456789"[: geometry.axes]
+    maps = f"N{space}C"
     y = lax.conv_general_dilated(
         x,
         kernel,
@@ -17,7 +18,7 @@ def _conv(x: Array, kernel: Array, bias: Array | None, geometry: Geometry) -> Ar
         geometry.padding,
         lhs_dilation=geometry.input_dilation,
         rhs_dilation=geometry.dilation,
-        dimension_numbers=channels_last(geometry.axes),
+        dimension_numbers=(maps, f"{space}IO", maps),
         feature_group_count=geometry.groups,
         precision=geometry.precision,
     )

@@ -1,17 +1,21 @@
 """Plain twins of the norms."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
-from jaxcnn.lowering.precision import accumulator
 from jaxcnn.ops import across, batch_norm, local_response, norm, sharing
 from jaxcnn.ops.sharing import Sharing
+
+
+def _wide(x: Array) -> Array:
+    return x.astype(np.promote_types(x.dtype, np.float32))
 
 
 def _split(x: Array, sharing: Sharing) -> Array:
     groups = sharing.groups
     shape = x.shape if groups is None else (*x.shape[:-1], groups, x.shape[-1] // groups)
-    return x.astype(accumulator(x.dtype)).reshape(shape)
+    return _wide(x).reshape(shape)
 
 
 def _affine(y: Array, x: Array, scale: Array | None, bias: Array | None) -> Array:
@@ -51,7 +55,7 @@ def _batch_norm_inference(
     variance: Array,
     epsilon: float,
 ) -> Array:
-    z = x.astype(accumulator(x.dtype))
+    z = _wide(x)
     mean = jnp.broadcast_to(lax.stop_gradient(mean), z.shape)
     variance = jnp.broadcast_to(lax.stop_gradient(variance), z.shape)
     return _affine((z - mean) / jnp.sqrt(variance + epsilon), x, scale, bias)
@@ -90,7 +94,7 @@ def _channel_sum(x: Array, below: int, above: int) -> Array:
 
 
 def _local_response_norm(x: Array, size: int, k: float, alpha: float, beta: float) -> Array:
-    z = x.astype(accumulator(x.dtype))
+    z = _wide(x)
     total = _channel_sum(z**2, size // 2, (size - 1) // 2)
     return (z / (k + alpha * total) ** beta).astype(x.dtype)
 
