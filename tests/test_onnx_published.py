@@ -117,7 +117,8 @@ def played(*size):
     time = np.arange(size[1]) / 22_050
     chord = sum(np.sin(2 * np.pi * f * time) for f in (220, 277.18, 329.63))
     noise = np.random.default_rng(0).standard_normal(size[:2])
-    return np.where(time < 3840 / 22_050, 0, 0.1 * chord + 0.1 * noise).astype(np.float32)[..., None]
+    heard = np.where(time < 3840 / 22_050, 0, 0.1 * chord + 0.1 * noise)
+    return heard.astype(np.float32)[..., None]
 
 
 OCR = "rapidocr_onnxruntime"
