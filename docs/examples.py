@@ -7,6 +7,7 @@ from pathlib import Path
 from docs.mathematics import mathml
 from docs.pictures import grid, way
 from docs.prose import clauses
+from docs.sources import formulas
 from docs.text import sentence
 from experiments.worked import EXAMPLES, Example
 
@@ -35,6 +36,11 @@ def shown(example: Example) -> str:
         )
 
     result = f"∂{example.result}/∂"
+    its = [found for found in formulas() if found[2].worked == example.key]
+    places = {f'{source.author}, "{f.place}"': anchor for anchor, source, f in reversed(its)}
+    rules = dict.fromkeys(name for _, _, f in its for name in f.rules)
+    links = [f"[{sentence(place)}](../sources.md#{places[place]})" for place in reversed(places)]
+    links += [f"[`{name}`](../rules/{name}.md)" for name in rules]
     return (
         f"({example.key})=\n\n### {sentence(example.title)}\n\n{sentence(example.source)}\n\n"
         '```{raw} html\n<figure class="picture">\n'
@@ -42,7 +48,8 @@ def shown(example: Example) -> str:
         f"{way('backward', rows(backward, result), ' steps')}"
         f"</figure>\n```\n\n{sentence(example.remark)}\n\n"
         f"`python -m experiments.walkthrough --only {example.key}` "
-        "works it three times: by hand, through the rules, and by JAX."
+        "works it three times: by hand, through the rules, and by JAX. "
+        f"Its formulas and rules: {', '.join(links)}."
     )
 
 

@@ -66,16 +66,17 @@ pre {{ overflow-x: auto; }} .linenos {{ opacity: .5; padding-right: 1em; user-se
 {light}
 @media (prefers-color-scheme: dark) {{ body {{ background: #1a1c1e; color: #ddd; }} {dark} }}
 </style></head><body><p><a class="home" href="{home}index.html">jaxcnn</a> / {path}</p>
-{code}</body></html>
+{told}{code}</body></html>
 """
 
 
 def write_code(root: Path, paths: Sequence[Path], folder: Path) -> None:
-    """Every file as a page with numbered lines, below `folder`/code."""
+    """Every file as a page with numbered lines, below `folder`/code; links to what shows it."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer, TextLexer
 
+    pages = _pages_of_files()
     styles = [
         HtmlFormatter(style=style).get_style_defs(".highlight").replace("background: #f8f8f8", "")
         for style in ("tango", "monokai")
@@ -85,10 +86,32 @@ def write_code(root: Path, paths: Sequence[Path], folder: Path) -> None:
         lexer = PythonLexer() if path.suffix == ".py" else TextLexer()
         formatter = HtmlFormatter(linenos="inline", lineanchors="L", anchorlinenos=True)
         code = highlight(path.read_text(encoding="utf-8"), lexer, formatter)
+        home = "../" * len(relative.parts)
+        told = ", ".join(
+            f'<a class="home" href="{home}{page}">{html.escape(name)}</a>'
+            for page, name in pages.get(str(relative), {}).items()
+        )
         page = PAGE.format(
             path=html.escape(str(relative)), light=styles[0], dark=styles[1], code=code,
-            home="../" * len(relative.parts),
+            home=home, told=f"<p>see {told}</p>\n" if told else "",
         )  # fmt: skip
         target = folder / "code" / f"{relative}.html"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(page, encoding="utf-8")
+
+
+def _pages_of_files() -> dict[str, dict[str, str]]:
+    """For every file the pages that show or name something of it, each with what it is about."""
+    from docs.operations import operations
+    from docs.sources import formulas
+
+    found: dict[str, dict[str, str]] = {}
+    for operation in operations():
+        places = [operation.code, operation.twin, *operation.tests]
+        places += [operation.rule_code] if operation.rule_code else []
+        for place in places:
+            found.setdefault(place.path, {})[f"rules/{operation.name}.html"] = operation.name
+    for anchor, source, formula in formulas():
+        path, place = formula.test.partition("::")[0], f'{source.author}, "{formula.place}"'
+        found.setdefault(path, {})[f"sources.html#{anchor}"] = place
+    return found

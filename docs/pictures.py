@@ -6,7 +6,7 @@ are drawn.
 
 import inspect
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -241,7 +241,7 @@ def grid(name: str, value: Any, kernel: bool = False) -> str:
     return f'<span class="array"><span class="name">{escape(name)}</span>{blocks}</span>'
 
 
-def _blocks(array: np.ndarray, kernel: bool) -> Sequence[np.ndarray]:
+def _blocks(array: np.ndarray, kernel: bool) -> Iterable[np.ndarray]:
     """The matrices of an array: a kernel's for every pair of channels, a map's for every one."""
     if array.ndim <= 2:
         return [np.atleast_2d(array)]

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from docs.api import MODULES, public
-from docs.examples import EXAMPLES, drawn
+from docs.examples import EXAMPLES, drawn, shown
 from docs.mathematics import mathml
 from docs.operations import operations
 from docs.pages import rule_page, sources_page
@@ -93,8 +93,8 @@ def test_a_formula_of_the_sources_is_drawn_with_its_words_whole(formula):
     for note in found.iter("annotation"):
         note.text = ""
     words = set(re.findall(r"[A-Za-z]{2,}", re.sub(r"_\w+", "", formula)))
-    shown = set(re.findall(r"[A-Za-z]{2,}", " ".join(found.itertext())))
-    assert {word for word in words if not re.fullmatch("d.|xz", word)} <= shown
+    whole = set(re.findall(r"[A-Za-z]{2,}", " ".join(found.itertext())))
+    assert {word for word in words if not re.fullmatch("d.|xz", word)} <= whole
 
 
 def test_prose_is_no_formula():
@@ -144,8 +144,8 @@ def test_the_numbers_of_a_picture_are_the_twins(operation):
         r'aria-label="([^"]*): ([^"]*)"', drawing(operation.op, inputs, y, delta, gradients)
     )
     numbers, blocks = Counter[str](), Counter(name for name, _ in labels)
-    for name, shown in labels:
-        numbers[name] += len(re.findall(r"[^\s;]+", shown))
+    for name, label in labels:
+        numbers[name] += len(re.findall(r"[^\s;]+", label))
     arrays = {**inputs, "y": y, "δ": delta, **{f"∂{name}": g for name, g in gradients.items()}}
     assert numbers == {name: np.size(array) for name, array in arrays.items()}
     assert all(blocks[name] == 1 for name, array in arrays.items() if np.shape(array)[-1:] == (1,))
@@ -170,6 +170,13 @@ def test_every_formula_of_the_sources_has_a_rule_a_test_and_a_picture():
         for name in formula.rules:
             (operation,) = [o for o in OPERATIONS if o.name == name]
             assert anchor in rule_page_of(operation)
+        if formula.worked:
+            links = re.findall(r"Its formulas and rules: (.*)", shown(EXAMPLES[formula.worked]))[0]
+            assert (
+                f'[{source.author}, "{formula.place}"](../sources.md#{source.author.lower()}-'
+                in links
+            )
+            assert all(f"(../rules/{name}.md)" in links for name in formula.rules)
     cited = {(a, o.name) for o in OPERATIONS for a in re.findall(rf"\b({AUTHORS})\b", o.source)}
     assert cited <= seen, cited - seen
     assert {formula.worked for _, _, formula in formulas()} - {""} == set(EXAMPLES)
@@ -341,6 +348,9 @@ def test_every_operation_has_a_page_with_formulas_and_a_picture(site):
         text = (site / f"rules/{operation.name}.html").read_text(encoding="utf-8")
         assert text.count("<math") >= 3
         assert text.count("<svg") >= 3
+        for place in (operation.code, operation.twin, *operation.tests):
+            code = (site / f"code/{place.path}.html").read_text(encoding="utf-8")
+            assert f'rules/{operation.name}.html">{operation.name}</a>' in code
 
 
 ANSWERS = {
