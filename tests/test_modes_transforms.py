@@ -124,6 +124,7 @@ def test_every_operation_under_every_transformation(family):
 KINDS = (
     *(jaxcnn.conv, jaxcnn.max_pool, jaxcnn.batch_norm, jaxcnn.softmax_cross_entropy),  # by hand
     *(jaxcnn.pad, jaxcnn.tanh, jaxcnn.gelu, jaxcnn.avg_pool, jaxcnn.dropout),
+    *(jaxcnn.max_pool_with_switches, jaxcnn.adaptive_max_pool),  # selections
 )
 EACH = {
     "jit": (jax.jit, lambda f: f),
