@@ -64,7 +64,7 @@ def fold(
     *, input_size: Sequence[int], stride: PerAxis = 1, padding: Padding = "VALID",
     dilation: PerAxis = 1, rule: Function = fold_map,
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
-    """z[i·s + a] += δ[i, a], every element of every row at its place on the map: col2im.
+    """z[j] = Σ δ[i, a] over all i·s + a = j, every element of every row at its place: col2im.
 
     Backward, with ζ = ∂L/∂z: ∂δ = patches(ζ).
     Source: the transpose of `patches`; Quan, 7.2 ("+=" where windows overlap).

@@ -34,7 +34,7 @@ def sum_pool(
 ) -> Float[Array, "n *pq c"]:  # fmt: skip
     """y[i] = Σ_a x[i·s + a], the sum over every window, each channel by itself.
 
-    Backward, with δ = ∂L/∂y: ∂x[i·s + a] += δ[i], at each place of its window.
+    Backward, with δ = ∂L/∂y: ∂x[j] = Σ δ[i] over the windows i that hold j.
     Source: Huang, "Average pooling layer", without the factor.
 
     Args:
@@ -59,7 +59,7 @@ def sum_pool_input_grad(
     *, input_size: Sequence[int], stride: PerAxis | None = None, padding: Padding = "VALID",
     dilation: PerAxis = 1, ceil_mode: bool = False, rule: Function = sum_pool_input_grad_map,
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
-    """z[i·s + a] += δ[i], at each place of its window: the adjoint of `sum_pool`.
+    """z[j] = Σ δ[i] over the windows i that hold j: the adjoint of `sum_pool`.
 
     Backward, with ζ = ∂L/∂z: ∂δ[i] = Σ_a ζ[i·s + a], the sum over every window.
     Source: Huang, "Average pooling layer", without the factor.

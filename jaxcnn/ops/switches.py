@@ -65,7 +65,7 @@ def scatter_at_switches(
     *, input_size: Sequence[int], stride: PerAxis | None = None, padding: Padding = "VALID",
     dilation: PerAxis = 1, ceil_mode: bool = False, rule: Function = scatter_at_switches_map,
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
-    """z[i·s + P[i]] += δ[i], or M • upsample(δ): each δ at the place its switch names; unpooling.
+    """z[j] = Σ δ[i] over the windows i whose switch names j, or M • upsample(δ); also unpooling.
 
     Backward, with ζ = ∂L/∂z: ∂δ = gather(ζ) at the same switches; the switches have no gradient.
     Source: Huang, "Max pooling layer"; Quan, "Derivative of Max Pooling layer" ("+=").
@@ -92,7 +92,7 @@ def max_unpool(
     padding: Padding = "VALID", dilation: PerAxis = 1, ceil_mode: bool = False,
     rule: Function = scatter_at_switches_map,
 ) -> Float[Array, "n *hw c"]:  # fmt: skip
-    """y[i·s + P[i]] += x[i], zeros elsewhere, P[i] the switch of x[i]: `max_pool` undone.
+    """y[j] = Σ x[i] over the windows i whose switch names j, 0 elsewhere: `max_pool` undone.
 
     Backward, with δ = ∂L/∂y: ∂x = gather(δ) at the same switches, which have no gradient. Where
     windows overlap and chose the same element, their x add up; PyTorch keeps any one of them.
