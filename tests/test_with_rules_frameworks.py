@@ -345,3 +345,60 @@ def test_values_of_a_call_around_are_meant():
     y = network(IMAGES)
     twice = [2 * variable.value for variable in network.trainable_variables]
     assert relative_error(network.stateless_call(twice, [], IMAGES)[0], 2 * y)[0] < 1e-5
+
+
+def test_all_that_an_object_of_nnx_holds_changes_as_under_its_own_jit():
+    nnx = pytest.importorskip("flax.nnx", reason="flax is not installed (extra: peers)")
+
+    class Network(nnx.Module):
+        def __init__(self):
+            rngs = nnx.Rngs(0)
+            self.conv = nnx.Conv(3, 2, (3, 3), rngs=rngs)
+            self.head = nnx.Linear(2, 2, rngs=rngs)
+            self.dropout = nnx.Dropout(0.5, rngs=rngs)
+            self.calls, self.seen = 0, None
+
+        def __call__(self, x):
+            self.calls += 1
+            self.seen = x.shape
+            self.last = nnx.Variable(x.mean())
+            return self.head(self.dropout(self.conv(x)))
+
+    def changed(network, count, x):
+        y = network(x)
+        network.eval()
+        del network.head
+        network.head = nnx.Linear(2, 2, rngs=nnx.Rngs(5))
+        count[...] += 1
+        return {"network": network, "conv": network.conv, "y": y + network(x)}
+
+    def all_of(wrap):
+        network, count = Network(), nnx.Variable(jnp.zeros(()))
+        head = network.head
+        result = wrap(changed)(network, count, IMAGES)
+        assert result["network"] is network
+        assert result["conv"] is network.conv
+        assert network.head is not head
+        held = nnx.state((network, count))
+        other = network.calls, network.seen, network.dropout.deterministic
+        return other, (result["y"], held)
+
+    (ours, values), (theirs, expected) = all_of(with_rules), all_of(nnx.jit)
+    assert ours == theirs == (2, IMAGES.shape, True)
+    floats = lambda tree: [a for a in jax.tree.leaves(tree) if a.dtype == jnp.float32]  # noqa: E731
+    assert relative_error(floats(values), floats(expected))[0] < 1e-6
+
+    network, count = Network(), nnx.Variable(jnp.zeros(()))
+    with_rules(changed).explain(network, count, IMAGES)
+    assert (network.calls, network.dropout.deterministic, float(count[...])) == (0, False, 0)
+
+
+def test_a_change_beside_an_object_of_nnx_is_refused():
+    nnx = pytest.importorskip("flax.nnx", reason="flax is not installed (extra: peers)")
+    network = nnx.Conv(3, 2, (3, 3), rngs=nnx.Rngs(0))
+
+    def f(network, state):
+        state["mean"] = network(IMAGES).mean()
+
+    with pytest.raises(ValueError, match=r"^with_rules: f must return what it changes"):
+        with_rules(f)(network, {"mean": jnp.zeros(())})

@@ -6,41 +6,58 @@ Neither library is imported here: an object of one can only exist where it has b
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 Function = Callable[..., Any]
 
 
-def merged_arguments(args: Any, kwargs: Any) -> tuple[Any, Function, Function, Function]:
-    """Arguments as arrays and other leaves, and three functions: rebuilt, state, update.
+class Merged(NamedTuple):
+    """Arguments as a tree of arrays and other leaves, and the way into a trace and out of it."""
 
-    `rebuilt` makes arguments of leaves like those. Where objects of nnx are among them, `state`
-    says what they hold once they have been called, and `update` puts that into those given, as
-    `nnx.jit` does. Everything else must stay as it is.
+    given: Any
+    inside: Function
+    """Arguments of f, made of a tree like `given`."""
+    leaving: Function
+    """Of those arguments, once f was called, and its result: what leaves the trace."""
+    outside: Function
+    """The result, of a tree like what left."""
+
+
+@contextmanager
+def merged(args: Any, kwargs: Any) -> Iterator[Merged]:
+    """The arguments of a call, in which objects of nnx change as under `nnx.jit`.
+
+    Their whole graph leaves the trace: variables, other attributes, and what is new or deleted.
     """
     whole = (args, kwargs)
+    if not any(map(is_object, jax.tree.leaves(whole, is_leaf=is_object))):
+        yield Merged(whole, lambda given: given, lambda _, result: result, lambda left: left)
+        return
+    nnx, call = sys.modules["flax.nnx"], object()
+
+    def split(tree: Any) -> Any:
+        with nnx.split_context(call) as context:
+            return context.split(tree)
+
+    def merge(parts: Any, inner: bool) -> Any:
+        with nnx.merge_context(call, inner) as context:
+            return context.merge(*parts)
+
+    with nnx.update_context(call):
+        yield Merged(
+            split(whole),
+            lambda given: merge(given, True),
+            lambda arguments, result: split((arguments, result)),
+            lambda left: merge(left, False)[1],
+        )
+
+
+def is_object(x: Any) -> bool:
+    """Whether it is one of nnx, which may change in place."""
     nnx = sys.modules.get("flax.nnx")
-    if nnx is None or not _objects(nnx, whole):
-        return whole, lambda x: x, lambda x: None, lambda x: None
-    graph, state = nnx.split(whole)
-
-    def update(states: list[Any]) -> None:
-        for held, state in zip(_objects(nnx, whole), states, strict=True):
-            nnx.update(held, state)
-
-    return (
-        state,
-        lambda state: nnx.merge(graph, state),
-        lambda arguments: [nnx.state(held) for held in _objects(nnx, arguments)],
-        update,
-    )
-
-
-def _objects(nnx: Any, arguments: Any) -> list[Any]:
-    leaves = jax.tree.leaves(arguments, is_leaf=lambda x: isinstance(x, nnx.Pytree))
-    return [leaf for leaf in leaves if isinstance(leaf, nnx.Pytree)]
+    return nnx is not None and isinstance(x, (nnx.Pytree, nnx.Variable))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`with_rules`: the transformation, as users call it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial, update_wrapper
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +13,7 @@ from jaxcnn import check
 from jaxcnn.rewriting.found import Explanation, Found
 from jaxcnn.rewriting.operations import RULES
 from jaxcnn.rewriting.program import Rewriting, evaluate
-from jaxcnn.rewriting.stateful import kept_whole, merged_arguments
+from jaxcnn.rewriting.stateful import is_object, kept_whole, merged
 
 Function = Callable[..., Any]
 
@@ -33,7 +34,8 @@ def with_rules(
         print(apply.explain(params, x))  # what is replaced, what is not, and why
 
     f is called once to be traced: whenever the result is called, or once for all under `jit`. It
-    must be pure: arrays among its arguments are traced, everything else reaches it as it is.
+    must be pure: arrays among its arguments are traced, everything else reaches it as it is. Objects
+    of Flax's nnx among them change as under `nnx.jit`.
 
     Args:
         f: any JAX function; without it a decorator is returned.
@@ -72,57 +74,53 @@ class WithRules:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What f returns."""
-        program, arrays, finish = self._traced(args, kwargs)
-        return finish(evaluate(program, arrays, Rewriting(self._rules)))
+        with self._traced(args, kwargs) as (program, arrays, finish):
+            return finish(evaluate(program, arrays, Rewriting(self._rules)))
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """What is replaced for such arguments and what not, and why."""
         notes: list[Found] = []
-        program, arrays, _ = self._traced(args, kwargs)
         rewriting = Rewriting(self._rules, notes)
-        jax.eval_shape(lambda *arrays: evaluate(program, arrays, rewriting), *arrays)
+        with self._traced(args, kwargs) as (program, arrays, _):
+            jax.eval_shape(lambda *arrays: evaluate(program, arrays, rewriting), *arrays)
         return Explanation(notes)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method, of which the object is the first argument."""
         return self if instance is None else partial(self, instance)
 
-    def _traced(self, args: Any, kwargs: Any) -> tuple[Any, list[Any], Function]:
+    @contextmanager
+    def _traced(self, args: Any, kwargs: Any) -> Iterator[tuple[Any, list[Any], Function]]:
         """The program of f, its arrays, and what makes a result of the program's."""
-        given, rebuilt, state, update = merged_arguments(args, kwargs)
-        leaves, structure = jax.tree.flatten(given)
-        places = [i for i, leaf in enumerate(leaves) if _is_array(leaf)]
-        arrays = [leaves[i] for i in places]
-        returned: list[Any] = []
+        with merged(args, kwargs) as tree:
+            leaves, structure = jax.tree.flatten(tree.given)
+            places = [i for i, leaf in enumerate(leaves) if _is_array(leaf)]
+            arrays = [leaves[i] for i in places]
+            returned: list[Any] = []
 
-        def flat(*arrays: Any) -> list[Any]:
-            inside = list(leaves)
-            for i, array in zip(places, arrays, strict=True):
-                inside[i] = array
-            arguments = rebuilt(jax.tree.unflatten(structure, inside))
-            args, kwargs = arguments
-            with kept_whole():
-                result = self._f(*args, **kwargs)
-            after = state(arguments)
-            if after is None:
-                _unchanged(arguments, inside, structure)
-            returned[:], form = jax.tree.flatten((result, after))
-            returned.append(form)
-            return [leaf for leaf in returned if _is_array(leaf)]
+            def flat(*arrays: Any) -> list[Any]:
+                inside = list(leaves)
+                for i, array in zip(places, arrays, strict=True):
+                    inside[i] = array
+                arguments = tree.inside(jax.tree.unflatten(structure, inside))
+                before = jax.tree.flatten(arguments, is_leaf=is_object)
+                args, kwargs = arguments
+                with kept_whole():
+                    result = self._f(*args, **kwargs)
+                _unchanged(arguments, *before)
+                returned[:], form = jax.tree.flatten(tree.leaving(arguments, result))
+                returned.append(form)
+                return [leaf for leaf in returned if _is_array(leaf)]
 
-        program = jax.make_jaxpr(flat)(*arrays)
-        form = returned.pop()
+            program = jax.make_jaxpr(flat)(*arrays)
+            form = returned.pop()
 
-        def finish(outputs: list[Any]) -> Any:
-            values = iter(outputs)
-            result, after = jax.tree.unflatten(
-                form, [next(values) if _is_array(leaf) else leaf for leaf in returned]
-            )
-            if after is not None:
-                update(after)
-            return result
+            def finish(outputs: list[Any]) -> Any:
+                values = iter(outputs)
+                left = [next(values) if _is_array(leaf) else leaf for leaf in returned]
+                return tree.outside(jax.tree.unflatten(form, left))
 
-        return program, arrays, finish
+            yield program, arrays, finish
 
 
 def _is_array(leaf: Any) -> bool:
@@ -132,8 +130,9 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _unchanged(arguments: Any, given: list[Any], structure: Any) -> None:
-    leaves, now = jax.tree.flatten_with_path(arguments)
-    if now == structure and all(x is y for (_, x), y in zip(leaves, given, strict=True)):
+    """Raise if anything but an object of nnx is no longer what was given."""
+    leaves, now = jax.tree.flatten(arguments, is_leaf=is_object)
+    if now == structure and all(x is y for x, y in zip(leaves, given, strict=True)):
         return
     raise ValueError(
         "with_rules: f must return what it changes, got a change of its arguments; pass state in "
