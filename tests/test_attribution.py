@@ -37,9 +37,22 @@ NETWORKS = {
         ),
         (9, 10, 2),
     ),
+    "what Captum refuses": (
+        serial(
+            Conv(3, 2),
+            Activation(jc.silu),
+            MaxPool(2, 1, dilation=2),
+            layers.PReLU(),
+            layers.AdaptiveMaxPool((3, 2)),
+            Flatten(),
+            layers.BatchNorm(),
+            Dense(3),
+        ),
+        (7, 6, 2),
+    ),
 }
 # Every day a few; the others consist of the same layers.
-EVERY_DAY = ("lenet5", "residual", "side by side", "odd")
+EVERY_DAY = ("lenet5", "residual", "side by side", "odd", "what Captum refuses")
 NAMES = [n if n in EVERY_DAY else pytest.param(n, marks=pytest.mark.full) for n in NETWORKS]
 
 

@@ -223,6 +223,34 @@ def test_what_captums_lrp_refuses(kind):
         attr.LRP(module).attribute(torch.ones(1, 1, 8, 8), target=0)
 
 
+# The same of modules alone, with the shape of what each takes.
+REFUSED_ALONE = {
+    "LeakyReLU": (torch.nn.LeakyReLU(), (2, 4)),
+    "PReLU": (torch.nn.PReLU(), (2, 4)),
+    "SiLU": (torch.nn.SiLU(), (2, 4)),
+    "AdaptiveMaxPool2d": (torch.nn.AdaptiveMaxPool2d(1), (2, 1, 4, 4)),
+    "Conv1d": (torch.nn.Conv1d(1, 2, 3), (2, 1, 4)),
+    "BatchNorm1d": (torch.nn.BatchNorm1d(4), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_ALONE)
+def test_what_captums_lrp_refuses_by_itself(kind):
+    module, shape = REFUSED_ALONE[kind]
+    with pytest.raises(TypeError, match=f"{kind}'> has no rule defined"):
+        attr.LRP(torch.nn.Sequential(module).eval()).attribute(torch.ones(shape), target=0)
+
+
+def test_captums_deep_lift_fails_at_a_dilated_pooling():
+    """It unpools without the dilation, which is too small a map."""
+    module = torch.nn.Sequential(
+        torch.nn.MaxPool2d(2, 1, dilation=2), torch.nn.Flatten(), torch.nn.Linear(9, 3)
+    ).eval()
+    x = torch.linspace(0, 1, 25).reshape(1, 1, 5, 5)
+    with pytest.raises(ValueError, match="invalid output_size"):
+        attr.DeepLift(module).attribute(x, 1 - x, target=0)
+
+
 def test_captums_lrp_refuses_a_residual_network():
     """Whatever is said of its products and rectifiers; of other sums see below."""
     module = ruled(Case("resnet").module(), lrp_rules.EpsilonRule)
