@@ -13,7 +13,8 @@ from experiments import vectors
 from jaxcnn.gradcheck.cases import CASES
 
 TEXT = (Path(vectors.__file__).parent.parent / "docs/programs.md").read_text(encoding="utf-8")
-OPS = "conv,depthwise_conv,relu,softmax_cross_entropy,concatenate"
+THERE = "conv,depthwise_conv,relu,softmax_cross_entropy,conv_kernel_grad,max_unpool"
+OPS = THERE + ",concatenate"
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +105,11 @@ def test_published_bugs_are_caught_by_the_vectors_that_the_documentation_names(c
 # What PyTorch has not, defines otherwise or is off at: operation → which cases.
 NOT_THERE = {
     "conv": lambda case: "input_dilation" in case.settings,
-    "max_pool": lambda case: case.settings.get("padding", 1) != 1,  # by half a window, evenly
+    **dict.fromkeys(
+        ("max_pool", "max_pool_with_switches"),
+        lambda case: case.settings.get("padding", 1) != 1,  # by half a window, evenly
+    ),
     "avg_pool": lambda case: {"padding", "ceil_mode"} & set(case.settings),
-    "lp_pool": lambda case: True,  # powers of negative numbers
-    "max_unpool": lambda case: True,  # indices for switches
     "patches": lambda case: len(case.shapes["x"]) != 4 or "dilation" in case.settings,
     "fold": lambda case: len(case.shapes["delta"]) != 4,
     "local_response_norm": lambda case: len(case.shapes["x"]) < 3,
@@ -117,20 +119,30 @@ NORMS = {"batch_norm", "batch_norm_inference", "layer_norm"}
 OURS = {"rule", "method", "precision"}  # settings
 
 
+def peers_of_vectors():
+    """PyTorch's function for every operation that it has."""
+    from generated import peers, torch_cases
+
+    return peers.PEERS | torch_cases.PEERS
+
+
 def compare_with_pytorch(cases):
     """How often, by operation, values, gradients and how these move are PyTorch's."""
     torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
-    from generated.peers import PEERS
+    from generated import torch_cases
     from test_against_torch import from_torch, to_torch
     from test_generated_torch import layout_of_argument, layout_of_result
 
-    seen = Counter()
+    peers, seen = peers_of_vectors(), Counter()
     for found in cases:
         name, arrays, case = found["operation"], found["arrays"], CASES[found["number"]]
-        if name not in PEERS or case.on_kinks or NOT_THERE.get(name, lambda _: False)(case):
+        if name not in peers or case.on_kinks or NOT_THERE.get(name, lambda _: False)(case):
             continue
         case = replace(case, settings={**defaults(case.op), **case.settings})
-        peer, last = PEERS[name], layout_of_result(case, PEERS[name])
+        if torch_cases.WITHOUT.get(name, lambda _: False)(case):
+            continue
+        peer = peers[name]
+        last = "kernel" if name == "conv_kernel_grad" else layout_of_result(case, peer)
         lasts = {n: layout_of_argument(case, peer, n) for n in found["inputs"]}
         given = {n: to_torch(arrays[f"input.{n}"], lasts[n]) for n in lasts}
         fixed = {n: torch.tensor(arrays[f"fixed.{n}"]) for n in case.fixed}
@@ -172,7 +184,7 @@ def close(mine, expected, name):
 
 def test_pytorch_has_the_same_numbers(cases):
     seen = compare_with_pytorch(cases)
-    assert set(seen) == {"conv", "depthwise_conv", "relu", "softmax_cross_entropy"}
+    assert set(seen) == set(THERE.split(","))
 
 
 def test_a_value_without_axes_has_none(cases):
@@ -184,10 +196,9 @@ def test_a_value_without_axes_has_none(cases):
 def test_pytorch_reproduces_all_that_it_defines(tmp_path):
     assert vectors.main(["--out", str(tmp_path)]) == 0
     seen = compare_with_pytorch(read(tmp_path))
-    from generated.peers import PEERS
-
     print(f"{sum(seen.values())} vectors of {len(seen)} operations")
-    assert {*seen} == {*PEERS} - {"lp_pool", "max_unpool"}
+    assert {*seen} == {*peers_of_vectors()}
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 2e6
 
 
 def test_an_unknown_operation_and_a_folder_that_is_none(tmp_path, capsys):

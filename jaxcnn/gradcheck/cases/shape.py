@@ -36,8 +36,10 @@ CASES: list[Case] = [
         for op, size, block in (
             (jc.pixel_shuffle, (2, 2, 3, 12), (3, 2)),
             (jc.pixel_shuffle, (1, 3, 2, 1, 8), 2),
+            (jc.pixel_shuffle, (1, 2, 3, 8), 2),
             (jc.pixel_unshuffle, (2, 6, 4, 2), (3, 2)),
             (jc.pixel_unshuffle, (1, 6, 3), 2),
+            (jc.pixel_unshuffle, (1, 4, 6, 2), 2),
         )
     ),
     *(_linear(jc.resize, {"x": x}, {"size": p, **settings}) for settings, x, p in RESIZED),
