@@ -221,7 +221,12 @@ def _idx(name: str, path: Path) -> np.ndarray:
     if len(content) != wanted:
         raise UserError(f"{path} holds {len(content)} bytes where its head tells of {wanted}.")
     _published(name, path, file)
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    except ValueError:  # more axes, or longer ones beside one of 0, than NumPy has
+        raise UserError(
+            f"{path} holds no array: its head tells of {len(shape)} axes of up to {max(shape)}."
+        ) from None
 
 
 def _batch(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -195,6 +195,16 @@ def half(content):
             "cannot be read, or is truncated: Unknown compr",
         ),
         ("t10k-labels", lambda c: b"\x1f\x8c" + c, "is no idx file of bytes: it begins with 1f 8c"),
+        (
+            "t10k-images",
+            lambda c: c[:4] + bytes(4) + b"\xff" * 8,
+            "holds no array: its head tells of 3 axes of up to 4294967295",
+        ),
+        (
+            "t10k-labels",
+            lambda c: c[:3] + b"\x46" + b"\0\0\0\1" * 70 + c[-1:],
+            "holds no array: its head tells of 70 axes of up to 1",
+        ),
         ("t10k-labels", lambda c: c[:8] + b"\x0b" * 20, r"holds the labels \[11\]"),
         ("train-images", half, "cannot be read, or is truncated: Compressed file ended"),
         ("train-images", lambda c: c[:99] + b"\xff" * 99 + c[198:], "cannot be read"),
