@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcnn as jc
+from jaxcnn.layers import Scale
 
 pytestmark = pytest.mark.sampled(8)
 
@@ -44,6 +45,23 @@ def test_finite_far_out_in_half_precision(f, dtype):
         y = jax.vmap(g)(x)
         assert y.dtype == dtype
         assert np.isfinite(y.astype(jnp.float32)).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("f", [jc.thresholded_relu, jc.hard_shrink, jc.soft_shrink])
+def test_a_threshold_may_be_more_than_a_half_holds(f):
+    x = jnp.array([-6e4, 1, 6e4], jnp.float16)
+    y, moved = jax.jvp(lambda x: f(x, 1e6), (x,), (jnp.ones_like(x),))
+    assert not y.any()
+    assert not moved.any()
+    assert not jax.vmap(jax.grad(lambda x: f(x, 1e6)))(x).any()
+
+
+def test_a_layer_may_scale_by_more_or_less_than_a_half_holds():
+    for factor, x, y in ((1e6, 1e-3, 1000), (1e-9, 6e4, 6e-5)):
+        found, _ = Scale(factor).apply({}, {}, jnp.full((1, 2), x, jnp.float16))
+        assert found.dtype == jnp.float16
+        assert np.allclose(found, y, rtol=2e-3)
 
 
 @pytest.mark.parametrize("f", SMOOTH + PIECES, ids=name)

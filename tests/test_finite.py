@@ -31,6 +31,8 @@ CASES = {
     "phases together": ((1, 8, 7, 3), (3, 3, 3, 4), {"stride": 2, "padding": "SAME"}),
     "phases, dilated": ((1, 9, 8, 3), (2, 3, 3, 4), {"stride": 3, "dilation": 2}),
     "zeros in x": ((1, 5, 4, 3), (3, 3, 3, 4), {"input_dilation": 2, "padding": 2}),
+    "zeros in x alone": ((1, 4, 5, 2), (3, 3, 2, 3), {"input_dilation": 2}),
+    "zeros in groups": ((1, 4, 5, 4), (3, 2, 2, 6), {"input_dilation": 2, "groups": 2}),
     "zeros and strides": ((1, 5, 4, 3), (3, 3, 3, 4), {"input_dilation": 3, "stride": 2}),
     "few groups of one": ((1, 7, 8, 3), (3, 3, 1, 6), {"groups": 3, "stride": 2}),
     "depthwise": ((1, 7, 6, 8), (3, 3, 1, 16), {"groups": 8, "stride": 2, "padding": 1}),

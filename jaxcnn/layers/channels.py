@@ -7,6 +7,7 @@ from jax.nn import initializers
 
 from jaxcnn.layers.base import Initializer, Leaf, Parameter, Rule, wanted
 from jaxcnn.layers.settings import Amount, Number
+from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.ops.channels import (
     crop_channels,
     crop_channels_map,
@@ -73,4 +74,6 @@ class Scale(Leaf):
     rule: Rule = field(default=scale_channels_map, kw_only=True)
 
     def call(self, params, x, *, key, train, rule):  # noqa: D102
-        return scale_channels(x, jnp.full(x.shape[-1:], self.factor, x.dtype), rule=rule)
+        wide = widen(x)  # a half may not hold the factor
+        factor = jnp.full(x.shape[-1:], self.factor, wide.dtype)
+        return narrow(scale_channels(wide, factor, rule=rule), x.dtype)

@@ -89,7 +89,7 @@ def _gradients(
     del problem
     p, q, s, t = (a[:, None] for a in (p, q, s, t))
     normalised, g = x * p - q, delta * scale[None]
-    share = p * (1 / x.shape[1])
-    shift = s - share * g.sum(1, keepdims=True)
-    slope = t - share * (g * normalised).sum(1, keepdims=True)
+    share = 1 / x.shape[1]  # a part of p may be too small for a number
+    shift = s - p * (share * g.sum(1, keepdims=True))
+    slope = t - p * (share * (g * normalised).sum(1, keepdims=True))
     return p * g + shift + normalised * slope, (delta * normalised).sum(0), delta.sum(0)

@@ -13,11 +13,11 @@ from jaxcnn.rules import Function, unary
 
 @unary(
     keep=lambda x, y: x,
-    back=lambda moved, x, alpha: gate_map(moved, ~(x <= alpha)),
+    back=lambda moved, x, alpha: gate_map(moved, ~(widen(x) <= alpha)),
     nondiff_argnums=(1,),
 )
 def thresholded_relu_map(x: Float[Array, "*n"], alpha: float) -> Float[Array, "*n"]:
-    return jnp.where(x <= alpha, jnp.zeros_like(x), x)
+    return jnp.where(widen(x) <= alpha, jnp.zeros_like(x), x)
 
 
 @entry.operation
@@ -37,7 +37,8 @@ def thresholded_relu(
 
 
 def _within(x: Array, threshold: float) -> Array:
-    return (x >= -threshold) & (x <= threshold)
+    wide = widen(x)  # a half may not hold the threshold
+    return (wide >= -threshold) & (wide <= threshold)
 
 
 @unary(

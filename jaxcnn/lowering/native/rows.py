@@ -118,10 +118,10 @@ class _Row:
                 v.store(b.fadd(v.load(sums, place, filled), share), sums, place, filled)
             return [b.fadd(carry[0], g), v.fma(g, normalised, carry[1])]
 
-        share = b.fmul(p, v.all(1 / self.rows.c))
-        of_mean, of_projection = self._all(total, [v.zero] * 2)
-        shift = b.fsub(s, b.fmul(share, of_mean))
-        slope = b.fsub(t, b.fmul(share, of_projection))
+        share = v.all(1 / self.rows.c)  # a part of p may be too small for a number
+        of_mean, of_projection = (b.fmul(a, share) for a in self._all(total, [v.zero] * 2))
+        shift = b.fsub(s, b.fmul(p, of_mean))
+        slope = b.fsub(t, b.fmul(p, of_projection))
 
         def results(at: Number, filled: int, _: list[Value]) -> list[Value]:
             normalised, _, g = loaded(at, filled)
