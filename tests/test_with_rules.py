@@ -389,10 +389,23 @@ guided.defvjp(
 )
 
 
-@pytest.mark.parametrize(
-    "relu",
-    [jax.nn.relu, jax.jit(jax.nn.relu), lambda x: jnp.maximum(x, 0), lambda x: jnp.maximum(x, 0.0)],
-)
+RECTIFIERS = {
+    "of jax": jax.nn.relu,
+    "in a call": jax.jit(jax.nn.relu),
+    "of whole numbers": lambda x: jnp.maximum(x, 0),
+    "of floats": lambda x: jnp.maximum(x, 0.0),
+    "turned": lambda x: jnp.maximum(0, x),
+    "of zeros": lambda x: jnp.maximum(jnp.zeros_like(x), x),
+    "of a row of zeros": lambda x: jnp.maximum(x, jnp.zeros((1, 1, 1, x.shape[-1]))),
+    "clipped": lambda x: jnp.clip(x, 0),
+    "where above": lambda x: jnp.where(x > 0, x, 0),
+    "where not below": lambda x: jnp.where(x < 0, jnp.zeros_like(x), x),
+    "selected": lambda x: lax.select(x >= 0, x, jnp.zeros_like(x)),
+    "by a mask": lambda x: x * (x > 0).astype(x.dtype),
+}
+
+
+@pytest.mark.parametrize("relu", RECTIFIERS.values(), ids=RECTIFIERS)
 def test_another_rule_for_rectifiers(relu):
     x, k = drawn((1, 4, 4, 2), (3, 3, 2, 2))
 
@@ -402,6 +415,21 @@ def test_another_rule_for_rectifiers(relu):
     ours = with_rules(partial(f, relu), rules={"relu": guided})
     agree(jax.grad(ours)(x), jax.grad(partial(f, guided))(x))
     assert [found.by for found in ours.explain(x)] == ["guided", "conv", "guided"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda x: jnp.maximum(x, 1), lambda x: jnp.maximum(x, -x), jax.nn.leaky_relu, jax.nn.elu,
+        lambda x: jnp.where(x > 0, 0, x), lambda x: jnp.where(x[::-1] > 0, x, 0),
+        lambda x: x * (x < 0).astype(x.dtype), lambda x: jnp.clip(x, -1),
+    ],
+)  # fmt: skip
+def test_what_is_no_rectifier_stays(other):
+    (x,) = drawn((3, 4))
+    ours = with_rules(other, rules={"relu": guided})
+    assert not ours.explain(x).replaced
+    agree(ours(x), other(x))
 
 
 def test_inner_maps_are_reached_by_their_names():

@@ -23,7 +23,7 @@ from jaxcnn.ops.adaptive_pool import adaptive_max_pool_map
 from jaxcnn.ops.batch_norm import batch_norm_inference_map
 from jaxcnn.ops.max_pool import max_pool_map
 from jaxcnn.ops.maxout import maxout_map
-from jaxcnn.rewriting.program import programs
+from jaxcnn.rewriting.rectifiers import programs
 
 Function = Callable[..., Any]
 

@@ -5,19 +5,19 @@ with it, so that a loop stays a loop. Functions that have a derivative of their 
 stay as they are. A program that JAX has cached for a call is rewritten only once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Literal
 
 from jaxcnn import hints
 from jaxcnn.rewriting.found import Found, Left
+from jaxcnn.rewriting.rectifiers import programs, rectifiers
 
 Function = Callable[..., Any]
 
@@ -68,19 +68,21 @@ def evaluate(program: Any, args: Sequence[Any], rewriting: Rewriting) -> list[An
     def read(v: Any) -> Any:
         return v.val if isinstance(v, Literal) else values[v]
 
+    relus = rectifiers(jaxpr) if "relu" in rewriting.names else {}
     for eqn in jaxpr.eqns:
         with eqn.ctx.manager, jax.named_scope(str(eqn.source_info.name_stack) or "with_rules"):
-            outputs = _results(eqn, [read(v) for v in eqn.invars], rewriting)
+            outputs = _results(eqn, [read(v) for v in eqn.invars], rewriting, relus)
         values.update(zip(eqn.outvars, outputs, strict=True))
     return [read(v) for v in jaxpr.outvars]
 
 
-def _results(eqn: Any, args: list[Any], rewriting: Rewriting) -> Sequence[Any]:
-    operation = named(eqn, rewriting.names)
+def _results(eqn: Any, args: list[Any], rewriting: Rewriting, relus: Any) -> Sequence[Any]:
+    operation = named(eqn, rewriting.names, relus)
     if operation is not None:
         rule, by = rewriting.names[operation]
+        given = [args[relus[eqn.outvars[0]]]] if operation == "relu" else args
         try:
-            result = rule(*args, **eqn.params)
+            result = rule(*given, **eqn.params)
         except Left as why:
             rewriting.note(eqn, operation, None, str(why))
         else:
@@ -101,28 +103,21 @@ def _results(eqn: Any, args: list[Any], rewriting: Rewriting) -> Sequence[Any]:
     return result if eqn.primitive.multiple_results else [result]
 
 
-def named(eqn: Any, names: Any) -> str | None:
+def named(eqn: Any, names: Any, relus: Any) -> str | None:
     """Under which of the names an equation is known, if any."""
     name = eqn.primitive.name
     if name == "name" and f"name:{eqn.params['name']}" in names:
         return f"name:{eqn.params['name']}"
-    if "relu" in names and _is_relu(eqn):
+    if eqn.outvars and eqn.outvars[0] in relus:
         return "relu"
     return name if name in names else None
 
 
-def _is_relu(eqn: Any) -> bool:
-    """Whether it is max(x, 0), by itself or in calls that hold nothing else."""
-    if eqn.primitive.name == "max":
-        zero = eqn.invars[1]
-        return isinstance(zero, Literal) and zero.val == 0 and jnp.issubdtype(
-            eqn.outvars[0].aval.dtype, jnp.floating
-        )  # fmt: skip
-    held = programs(eqn)
-    if len(held) != 1 or len(eqn.invars) != 1:
-        return False
-    equations = getattr(held[0], "jaxpr", held[0]).eqns
-    return len(equations) == 1 and _is_relu(equations[0])
+def _operations(program: Any, names: Any) -> Iterator[tuple[Any, str | None]]:
+    """Its equations, each with the name under which it is known."""
+    jaxpr = getattr(program, "jaxpr", program)
+    relus = rectifiers(jaxpr) if "relu" in names else {}
+    return ((eqn, named(eqn, names, relus)) for eqn in jaxpr.eqns)
 
 
 # Calls --------------------------------------------------------------------------------------------
@@ -153,15 +148,9 @@ def concerned(program: Any, rewriting: Rewriting) -> bool:
     if rewriting.notes is not None:
         return True
     return any(
-        named(eqn, names) is not None or any(concerned(p, rewriting) for p in programs(eqn))
-        for eqn in getattr(program, "jaxpr", program).eqns
+        operation is not None or any(concerned(p, rewriting) for p in programs(eqn))
+        for eqn, operation in _operations(program, names)
     )
-
-
-def programs(eqn: Any) -> list[Any]:
-    """Those among the parameters of an equation."""
-    flat = jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda p: hasattr(p, "eqns"))
-    return [p for p in flat if hasattr(p, "eqns")]
 
 
 def _called(eqn: Any, args: list[Any], rewriting: Rewriting) -> Sequence[Any]:
@@ -213,7 +202,7 @@ def _note_all(eqn: Any, rewriting: Rewriting, reason: str) -> None:
     names = rewriting.names
     deeper = rewriting.within(_title(eqn))
     for program in programs(eqn):
-        for inner in getattr(program, "jaxpr", program).eqns:
-            if (found := named(inner, names)) is not None:
+        for inner, found in _operations(program, names):
+            if found is not None:
                 deeper.note(inner, found, None, reason)
             _note_all(inner, deeper, reason)

@@ -34,13 +34,13 @@ def with_rules(
         print(apply.explain(params, x))  # what is replaced, what is not, and why
 
     f is called once to be traced: whenever the result is called, or once for all under `jit`. It
-    must be pure: arrays among its arguments are traced, everything else reaches it as it is. Objects
-    of Flax's nnx among them change as under `nnx.jit`.
+    must be pure: arrays among its arguments are traced, everything else reaches it as it is.
+    Objects of Flax's nnx among them change as under `nnx.jit`.
 
     Args:
         f: any JAX function; without it a decorator is returned.
         rules: other functions, or None to leave an operation as it is, by the name of its
-            primitive (`jax.make_jaxpr` shows it), by "relu" for max(x, 0) and `jax.nn.relu`, or by
+            primitive (`jax.make_jaxpr` shows it), by "relu" for max(x, 0) in whatever words, or by
             "name:" and what `jax.ad_checkpoint.checkpoint_name` calls a value. Each is called with
             the operands and the primitive's parameters as keywords; for "relu" and "name:…" with
             the value alone.
@@ -143,8 +143,8 @@ def _unchanged(arguments: Any, given: list[Any], structure: Any) -> None:
 def _named(name: str, rule: Function) -> tuple[Function, str]:
     """The rule, given the value alone where the parameters say nothing of it, and its name."""
 
-    def of_value(x: Any, *zero: Any, **params: Any) -> Any:
-        del zero, params
+    def of_value(x: Any, **params: Any) -> Any:
+        del params
         return rule(x)
 
     alone = name == "relu" or name.startswith("name:")
