@@ -1,7 +1,8 @@
 """Weights of PyTorch come in: logits are PyTorch's, and nothing is left over on either side.
 
 `torch_networks` has the names of torchvision and timm: a script compared all names and shapes of
-the full networks with those packages' own, torchvision 0.29.1 and timm 1.0.31.
+the full networks with those packages' own, torchvision 0.29.1 and timm 1.0.31. `test_torchvision`
+compares torchvision's logits.
 """
 
 import re
@@ -122,6 +123,19 @@ def test_logits_are_those_of_pytorch(name):
         lambda a: (a.shape, a.dtype), drawn_here
     )
     agree(net, module, shape, params, state)
+
+
+def test_the_files_of_a_densenet_are_older_than_its_modules():
+    """torchvision renames them as it loads them: norm.1 → norm1."""
+    net, make, shape = CASES["densenet121"]
+    tensors = alphabetical(make())
+    older = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))(?=[12]\.)", r"\1.", key): tensor
+        for key, tensor in tensors.items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in older
+    given = from_torch(net, tensors, shape)
+    jax.tree.map(np.testing.assert_array_equal, from_torch(net, older, shape), given)
 
 
 @pytest.mark.parametrize("name", CASES)

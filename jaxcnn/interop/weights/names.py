@@ -56,6 +56,12 @@ def _densenet(place: Place) -> str | None:
     return None
 
 
+def _densenet_published(place: Place) -> str | None:
+    """As in the files that torchvision downloads, older than its modules: norm.1 for norm1."""
+    name = _densenet(place)
+    return name and re.sub(r"(denselayer\d+\.\D+)", r"\1.", name)
+
+
 def _one_by_one(name: Callable[[Place], str | None]) -> Callable[[Sequence[Place]], Names | None]:
     def scheme(places: Sequence[Place]) -> Names | None:
         try:
@@ -173,8 +179,9 @@ def _stages(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
 
 
 SCHEMES: tuple[Callable[[Sequence[Place]], Names | None], ...] = (
-    _one_by_one(_resnet), _one_by_one(_densenet), _features_and_classifier, _features_and_head,
-    _inverted_residuals, _blocks_in_stages, _sequential, _tutorial,
+    _one_by_one(_resnet), _one_by_one(_densenet), _one_by_one(_densenet_published),
+    _features_and_classifier, _features_and_head, _inverted_residuals, _blocks_in_stages,
+    _sequential, _tutorial,
 )  # fmt: skip
 
 
