@@ -179,6 +179,37 @@ def test_what_no_symbol_can_stand_for(sentence):
         export.export(jax.jit(OF_NUMBERS[sentence]))(x)
 
 
+def of_size(f, constraints=(), several=(), jit=jax.jit):
+    h, w = export.symbolic_shape("h, w", constraints=constraints)
+    x = jax.ShapeDtypeStruct((len(several[0]) if several else 1, h, w, 2), jnp.float64)
+    agree(f, x, several, jit)
+
+
+FITTING = {  # how large a map must be known to be
+    "avg_pool": (2, lambda x: jc.avg_pool(x, 2)),
+    "max_pool": (2, with_gradients(lambda x: jc.max_pool(x, 2))),
+    "max_pool, overlapping": (3, with_gradients(lambda x: jc.max_pool(x, 3, stride=2))),
+    "patches": (3, lambda x: jc.patches(x, 3)),
+    "patches, padded": (3, lambda x: jc.patches(x, 5, padding=1)),
+}
+
+
+@pytest.mark.parametrize(("least", "f"), FITTING.values(), ids=FITTING)
+def test_the_constraint_that_a_message_asks_for_is_enough(least, f):
+    sizes = [f"{axis} >= {least}" for axis in "hw"]
+    asked = "|".join(f"a window must fit on a map of .* that shows {size}$" for size in sizes)
+    with pytest.raises(ValueError, match=asked):
+        of_size(f)
+    several = [random_like(jnp.zeros((1, h, w, 2)), 1) for h, w in ((least, least + 3), (7, 8))]
+    of_size(f, sizes, several)
+
+
+@jits
+def test_maps_without_a_constraint(jit):
+    several = [random_like(jnp.zeros((2, h, w, 2)), 1) for h, w in ((3, 4), (6, 7))]
+    of_size(with_gradients(lambda x: jc.conv(x, KERNEL)), (), several, jit)
+
+
 def test_two_programs_with_symbols_of_one_name():
     """Settings with symbols in them are keys of JAX's caches."""
     x = np.ones((2, 6, 6, 2))

@@ -9,7 +9,7 @@ from jax import lax
 
 from jaxcnn import check
 from jaxcnn.geometry.padding import pads_of
-from jaxcnn.sizes import surely
+from jaxcnn.sizes import larger, surely
 
 PerAxis = int | Sequence[int]  # one number for all axes of space, or one for each
 Method = str  # "direct" or the name of a form, of `jaxcnn.lowering`
@@ -178,7 +178,7 @@ def parse_geometry(
                 f"{op}: {window_name} must not be larger than the padded map, got an extent of {e} "
                 f"on a map of {h} + {low} + {high} in spatial axis {axis}"
             )
-        output.append(p)
+        output.append(larger(p, 0))  # 0 where a symbol stands for too small a map
         overhang.append(max((p - 1) * s - room, 0) if ceil_mode else 0)
     return Geometry(
         input=tuple(input_size),

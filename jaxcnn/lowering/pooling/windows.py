@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.extend.core import InconclusiveDimensionOperation
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import widen
@@ -98,7 +99,14 @@ def tap(x: Array, axis: int, number: int, geometry: Geometry, *, fill: float) ->
     if stride > 1 and (low or high) and known(x.shape[axis + 1]):
         return _tap_on_the_map(x, axis, start - low, stride, geometry.output[axis], fill)
     x = _filled(x, axis, low, high, fill)
-    return sliced(x, axis + 1, start, start + geometry.dilated_output[axis], stride)
+    try:
+        return sliced(x, axis + 1, start, start + geometry.dilated_output[axis], stride)
+    except InconclusiveDimensionOperation:
+        h, least = geometry.input[axis], geometry.extent[axis] - low - high
+        raise ValueError(
+            f"a window must fit on a map of {h} in spatial axis {axis}: add a constraint to "
+            f"jax.export.symbolic_shape that shows {h} >= {least}"
+        ) from None
 
 
 def _tap_on_the_map(x: Array, axis: int, start: int, stride: int, count: int, fill: float) -> Array:
