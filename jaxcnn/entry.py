@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 
+from jaxcnn import check
 from jaxcnn.rules import custom_rule
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,28 +41,32 @@ def operation(f: F) -> F:
         of_arrays.__name__ = of_arrays.__qualname__ = f.__name__  # for whoever profiles
         return jax.jit(of_arrays, inline=True)
 
+    def plainly(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        check.rule(f.__name__, kwargs.get("rule", f))
+        return f(*args, **kwargs)
+
     @wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         arrays, arguments = [], []
         for value in (*args, *kwargs.values()) if kwargs else args:
             kind = _kind(type(value))
             if kind == "traced" and value.to_concrete_value() is None:
-                return f(*args, **kwargs)
+                return plainly(args, kwargs)
             if kind == "numpy" and not value.dtype.isnative:  # which jit reads wrongly
-                return f(*args, **kwargs)
+                return plainly(args, kwargs)
             if kind in ("array", "numpy", "traced"):
                 arrays.append(value)
                 arguments.append(_here)
             elif kind == "setting" or (kind == "settings" and _constant(value)):
                 arguments.append(value)
             else:
-                return f(*args, **kwargs)
+                return plainly(args, kwargs)
         if arrays:
             try:
                 return program(tuple(kwargs), *arguments)(*arrays)
             except Exception:  # nothing is lost: the call below raises it, from the user's line
                 pass
-        return f(*args, **kwargs)
+        return plainly(args, kwargs)
 
     return call  # type: ignore[return-value]
 

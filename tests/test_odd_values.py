@@ -62,9 +62,9 @@ ODD = {
 }
 DROP_INS = ("conv", "pool")
 TRACED = {f for f in FUNCTIONS if f.__module__ in {f"{interop.__name__}.{d}" for d in DROP_INS}}
-# Rules are put in by twins alone; settings and options are those of `jax.jit` and others; any word
-# is the path of a file to write. What a function of the user's is called with is its own affair.
-HANDED_ON = {"rule", "settings", "options", "path", (jc.explain_forms, "args")}
+# Settings and options are those of `jax.jit` and others; any word is the path of a file to write.
+# What a function of the user's is called with is its own affair.
+HANDED_ON = {"settings", "options", "path", (jc.explain_forms, "args")}
 # Arguments for which a message has other words: those of the operation, or of the thing meant.
 WORDS = {
     "window_size": "window|kernel",

@@ -28,6 +28,7 @@ from jaxcnn.check.settings import axis_name as axis_name
 from jaxcnn.check.settings import boolean as boolean
 from jaxcnn.check.settings import choice as choice
 from jaxcnn.check.settings import function as function
+from jaxcnn.check.settings import functions as functions
 from jaxcnn.check.settings import integer as integer
 from jaxcnn.check.settings import integers as integers
 from jaxcnn.check.settings import is_sequence as is_sequence
@@ -37,5 +38,7 @@ from jaxcnn.check.settings import per_axis as per_axis
 from jaxcnn.check.settings import positive as positive
 from jaxcnn.check.settings import precision as precision
 from jaxcnn.check.settings import probability as probability
+from jaxcnn.check.settings import rule as rule
+from jaxcnn.check.settings import rules as rules
 from jaxcnn.check.settings import shown as shown
 from jaxcnn.check.settings import sizes as sizes

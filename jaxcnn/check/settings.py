@@ -1,6 +1,6 @@
 """Checks of settings: numbers, words, functions, and sequences of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
 
@@ -179,3 +179,22 @@ def function(op: str, name: str, value: Any) -> None:
     """Raise unless the value can be called."""
     if not callable(value):
         raise TypeError(f"{op}: {name} must be a function, got {shown(value)}")
+
+
+def rule(op: str, value: Any) -> Callable[..., Any]:
+    """The map that an operation is to apply."""
+    function(op, "rule", value)
+    return value
+
+
+def functions(op: str, **given: Any) -> None:
+    """Raise unless all of these, by the names of the arguments, can be called."""
+    for name, value in given.items():
+        function(op, name, value)
+
+
+def rules(op: str, **given: Any) -> None:
+    """Raise unless all of these are rules, which say how they are derived."""
+    for name, value in given.items():
+        if not hasattr(value, "defjvps"):
+            raise TypeError(f"{op}: {name} must be a custom_rule, got {shown(value)}")

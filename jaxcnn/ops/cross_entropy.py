@@ -142,7 +142,7 @@ def softmax_cross_entropy(
     like = "logits", logits
     weights = check.parameter(op, "class_weights", class_weights, like, logits.shape[-1:])
     targets = _check_classes(op, targets, logits, weighing.ignore_index)
-    return rule(*vary_together(logits, targets, weights), weighing)
+    return check.rule(op, rule)(*vary_together(logits, targets, weights), weighing)
 
 
 def _check_classes(op: str, targets: ArrayLike, logits: Array, ignore_index: int | None) -> Array:

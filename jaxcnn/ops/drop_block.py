@@ -70,7 +70,7 @@ def drop_block(
             f"{op}: block must not be larger than the map, got {block} on a map of {x.shape[1:-1]}"
         )
     check.key(op, "key", key)
-    return rule(x, key, rate, block)
+    return check.rule(op, rule)(x, key, rate, block)
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2, 3))

@@ -67,7 +67,7 @@ def dropout(
     x = check.float_array("dropout", "x", x)
     rate = check.probability("dropout", "rate", rate)
     check.key("dropout", "key", key)
-    return rule(x, key, rate)
+    return check.rule("dropout", rule)(x, key, rate)
 
 
 @partial(custom_rule, nondiff_argnums=(2,))
@@ -97,7 +97,7 @@ def spatial_dropout(
     x = check.maps("spatial_dropout", "x", x)
     rate = check.probability("spatial_dropout", "rate", rate)
     check.key("spatial_dropout", "key", key)
-    return rule(x, key, rate)
+    return check.rule("spatial_dropout", rule)(x, key, rate)
 
 
 @partial(custom_rule, nondiff_argnums=(1, 2))

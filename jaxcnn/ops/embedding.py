@@ -45,7 +45,7 @@ def embedding(
     table = check.float_array("embedding", "table", table)
     check.rank("embedding", "table", table, 2, "vocabulary, features")
     check.concrete_range("embedding", "ids", ids, 0, table.shape[0] - 1)
-    return rule(*vary_together(ids, table), table.shape[0])
+    return check.rule("embedding", rule)(*vary_together(ids, table), table.shape[0])
 
 
 @partial(custom_rule, nondiff_argnums=(2,))
@@ -87,4 +87,4 @@ def embedding_table_grad(
     vocabulary = check.integer(op, "vocabulary", vocabulary, minimum=1)
     check.shape(op, "delta", delta, (*ids.shape, *delta.shape[-1:]))
     check.concrete_range(op, "ids", ids, 0, vocabulary - 1)
-    return rule(*vary_together(ids, delta), vocabulary)
+    return check.rule(op, rule)(*vary_together(ids, delta), vocabulary)

@@ -50,7 +50,7 @@ def concatenate(
                 f"got {array.shape} for {arrays[0].shape}"
             )
         arrays.append(array)
-    return rule(vary_together(*arrays), tuple(array.shape[-1] for array in arrays))
+    return check.rule(op, rule)(vary_together(*arrays), tuple(array.shape[-1] for array in arrays))
 
 
 @partial(custom_rule, nondiff_argnums=(1,))

@@ -50,7 +50,7 @@ def sigmoid_binary_cross_entropy(
     op = "sigmoid_binary_cross_entropy"
     checked = check_pair(op, "logits", logits, targets, reduction)
     check.concrete_range(op, "targets", checked[1], 0, 1)
-    return rule(*checked)
+    return check.rule(op, rule)(*checked)
 
 
 def _kl_slopes(kept):
@@ -95,4 +95,4 @@ def kl_divergence(
     op = "kl_divergence"
     checked = check_pair(op, "log_predictions", log_predictions, targets, reduction)
     check.concrete_range(op, "targets", checked[1], 0, float("inf"))
-    return rule(*checked)
+    return check.rule(op, rule)(*checked)

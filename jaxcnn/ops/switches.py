@@ -47,7 +47,7 @@ def gather_at_switches(
     x, geometry = pooled(op, x, window, stride, padding, dilation, ceil_mode)
     shape = (x.shape[0], *geometry.output, x.shape[-1])
     switches, known = _places(op, switches, shape, geometry, x.dtype)
-    return rule(x, switches, geometry) * known
+    return check.rule(op, rule)(x, switches, geometry) * known
 
 
 @partial(custom_rule, nondiff_argnums=(2,))
@@ -83,7 +83,7 @@ def scatter_at_switches(
     settings = input_size, window, stride, padding, dilation, ceil_mode
     delta, geometry = unpooled(op, "delta", delta, *settings)
     switches, known = _places(op, switches, delta.shape, geometry, delta.dtype)
-    return rule(delta * known, switches, geometry)
+    return check.rule(op, rule)(delta * known, switches, geometry)
 
 
 def max_unpool(
@@ -114,7 +114,7 @@ def max_unpool(
         input_size = smallest_pooled(op, check.maps(op, "x", x).shape[1:-1], *settings)
     x, geometry = unpooled(op, "x", x, input_size, *settings)
     switches, known = _places(op, switches, x.shape, geometry, x.dtype)
-    return rule(x * known, switches, geometry)
+    return check.rule("max_unpool", rule)(x * known, switches, geometry)
 
 
 def _places(

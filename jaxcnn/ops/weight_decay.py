@@ -68,7 +68,7 @@ def weight_decay(
     decaying = _decaying(op, mask, params)
     if not decaying:
         raise ValueError(f"{op}: params must hold an array that the mask lets through, got none")
-    return rule(decaying, strength)
+    return check.rule(op, rule)(decaying, strength)
 
 
 def _decaying(op: str, mask: Any, params: Any) -> list[Array]:
