@@ -390,6 +390,66 @@ def test_what_is_not_known_is_named(method, what):
         method(net, params, state, x, 0)
 
 
+def test_a_batch_that_is_written_down_is_refused():
+    """Two inputs of two examples each are compared; of four examples this makes two rows."""
+    x = jnp.arange(12.0).reshape(2, 6)
+    with pytest.raises(ValueError, match=r"^deep_lift: net must keep the batch .* got \(2, 3\)"):
+        attribution.deep_lift(
+            lambda params, state, x: jnp.tanh(x).reshape(2, -1)[:, :3], {}, {}, x, CLASS
+        )
+
+
+REFUSED = {
+    "the larger of two": (lambda x, p: jnp.maximum(x, p), "max"),
+    "clipped on both sides": (lambda x, p: jnp.clip(x, 0, 6), "max"),
+    "clamped": (lambda x, p: jax.lax.clamp(0.0, x, 6.0), "clamp"),
+    "clamped in a call": (lambda x, p: jax.jit(lambda x: jax.lax.clamp(0.0, x, 6.0))(x), "clamp"),
+    "in a branch": (lambda x, p: jax.lax.cond(p.sum() > 0, lambda x: jnp.maximum(x, p), jnp.sin, x),
+                    "max"),
+    "in a loop": (lambda x, p: jax.lax.scan(lambda c, w: (jnp.maximum(c, w), None), x, p[None])[0],
+                  "max"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", [attribution.guided_backprop, attribution.deconvolution])
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_bend_that_may_be_a_rectifier_is_named(method, what):
+    f, name = REFUSED[what]
+    (x,) = jax.random.normal(jax.random.key(0), (1, 2, 4))
+    with pytest.raises(ValueError, match=f"net must write its rectifiers as .* got {name} of"):
+        method(lambda p, s, x: jax.nn.relu(f(x, p)), jnp.zeros((2, 4)), {}, x, CLASS)
+
+
+def test_other_bends_keep_their_slope():
+    """The larger of two maps or of all so far, a softmax's, activations, a floor that is not 0."""
+    x = jax.random.normal(jax.random.key(0), (2, 4))
+
+    def f(params, state, x):
+        y = jax.nn.leaky_relu(jnp.maximum(x, jnp.clip(-x, 1e-3)))
+        y = jax.lax.scan(lambda c, y: (jnp.maximum(c, y), c), jnp.zeros(4), y)[1]
+        return jax.nn.relu(jax.nn.softmax(jax.nn.relu6(y)))
+
+    assert jnp.isfinite(attribution.guided_backprop(f, {}, {}, x, CLASS)).all()
+
+
+@pytest.mark.parametrize("method", [attribution.guided_backprop, attribution.deconvolution])
+def test_rectifiers_in_other_words(method):
+    weights = jax.random.normal(jax.random.key(0), (8, 8))
+    x = jax.random.normal(jax.random.key(1), (3, 8))
+
+    def found(first):
+        return method(
+            lambda p, s, x: jax.nn.relu(first(x @ weights) @ weights) @ weights, {}, {}, x, CLASS
+        )
+
+    for first in (
+        lambda x: jnp.maximum(0, x),
+        lambda x: jnp.where(x > 0, x, 0),
+        lambda x: jnp.clip(x, 0),
+    ):
+        np.testing.assert_array_equal(found(first), found(jax.nn.relu))
+
+
 def test_rectifiers_that_there_are_not():
     net = serial(Dense(3), Activation(jc.tanh))
     params, state, x = drawn(net, (4,))

@@ -1,16 +1,21 @@
 """Methods that give the rectifiers another backward pass, and leave everything else as it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.extend.core import Literal
 from jaxtyping import Float
 
+from jaxcnn import check
 from jaxcnn.attribution.target import Model, Target, explained, gradient, run
 from jaxcnn.layers import Layer
 from jaxcnn.ops.activation import relu_map
 from jaxcnn.rewriting import with_rules
+from jaxcnn.rewriting.program import OWN_DERIVATIVES
+from jaxcnn.rewriting.rectifiers import fact, facts, passed, programs, rectifiers
 from jaxcnn.swapping import swap_rules, with_backward
 
 
@@ -27,13 +32,14 @@ def guided_backprop(
 ) -> Float[Array, "n ..."]:
     """A = ∂u/∂x, in which a rectifier y = max(x, 0) passes max(δ, 0) on where x > 0, else 0.
 
-    In a function that is max(x, 0) and `jax.nn.relu`, but not inside a function with a derivative
-    of its own. Other activations, max(x, 0) in other words included, keep their slope.
+    In a function that is max(x, 0) in whatever words, but not inside a function with a derivative
+    of its own. Other activations keep their slope.
     Source: Springenberg, Dosovitskiy, Brox and Riedmiller 2015, "Striving for Simplicity",
     section 3.4.
 
     Raises:
-        ValueError: there is no rectifier in it.
+        ValueError: there is no rectifier in it; or a function bounds something from below, not by a
+            number that is written down, or clamps it, which may be one: it is named.
     """
     return _by("guided_backprop", _guided, net, params, state, x, target)
 
@@ -49,7 +55,7 @@ def deconvolution(
     section 2.1; as a backward rule: Simonyan, Vedaldi and Zisserman 2013, section 4.
 
     Raises:
-        ValueError: there is no rectifier in it.
+        ValueError: as `guided_backprop` does.
     """
     return _by("deconvolution", _deconvolved, net, params, state, x, target)
 
@@ -71,9 +77,49 @@ def _by(op: str, backward, net, params, state, x, target) -> Array:
         passed.append(y)
         return backward(delta, y, x)
 
-    run(op, net, params, state)  # says so if it is no network
+    output = run(op, net, params, state)  # says so if it is no network
+    if not isinstance(net, Layer):
+        program = jax.make_jaxpr(output)(check.float_array(op, "x", x)).jaxpr
+        for found in _bends(program, {}, set(program.invars)):
+            raise ValueError(
+                f"{op}: net must write its rectifiers as max(x, 0) or jax.nn.relu, got {found}"
+            )
     x, score = explained(op, rectified(net, noted), params, state, x, target)
     found = gradient(score, x)
     if not passed:
         raise ValueError(f"{op}: net must have a rectifier, max(x, 0), got none that is known")
     return found
+
+
+# What may be a rectifier --------------------------------------------------------------------------
+
+
+def _bends(jaxpr: Any, given: Any, moving: set[Any]) -> Iterator[str]:
+    """What bounds from below something that moves, and got no rule.
+
+    Where a program's operands are not known to be numbers, they may be zero.
+    """
+    relus, known, moving = rectifiers(jaxpr), facts(jaxpr, given), set(moving)
+    for eqn in jaxpr.eqns:
+        moved = [not isinstance(v, Literal) and v in moving for v in eqn.invars]
+        if not any(moved):
+            continue
+        moving.update(eqn.outvars)
+        name = eqn.primitive.name
+        if (eqn.outvars and eqn.outvars[0] in relus) or name in OWN_DERIVATIVES:
+            continue
+        bounds = {"max": [0, 1], "clamp": [0]}.get(name, [])
+        if any(not moved[i] and fact(known, eqn.invars[i]) != "number" for i in bounds):
+            yield f"{name} of {', '.join(str(v.aval.shape) for v in eqn.invars)}"
+        for program in programs(eqn):
+            inner = getattr(program, "jaxpr", program)
+            operands = eqn.invars[len(eqn.invars) - len(inner.invars) :]
+            if len(operands) != len(inner.invars) or name == "while":
+                yield from _bends(inner, {}, set(inner.invars))
+            else:
+                passing = moved[len(moved) - len(operands) :]
+                if name == "scan":  # what is carried moves once it has gone round
+                    start, carried = eqn.params["num_consts"], eqn.params["num_carry"]
+                    passing[start : start + carried] = [True] * carried
+                went = {v for v, m in zip(inner.invars, passing, strict=True) if m}
+                yield from _bends(inner, passed(known, operands, inner.invars), went)

@@ -44,7 +44,7 @@ def deep_lift(
 
     # Both inputs go through the network as one batch: each activation sees the two.
     def difference(both: Array) -> Any:
-        return jax.tree.map(lambda y: y[: len(x)], walked(op, output, both, treat))
+        return jax.tree.map(lambda y: _halves(len(x), y)[0], walked(op, output, both, treat))
 
     def score(both: Array) -> Array:
         return scored(op, lambda x: difference(both), choose)(x).sum()
@@ -56,7 +56,8 @@ def deep_lift(
 def _halves(n: int, a: Array) -> tuple[Array, Array]:
     if a.ndim == 0 or len(a) != 2 * n:
         raise ValueError(
-            f"deep_lift: net must keep the batch as its first axis, got {a.shape} inside"
+            f"deep_lift: net must keep the batch as its first axis, {2 * n} examples here, "
+            f"got {a.shape} inside"
         )
     return a[:n], a[n:]
 
