@@ -92,11 +92,15 @@ def _pow(node: Node, x: Any, y: Any) -> Any:
 
 @operator("Cast", 28)
 def _cast(node: Node, x: Any) -> Any:
+    if known(x):  # which may be of one byte each, and become eight
+        node.claim(x.shape)
     return cast(x, node.get("to"))
 
 
 @operator("CastLike", 25)
 def _cast_like(node: Node, x: Any, like: Any) -> Any:
+    if known(x):
+        node.claim(x.shape)
     return cast(x, like.dtype)
 
 
@@ -116,6 +120,7 @@ def _gemm(node: Node, a: Any, b: Any, c: Any = None) -> Any:
     b = b.T if node.get("transB", 0) else b
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
     width = b.shape[-1]
+    node.claim(node.broadcast((a.shape[0], width), np.shape(c)))
     simple = alpha == 1 and beta == 1 and np.shape(c) in ((width,), (1, width))
     if is_float(a) and simple and c is not None:
         return node.of(dense)(a, b, c.reshape(width))
@@ -131,6 +136,8 @@ def _scaled(x: Any, factor: float) -> Any:
 
 @operator("MatMul", 13, dense)
 def _matmul(node: Node, a: Any, b: Any) -> Any:
+    columns = b.shape[-1:] if b.ndim > 1 else ()
+    node.claim((*node.broadcast(a.shape[:-2], b.shape[:-2]), *a.shape[-2:-1], *columns))
     if b.ndim == 2 and a.ndim >= 1 and is_float(a) and not known(a, b):
         return node.of(dense)(a, b)
     return library(a, b).matmul(a, b)

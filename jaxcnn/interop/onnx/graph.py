@@ -1,7 +1,7 @@
 """A graph of ONNX as a function: an interpreter over its nodes, on the rules of jaxcnn."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jax import Array
 
 from jaxcnn import check
 from jaxcnn.interop.onnx.reading import File, Input, read
-from jaxcnn.interop.onnx.table import LARGEST, TABLE, Node
+from jaxcnn.interop.onnx.table import CONSTANTS, TABLE, Node
 from jaxcnn.interop.onnx.values import is_float, known, plain
 from jaxcnn.sizes import known as known_sizes
 
@@ -99,7 +99,9 @@ def from_onnx(source: Any, *, constants: Mapping[str, Any] | None = None) -> Fro
         ImportError: the package onnx is missing.
         TypeError: source or constants are of the wrong kind.
         ValueError: the file is broken or foreign, or holds an operator, or a version of one, that
-            is not known; the sentence names the node.
+            is not known, or asks for arrays of more than 2^31 elements, or constants of more than
+            2^28; the sentence names the node. Functions of the file nest without end, or come to
+            more than 2^16 nodes.
     """
     file = read(source)
     given = _constants(file, constants)
@@ -154,17 +156,19 @@ def _folded(
         if not all(name in values or not name for name in node.inputs):
             left.append(node)
             continue
-        found = node(*(values.get(name) for name in node.inputs))
+        computing = replace(node, room=CONSTANTS - total)
+        found = computing(*(values.get(name) for name in node.inputs))
         if not known(*found):  # what a rule computes stays in the graph
             left.append(node)
             continue
         for name, value in zip(node.outputs, found, strict=False):
             folded[name] = np.asarray(value)
-            total += folded[name].size
+            # A Constant's numbers the file holds itself.
+            total += folded[name].size if node.kind != "Constant" else 0
             if not _trained(name, folded[name], settings):
                 values[name] = folded[name]
-        if total > LARGEST:
-            raise node.fail("constants that the file states must have 2^31 elements at most")
+        if total > CONSTANTS:
+            raise node.fail(f"constants must have {CONSTANTS:,} elements at most, all together")
     return left, folded
 
 

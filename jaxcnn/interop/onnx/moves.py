@@ -121,6 +121,8 @@ def _unsqueeze(node: Node, x: Any, axes: Any = None) -> Any:
 def _concat(node: Node, *parts: Any) -> Any:
     rank = parts[0].ndim
     (axis,) = node.axes([node.get("axis", 1)], rank)
+    along = sum(part.shape[axis] for part in parts)
+    node.claim((*parts[0].shape[:axis], along, *parts[0].shape[axis + 1 :]))
     if any(isinstance(part, Maps) for part in parts) and axis != 0:
         maps = [channels_last(part) for part in parts]
         if axis == 1:
@@ -170,6 +172,7 @@ def _slice(
 @operator("Gather", 13)
 def _gather(node: Node, x: Any, indices: Any) -> Any:
     (axis,) = node.axes([node.get("axis", 0)], x.ndim)
+    node.claim((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
     if known(x, indices):
         return np.asarray(np.take(x, indices, axis), x.dtype)  # a symbol stays an object
     return jnp.take(jnp.asarray(x), jnp.asarray(indices), axis)
@@ -187,6 +190,7 @@ def _gather_elements(node: Node, x: Any, indices: Any) -> Array:
 @operator("GatherND", 13)
 def _gather_nd(node: Node, x: Any, indices: Any) -> Array:
     x, indices, batch = jnp.asarray(x), jnp.asarray(indices), node.get("batch_dims", 0)
+    node.claim((*indices.shape[:-1], *x.shape[batch + indices.shape[-1] :]))
     lead = list(jnp.indices(indices.shape[:-1], sparse=True))[:batch]
     places = [*lead, *(indices[..., i] for i in range(indices.shape[-1]))]
     return x[tuple(jnp.broadcast_to(place, indices.shape[:-1]) for place in places)]
@@ -237,7 +241,9 @@ def _pad(node: Node, x: Any, pads: Any = None, value: Any = None, axes: Any = No
     pairs = [(0, 0)] * x.ndim
     for axis, low, high in zip(over, amounts[: len(over)], amounts[len(over) :], strict=True):
         pairs[axis] = (low, high)
-    node.claim([s + low + high for s, (low, high) in zip(x.shape, pairs, strict=True)])
+    ends = list(zip(x.shape, pairs, strict=True))
+    node.claim([s + low + high for s, (low, high) in ends])
+    node.claim([s + max(low, 0) + max(high, 0) for s, (low, high) in ends])
     value = np.ravel(node.get("value", 0.0) if value is None else value)[0]
     if isinstance(x, Maps) and not any(pairs[0]) and not any(pairs[1]):
         if _ours(mode, pairs[2:], x.shape[2:], value):

@@ -10,6 +10,9 @@ from jaxcnn.ops.batch_norm import batch_norm, batch_norm_inference
 from jaxcnn.ops.local_response import local_response_norm
 from jaxcnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
 
+WIDEST = 2**10
+"""So many channels a window may have: each is an operation of the program."""
+
 
 @operator("BatchNormalization", 15, batch_norm_inference, batch_norm, layout="maps")
 def _batch_norm(node: Node, x: Array, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:
@@ -42,6 +45,7 @@ def _group_norm(node: Node, x: Array, scale: Any, bias: Any) -> Array:
     if node.version < 21:  # a γ and a β for each group
         if groups < 1 or x.shape[-1] % groups:
             raise node.fail(f"num_groups must divide {x.shape[-1]} channels, got {groups}")
+        node.claim((*scale.shape, x.shape[-1] // groups))
         scale, bias = (jnp.repeat(jnp.asarray(a), x.shape[-1] // groups) for a in (scale, bias))
     return node.of(group_norm)(x, scale, bias, groups=groups, epsilon=node.get("epsilon", 1e-5))
 
@@ -81,6 +85,8 @@ def _whole(parameter: Any, size: tuple[int, ...]) -> Any:
 @operator("LRN", 13, local_response_norm, layout="maps")
 def _lrn(node: Node, x: Array) -> Array:
     size = node.get("size")
+    if size > WIDEST:
+        raise node.fail(f"size must be at most {WIDEST}, got {size}")
     # Of an even window more lies behind a channel here, and before it in ours.
     turned = jnp.flip(x, -1) if size % 2 == 0 else x
     y = node.of(local_response_norm)(

@@ -5,6 +5,7 @@ schemas of the package `onnx` know.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxcnn import check
+from jaxcnn.interop.onnx.inlining import called, inlined, name_of
 from jaxcnn.interop.onnx.package import package
 from jaxcnn.interop.onnx.table import TABLE, Node, rules_of
 from jaxcnn.interop.onnx.tensors import dtype_of, tensor
@@ -21,10 +23,8 @@ OLDEST = 7
 """The operator set from which on operators broadcast as NumPy does."""
 
 DOMAINS = ("", "ai.onnx")
-QUANTISED = (
-    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
-    "ConvInteger", "MatMulInteger",
-)  # fmt: skip
+QUANTISED = re.compile("(^|[a-z])Q[A-Z0-9]|[Qq]uantize|Integer|NBits|Bnb4")
+"""In names of operators on numbers of few bits, those of onnxruntime too."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,7 @@ def _model(source: Any) -> tuple[Any, Path | None]:
             f"from_onnx: source must be a path, bytes or an onnx.ModelProto, "
             f"got {check.shown(source)}"
         )
-    if source.functions:
-        from onnx import inliner
-
-        source = inliner.inline_local_functions(source)
-    return source, folder
+    return inlined(source), folder
 
 
 def _opset(model: Any) -> int:
@@ -107,9 +103,10 @@ def _opset(model: Any) -> int:
         )
     newest = onnx.defs.onnx_opset_version()
     if not 1 <= found[0] <= newest:
+        first = next((called(node) + ": " for node in model.graph.node), "")
         raise ValueError(
-            f"from_onnx: the operator set must be of version 1 to {newest}, the newest that the "
-            f"installed onnx {onnx.__version__} knows, got {found[0]}"
+            f"from_onnx: {first}the operator set must be of version 1 to {newest}, the newest that "
+            f"the installed onnx {onnx.__version__} knows, got {found[0]}"
         )
     return found[0]
 
@@ -128,12 +125,11 @@ def _input(value: Any) -> Input:
 
 def _node(node: Any, place: int, opset: int, folder: Path | None) -> Node:
     onnx = package("from_onnx")
-    name = node.name or (node.output[0] if node.output else f"number {place}")
-    what = f"node {name!r} ({node.op_type})"
+    name, what = name_of(node, place), called(node, place)
+    if QUANTISED.search(node.op_type):
+        raise ValueError(f"from_onnx: {what}: quantised operators are not read")
     if node.domain not in DOMAINS:
         raise ValueError(f"from_onnx: {what}: operators of {node.domain!r} are not known")
-    if node.op_type in QUANTISED:
-        raise ValueError(f"from_onnx: {what}: quantised operators are not read")
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError:

@@ -99,6 +99,7 @@ def _resized(
     whole = list(x.shape)
     for step in steps:
         whole[step.axis] = step.result
+        node.claim((step.result,))
     node.claim(whole)
     steps = [s for s in steps if s.size != s.result or s.scale != 1 or s.roi != (0, 1)]
     if _in_space(x, steps):
@@ -217,6 +218,7 @@ def _taps(node: Node, step: Along, at: np.ndarray, mode: str) -> tuple[np.ndarra
     # What shrinks is smoothed, if that is asked for, by a window as much wider.
     narrow = min(step.scale, 1.0) if node.get("antialias", 0) else 1.0
     low = int(np.floor(-reach / narrow)) + 1
+    node.claim((2 - 2 * low, max(len(at), 1)))
     base = np.floor(at)
     offsets = np.arange(low, 2 - low)
     distance = np.abs(base[:, None] + offsets - at[:, None]) * narrow

@@ -22,6 +22,11 @@ from jaxcnn.sizes import known as known_sizes
 LARGEST = 2**31
 """So many elements an array may have whose size a file states without holding its numbers."""
 
+CONSTANTS = 2**28
+"""So many all constants together that are computed when a file is read: of 8 bytes each they are as
+large as a file itself may be.
+"""
+
 
 class Operator(NamedTuple):
     """What the table says of an operator."""
@@ -40,6 +45,8 @@ class Operator(NamedTuple):
 
 
 TABLE: dict[str, Operator] = {}
+
+REFUSALS = (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
 
 def operator(
@@ -70,6 +77,8 @@ class Node:
     outputs: tuple[str, ...]
     rules: tuple[Callable[..., Any], ...]
     """Those that it applies, in the order of the table."""
+    room: int | None = None
+    """How many elements are left for constants, where the node computes some."""
 
     def of(self, op: Callable[..., Any]) -> Callable[..., Any]:
         """An operation of jaxcnn with this node's rule for it."""
@@ -101,17 +110,31 @@ class Node:
 
     def claim(self, shape: Sequence[int]) -> tuple[int, ...]:
         """A shape that the file states, if an array of it is no larger than may be asked for."""
-        sizes = tuple(shape)
-        if known_sizes(*sizes) and (min(sizes, default=0) < 0 or prod(sizes) > LARGEST):
-            raise self.fail(f"an array must have 0 to 2^31 elements, got shape {sizes}")
+        sizes, most = tuple(shape), LARGEST if self.room is None else self.room
+        numbers = [int(size) for size in sizes if known_sizes(size)]
+        if min(numbers, default=0) < 0 or prod(numbers) > most:
+            of = "" if self.room is None else f", what is left of {CONSTANTS:,} for constants"
+            raise self.fail(f"an array must have 0 to {most:,} elements{of}, got shape {sizes}")
         return sizes
+
+    def broadcast(self, *shapes: Sequence[int]) -> list[int]:
+        """About the shape that these broadcast to, claimed where it is larger than each of them."""
+        rank = max(map(len, shapes), default=0)
+        numbers = [
+            [1] * (rank - len(shape)) + [size if known_sizes(size) else 1 for size in shape]
+            for shape in shapes
+        ]
+        whole = [max(sizes) for sizes in zip(*numbers, strict=True)]
+        if prod(whole) > max(map(prod, numbers), default=1):
+            self.claim(whole)
+        return whole
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """The values that the node makes of those that it reads."""
         try:
             with np.errstate(all="ignore"):
                 found = self._laid_out(TABLE[self.kind], self._of_one_dtype(values))
-        except (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError) as error:
+        except REFUSALS as error:
             if str(error).startswith("from_onnx: node"):
                 raise
             raise self.fail(f"{error}") from error
@@ -153,6 +176,7 @@ class Node:
         # Maps of fewer axes than the others broadcast in the file's layout.
         met = [v if isinstance(v, Maps) and v.ndim == rank else plain(v) for v in met]
         last = any(isinstance(value, Maps) for value in met)
+        self.broadcast(*(value.shape for value in met))
         met = aligned(met, rank)
         if last:
             met = [channels_last(value) if value.ndim else value for value in met]

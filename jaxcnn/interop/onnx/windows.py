@@ -1,6 +1,6 @@
 """Operators whose window slides over a map: convolutions and poolings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxcnn.geometry import parse_geometry
 from jaxcnn.interop.onnx.table import Node, operator, words
 from jaxcnn.interop.onnx.values import is_float
 from jaxcnn.ops.conv import conv
@@ -53,15 +54,26 @@ def window_of(node: Node, kernel: Array) -> int:
 @operator("Conv", 22, conv, layout="maps")
 def _conv(node: Node, x: Array, kernel: Any, bias: Any = None) -> Array:
     axes = window_of(node, kernel)
-    return node.of(conv)(
-        x,
-        jnp.moveaxis(jnp.asarray(kernel), (0, 1), (-1, -2)),
-        bias,
-        stride=per_axis(node, "strides", axes),
-        padding=padding(node, axes),
-        dilation=per_axis(node, "dilations", axes),
-        groups=node.get("group", 1),
-    )
+    how = {
+        "stride": per_axis(node, "strides", axes),
+        "padding": padding(node, axes),
+        "dilation": per_axis(node, "dilations", axes),
+    }
+    _slides(node, x, kernel.shape[2:], how, kernel.shape[0])
+    kernel = jnp.moveaxis(jnp.asarray(kernel), (0, 1), (-1, -2))
+    return node.of(conv)(x, kernel, bias, groups=node.get("group", 1), **how)
+
+
+def _slides(
+    node: Node, x: Array, window: Sequence[int], how: Mapping[str, Any], channels: int
+) -> None:
+    """Claim the padded map, and the map with so many channels that a window makes of it."""
+    n, *size, c = x.shape
+    if len(size) != len(window):  # the operation says so
+        return
+    geometry = parse_geometry(node.kind, size, window, window_name="window", **how)
+    node.claim((n, *(h + sum(pair) for h, pair in zip(size, geometry.padding, strict=True)), c))
+    node.claim((n, *geometry.output, channels))
 
 
 @operator("ConvTranspose", 22, conv_transpose, layout="maps")
@@ -70,15 +82,21 @@ def _conv_transpose(node: Node, x: Array, kernel: Any, bias: Any = None) -> Arra
     stride, dilation = per_axis(node, "strides", axes), per_axis(node, "dilations", axes)
     extent = [(k - 1) * d + 1 for k, d in zip(kernel.shape[2:], dilation, strict=True)]
     full = [(h - 1) * s + e for h, s, e in zip(x.shape[1:-1], stride, extent, strict=True)]
+    same = [h * s for h, s in zip(x.shape[1:-1], stride, strict=True)]
+    cropped, groups = _cropped(node, full, same), node.get("group", 1)
+    widest = max(x.shape[-1], kernel.shape[1] * groups)
+    node.claim((x.shape[0], *full, widest))
+    result = [f - sum(pair) for f, pair in zip(full, cropped, strict=True)]
+    node.claim((x.shape[0], *result, widest))
     return node.of(conv_transpose)(
         x,
         # The kernel of the convolution that this one is the adjoint of: out, then in.
         jnp.moveaxis(jnp.asarray(kernel), (0, 1), (-1, -2)),
         bias,
         stride=stride,
-        padding=_cropped(node, full, [h * s for h, s in zip(x.shape[1:-1], stride, strict=True)]),
+        padding=cropped,
         dilation=dilation,
-        groups=node.get("group", 1),
+        groups=groups,
     )
 
 
@@ -107,13 +125,16 @@ def _cropped(node: Node, full: Sequence[int], same: Sequence[int]) -> list[tuple
 def windows(node: Node, x: Array) -> tuple[tuple[int, ...], dict[str, Any]]:
     """The window of a pooling, and how it slides."""
     axes = x.ndim - 2
-    return per_axis(node, "kernel_shape", axes, None), {
+    window = per_axis(node, "kernel_shape", axes, None)
+    how = {
         "stride": per_axis(node, "strides", axes),
         "padding": padding(node, axes),
         "dilation": per_axis(node, "dilations", axes),
         # A padding that fits the size leaves nothing to round.
         "ceil_mode": bool(node.get("ceil_mode", 0)) and node.get("auto_pad", "NOTSET") == "NOTSET",
     }
+    _slides(node, x, window, how, x.shape[-1])
+    return window, how
 
 
 @operator("MaxPool", 22, max_pool, max_pool_with_switches, layout="maps")
