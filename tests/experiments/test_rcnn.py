@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from docs import recording, tables
 from experiments import data, rcnn
 from experiments.plots import found
 from experiments.systems import crowds, detector, proposals, regions
@@ -330,6 +331,15 @@ def test_rcnn(capsys, tmp_path, monkeypatch, digits):
     assert parts == [row for row in expected for _ in range(2)]
     assert [r["regression"] for r in summary["rows"]] == [False, True] * 5
     assert all(0 < r["mean_average_precision"] < 1 for r in summary["rows"])
+    # Fewer boxes fit better.
+    assert all(
+        r["mean_average_precision_strict"] < r["mean_average_precision"] for r in summary["rows"]
+    )
+    # Every number of its record is in the summary.
+    (about,) = (system for system in tables.record("systems") if system["name"] == "rcnn")
+    for path in about["paths"].values():
+        (number,) = recording._each(summary, path)
+        assert number is None or number >= 0  # None: too few scenes for the digit
     assert {"proposals", "network, whole", "fine-tuning, without context"} <= set(
         summary["seconds"]
     )

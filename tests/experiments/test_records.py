@@ -200,11 +200,28 @@ def test_runs_of_a_system_become_its_record(tmp_path):
         folder = tmp_path / str(i)
         folder.mkdir()
         (folder / "config.json").write_text("{}")
-        rows = [{"mean_average_precision": area}, {"mean_average_precision": regression}] * 5
-        (folder / "summary.json").write_text(json.dumps({"rows": rows, "recall": 0.9}))
+        rows = [
+            {
+                "mean_average_precision": one,
+                "mean_average_precision_strict": one / 2,
+                "average_precisions": [one] * 10,
+            }
+            for one in (area, regression)
+        ] * 5
+        summary = {
+            "rows": rows,
+            "recall": 0.9,
+            "proposals": {"mean": 100 + i, "most": 200 + i},
+            "seconds_a_scene": {"proposals": 0.1, "network": 0.2 + i},
+        }
+        (folder / "summary.json").write_text(json.dumps(summary))
     record = recording.system_record("rcnn", sorted(tmp_path.iterdir()))
     assert record["measured"]["mAP"] == 0.83
     assert record["measured"]["without regression"] == 0.81
+    assert record["measured"]["the same without regression"] == 0.405
+    assert record["measured"]["proposals a scene"] == 100.5
+    assert record["measured"]["seconds of the network a scene"] == 0.7
+    assert record["measured"]["digit 9"] == 0.83
     assert record["std"]["mAP"] == 0.014
     assert (record["seeds"], record["seconds"]) == (2, 0)
     (tmp_path / "1/summary.json").write_text(json.dumps({"cnn": {"each": [0.5, 0.7]},
