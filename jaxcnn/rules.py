@@ -24,11 +24,10 @@ from inspect import signature
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from jaxcnn import primitive
+from jaxcnn import check, primitive
 from jaxcnn.lowering.precision import narrow, widen
-from jaxcnn.tangents import Dot
+from jaxcnn.tangents import added, dots_of, filled, is_dot
 
 Function = Callable[..., Any]
 
@@ -52,8 +51,10 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
     linear: tuple[int, ...] = ()  # in which arguments, settings not counted; in each by itself
     affine: tuple[int, ...] = ()  # in which others it is linear but for a constant, as in a bias
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> "custom_rule":
+    def __new__(cls, fun: Function, nondiff_argnums: Sequence[int] = ()) -> "custom_rule":
         """A rule, whichever class `jax.custom_vjp` makes."""
+        check.function("custom_rule", "fun", fun)
+        check.integers("custom_rule", "nondiff_argnums", nondiff_argnums, minimum=0)
         rule = object.__new__(cls)
         rule.applications = primitive.applications(rule)
         return rule
@@ -71,7 +72,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         not, None for what has no derivative. Where y is affine, it can be transposed.
         """
         self.affine = tuple(affine)
-        self.tangent = lambda *args: tangent(*args[:-1], _filled(args[-1]))
+        self.tangent = lambda *args: tangent(*args[:-1], filled(args[-1]))
         self.tangent.__doc__ = tangent.__doc__
 
     def defjvps(self, *tangents: Function, affine: Sequence[int] = ()) -> None:
@@ -85,9 +86,9 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
             *before, dots = args
             total = None
             for tangent, dot in zip(tangents, dots, strict=False):
-                if any(not _is_dot(d) or d.value is not None for d in _dots(dot)):
-                    share = tangent(*before, _filled(dot))
-                    total = share if total is None else jax.tree.map(_add, total, share)
+                if any(not is_dot(d) or d.value is not None for d in dots_of(dot)):
+                    share = tangent(*before, filled(dot))
+                    total = share if total is None else jax.tree.map(added, total, share)
             return total
 
         self.tangent, self.affine = summed, tuple(affine)
@@ -120,6 +121,8 @@ def adjoints(f: custom_rule, g: custom_rule, *, argument: int = 0) -> None:
     Backward ∂x = g(δ), forward ẏ = f(ẋ). Other arguments, such as a mask, and settings are the same
     for both; they have no derivative. A map that is its own transpose is given twice.
     """
+    check.rules("adjoints", f=f, g=g)
+    check.integer("adjoints", "argument", argument, minimum=0)
     for one, other in ((f, g), (g, f)):
 
         def transpose(others, settings, delta, other=other):
@@ -157,10 +160,11 @@ def unary(*, keep: Function, back: Function, nondiff_argnums: Sequence[int] = ()
     element is its own transpose, as are those of a softmax. kept = keep(x, y) is what back needs,
     and no more. Further arguments, such as labels, have no derivative.
     """
+    check.functions("unary", keep=keep, back=back)
+    check.integers("unary", "nondiff_argnums", nondiff_argnums, minimum=0)
 
     def decorate(fun: Function) -> custom_rule:
         f = custom_rule(fun, nondiff_argnums=nondiff_argnums)
-
         others = len(signature(fun).parameters) - len(nondiff_argnums) - 1
 
         def fwd(x, *given):
@@ -184,6 +188,8 @@ def sloped(slope: Function, nondiff_argnums: Sequence[int] = ()) -> Function:
 
     It keeps x, and computes in the dtype of sums, float32 for halves.
     """
+    check.functions("sloped", slope=slope)
+    check.integers("sloped", "nondiff_argnums", nondiff_argnums, minimum=0)
 
     def back(moved, x, *settings):
         return narrow(widen(moved) * slope(widen(x), *settings), x.dtype)
@@ -197,6 +203,8 @@ def linear(f: custom_rule, bwd: Function) -> None:
     Forward ẏ = f(ẋ). Others and settings have no derivative. Where the transpose is a rule with the
     same arguments, `adjoints` says it for both.
     """
+    check.rules("linear", f=f)
+    check.functions("linear", bwd=bwd)
     _transposed(f, lambda others, settings, delta: bwd(*settings, delta, *others), 0)
 
 
@@ -208,6 +216,10 @@ def product(
     Forward ẏ = f(ȧ, b) + f(a, ḃ) and the bias's. Backward bwd(*settings, residuals, δ), and the
     residuals are the arguments; where f has both already, `bwd` is left out.
     """
+    check.rules("product", f=f)
+    check.functions("product", bwd=f if bwd is None else bwd)
+    check.integer("product", "factors", factors, minimum=1)
+    check.boolean("product", "bias", bias)
 
     def of(position):
         def tangent(*args):
@@ -231,6 +243,8 @@ def arithmetic(
 
     Such sums rules leave to JAX anyway: its derivatives of `plainly` serve, in both modes.
     """
+    check.functions("arithmetic", f=f, plainly=plainly)
+    check.integers("arithmetic", "linear", linear, minimum=0)
     rule = custom_rule(f, nondiff_argnums=nondiff_argnums)
 
     def of_arrays(settings):
@@ -253,6 +267,8 @@ def selection(
     Once the choice is fixed it is linear: backward ∂x = scatter(δ, s, *settings), forward
     ẏ = gather(ẋ, s, *settings). The choice has no derivative.
     """
+    check.rules("selection", f=f, value=f if value is None else value)
+    check.functions("selection", scatter=scatter, gather=gather)
 
     def fwd(*args):
         y_and_choice = f(*args)
@@ -269,28 +285,10 @@ def selection(
 
 def constant(f: custom_rule) -> None:
     """Let f have no derivative: a mask, a choice; or numbers that count as given."""
+    check.rules("constant", f=f)
     f.defvjp(
         lambda *args: (f(*args), tuple(f.without_settings(args))),
         lambda *args: tuple(None for _ in args[-2]),
     )
     f.defjvps()
     f.kind = "constant"
-
-
-def _is_dot(value: Any) -> bool:
-    return isinstance(value, Dot)
-
-
-def _dots(tree: Any) -> list[Any]:
-    return jax.tree.leaves(tree, is_leaf=_is_dot)
-
-
-def _filled(tree: Any) -> Any:
-    """Arrays for dots; whoever calls a tangent by hand may give arrays."""
-    return jax.tree.map(lambda d: d.filled() if _is_dot(d) else d, tree, is_leaf=_is_dot)
-
-
-def _add(a: Any, b: Any) -> Any:
-    """a + b, where either may lack axes in front."""
-    larger, smaller = (a, b) if a.ndim >= b.ndim else (b, a)
-    return larger + jnp.broadcast_to(smaller, larger.shape)

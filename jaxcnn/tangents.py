@@ -22,6 +22,21 @@ class Dot:
         return self.value
 
 
+def is_dot(value: Any) -> bool:
+    """Whether this says how an array moves."""
+    return isinstance(value, Dot)
+
+
+def dots_of(tree: Any) -> list[Any]:
+    """The leaves of a tree of them."""
+    return jax.tree.leaves(tree, is_leaf=is_dot)
+
+
+def filled(tree: Any) -> Any:
+    """Arrays for dots; whoever calls a tangent by hand may give arrays."""
+    return jax.tree.map(lambda d: d.filled() if is_dot(d) else d, tree, is_leaf=is_dot)
+
+
 def tangent_type(x: Any) -> Any:
     """The type of what x moves by."""
     return jax.typeof(x).to_tangent_aval()
@@ -56,3 +71,9 @@ def gradient_like(of: Any, gradient: Any, expected: Any) -> Any:
             f"{expected.dtype}{list(expected.shape)}, got {gradient.dtype}{list(gradient.shape)}"
         )
     return gradient
+
+
+def added(a: Any, b: Any) -> Any:
+    """a + b, where either may lack axes in front."""
+    larger, smaller = (a, b) if a.ndim >= b.ndim else (b, a)
+    return larger + jnp.broadcast_to(smaller, larger.shape)

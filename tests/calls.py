@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxcnn as jc
-from jaxcnn import attribution, gradcheck, initializers, interop, layers, models
+from jaxcnn import attribution, gradcheck, initializers, interop, layers, models, rules
 from jaxcnn.gradcheck.cases import activation
 
 X = jnp.ones((2, 6, 6, 4), jnp.float32)
@@ -177,6 +177,15 @@ FUNCTIONS = {
     interop.to_onnx: {"net": NET, "params": PARAMS, "state": {}, "input_shape": (2, 2)},
     initializers.dirac: {},
     initializers.patch_whitening: {"images": X},
+    rules.custom_rule: {"fun": double},
+    rules.adjoints: {"f": rules.custom_rule(double), "g": rules.custom_rule(double)},
+    rules.unary: {"keep": double, "back": double},
+    rules.sloped: {"slope": double},
+    rules.linear: {"f": rules.custom_rule(double), "bwd": double},
+    rules.product: {"f": rules.custom_rule(double)},
+    rules.arithmetic: {"f": double, "plainly": double, "linear": (0,)},
+    rules.selection: {"f": rules.custom_rule(double), "scatter": double, "gather": double},
+    rules.constant: {"f": rules.custom_rule(double)},
     gradcheck.adjoint_error: {"f": double, "adjoint": double, "x": B, "y": B},
     gradcheck.relative_error: {"value": B, "reference": B},
     gradcheck.default_step: {"dtype": jnp.float32},
@@ -280,20 +289,21 @@ def called(function, given):
 
 # Results, base classes, and what takes any number of arguments: called with lists by other tests.
 NOT_CALLED = {
-    jc.custom_rule, layers.Layer, layers.Leaf, layers.Row, layers.Summary, gradcheck.Finding,
-    attribution.Relevance,
+    layers.Layer, layers.Leaf, layers.Row, layers.Summary, gradcheck.Finding, attribution.Relevance,
 }  # fmt: skip
 
 
 def public():
     """All that can be called: what is defined here, and has a public name."""
-    modules = (jc, layers, models, interop, initializers, gradcheck, attribution)
+    modules = (jc, layers, models, interop, initializers, gradcheck, attribution, rules)
     things = {
         thing
         for module in modules
         for name, thing in vars(module).items()
         if name[0] != "_"
         and callable(thing)
-        and getattr(thing, "__module__", "").startswith("jaxcnn.")
+        and getattr(thing, "__module__", "").startswith(
+            "jaxcnn.rules" if module is rules else "jaxcnn."
+        )
     }
     return things - NOT_CALLED

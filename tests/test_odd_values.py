@@ -13,7 +13,7 @@ import pytest
 from calls import FUNCTIONS, LAYERS, OPERATIONS, called, public, trial
 
 import jaxcnn as jc
-from jaxcnn import attribution, gradcheck, interop, layers
+from jaxcnn import attribution, gradcheck, interop, layers, rules
 
 HOME = os.path.dirname(jc.__file__) + os.sep
 ODD = {
@@ -81,6 +81,7 @@ ALSO = {
     layers.summary: ("flatten",),
     interop.from_torch: ("flatten", "dense", "init"),
     gradcheck.assert_gradients: ("check_gradients",),
+    rules.arithmetic: ("custom_rule",),
     **{
         method: ("flatten", "dense", "apply", "up_to", "max_pool", "global_avg_pool", "relu")
         for name, method in vars(attribution).items()
