@@ -210,6 +210,38 @@ def test_a_function_with_its_own_derivative_keeps_it():
     assert found.reason == "it stands in a function with a derivative of its own"
 
 
+def test_what_is_not_gone_into_is_named():
+    x, k = drawn((1, 4, 4, 2), (3, 3, 2, 2))
+
+    def solved(x):
+        return lax.custom_linear_solve(
+            lambda y: y + 0 * conv(y, k), x, lambda matvec, y: matvec(y), symmetric=True
+        )
+
+    explained = with_rules(solved).explain(x)
+    reason = "it stands in a call that is not gone into"
+    assert explained
+    assert {(found.by, found.reason) for found in explained} == {(None, reason)}
+
+
+def test_a_reduction_of_windows_of_any_kind_is_named():
+    (x,) = drawn((1, 4, 4, 2))
+    start = jnp.float64(-jnp.inf)
+    f = lambda x, s: lax.reduce_window(x, s, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")  # noqa: E731
+    explained = with_rules(f).explain(x, start)
+    assert str(explained) == (
+        "reduce_window (1×4×4×2, scalar): as it is: JAX does not know its function, or its start"
+    )
+
+
+def test_a_rule_for_nothing_is_named():
+    x, k = drawn((1, 4, 4, 2), (3, 3, 2, 2))
+    explained = with_rules(conv, rules={"rleu": guided, "name:inner": None}).explain(x, k)
+    assert [str(found) for found in explained.left] == [
+        "rleu: as it is: the program has none", "name:inner: as it is: the program has none"
+    ]  # fmt: skip
+
+
 # Wherever they stand ------------------------------------------------------------------------------
 
 
@@ -348,8 +380,9 @@ def test_a_method_and_a_decorator_with_arguments():
     x, k = drawn((1, 4, 4, 2), (3, 3, 2, 2))
     model = Model(k)
     agree(model(x), maximum(conv(x, k), (1, 2, 2, 1), (1, 2, 2, 1)))
-    assert [found.operation for found in Model.__call__.explain(model, x)] == [
-        "conv_general_dilated"
+    assert list(map(str, Model.__call__.explain(model, x))) == [
+        "conv_general_dilated (1×4×4×2, 3×3×2×2): by conv",
+        "reduce_window_max (1×4×4×2): as it is: rules say None",
     ]
 
 

@@ -38,10 +38,11 @@ class Found:
     """Why it stays; empty where it does not."""
 
     def __str__(self) -> str:
-        shapes = ", ".join("×".join(map(str, shape)) or "scalar" for shape in self.shapes)
+        each = ", ".join("×".join(map(str, shape)) or "scalar" for shape in self.shapes)
+        shapes = f" ({each})" if each else ""
         where = f" in {' > '.join(self.inside)}" if self.inside else ""
         became = f"by {self.by}" if self.by else f"as it is: {self.reason}"
-        return f"{self.operation} ({shapes}){where}: {became}"
+        return f"{self.operation}{shapes}{where}: {became}"
 
 
 class Explanation(Sequence[Found]):

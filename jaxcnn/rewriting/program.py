@@ -30,6 +30,8 @@ CALLS = {
     "while": ("cond_jaxpr", "body_jaxpr"),
     "cond": ("branches",),
 }
+# Reductions of windows by any function, of which JAX does not know that it is a maximum or a sum.
+GENERIC = ("reduce_window", "select_and_scatter")
 OWN_DERIVATIVES = ("custom_jvp_call", "custom_vjp_call", "custom_lin")
 
 
@@ -97,8 +99,12 @@ def _results(eqn: Any, args: list[Any], rewriting: Rewriting, relus: Any) -> Seq
         return _remat(eqn, args, rewriting)
     if name == "shard_map":
         return _shard_map(eqn, args, rewriting)
-    if name in OWN_DERIVATIVES and rewriting.notes is not None:
-        _note_all(eqn, rewriting, "it stands in a function with a derivative of its own")
+    if rewriting.notes is not None:
+        if operation is None and name in GENERIC:
+            rewriting.note(eqn, name, None, "JAX does not know its function, or its start")
+        own = name in OWN_DERIVATIVES
+        where = "a function with a derivative of its own" if own else "a call that is not gone into"
+        _note_all(eqn, rewriting, f"it stands in {where}")
     result = eqn.primitive.bind(*args, **eqn.primitive.get_bind_params(eqn.params))
     return result if eqn.primitive.multiple_results else [result]
 
@@ -203,6 +209,7 @@ def _note_all(eqn: Any, rewriting: Rewriting, reason: str) -> None:
     deeper = rewriting.within(_title(eqn))
     for program in programs(eqn):
         for inner, found in _operations(program, names):
-            if found is not None:
+            name = inner.primitive.name
+            if (found := found or (name if name in GENERIC else None)) is not None:
                 deeper.note(inner, found, None, reason)
             _note_all(inner, deeper, reason)

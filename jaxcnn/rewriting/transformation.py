@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxcnn import check
-from jaxcnn.rewriting.found import Explanation, Found
+from jaxcnn.rewriting.found import Explanation, Found, Left
 from jaxcnn.rewriting.operations import RULES
 from jaxcnn.rewriting.program import Rewriting, evaluate
 from jaxcnn.rewriting.stateful import is_object, kept_whole, merged
@@ -71,6 +71,7 @@ class WithRules:
         self._f = f
         own = {name: rule and _named(name, rule) for name, rule in rules.items()}
         self._rules = tuple((name, *rule) for name, rule in {**RULES, **own}.items() if rule)
+        self._asked = {name: rule is not None for name, rule in rules.items()}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What f returns."""
@@ -78,12 +79,17 @@ class WithRules:
             return finish(evaluate(program, arrays, Rewriting(self._rules)))
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
-        """What is replaced for such arguments and what not, and why."""
+        """What is replaced for such arguments and what not, and why; last, rules for nothing."""
         notes: list[Found] = []
-        rewriting = Rewriting(self._rules, notes)
+        left = tuple((name, _left, "") for name, ruled in self._asked.items() if not ruled)
+        rewriting = Rewriting((*self._rules, *left), notes)
         with self._traced(args, kwargs) as (program, arrays, _):
             jax.eval_shape(lambda *arrays: evaluate(program, arrays, rewriting), *arrays)
-        return Explanation(notes)
+        met = {found.operation for found in notes}
+        unmet = [name for name in self._asked if name not in met]
+        return Explanation(
+            [*notes, *(Found(name, (), (), None, "the program has none") for name in unmet)]
+        )
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method, of which the object is the first argument."""
@@ -138,6 +144,11 @@ def _unchanged(arguments: Any, given: list[Any], structure: Any) -> None:
         "with_rules: f must return what it changes, got a change of its arguments; pass state in "
         "and return it, as under jax.jit"
     )
+
+
+def _left(*args: Any, **params: Any) -> Any:
+    del args, params
+    raise Left("rules say None")
 
 
 def _named(name: str, rule: Function) -> tuple[Function, str]:
