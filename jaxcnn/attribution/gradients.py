@@ -94,9 +94,10 @@ def integrated_gradients(
     """A = (x − x₀) • ∫₀¹ ∂u/∂x at x₀ + a (x − x₀) da, so that Σ A = u(x) − u(x₀).
 
     The integral is a sum at Gauss and Legendre's points. Between them rectifiers switch: with 50
-    steps Σ A is off by 1 to 5 % of u for LeNet-5 before training, between two images of noise. With
-    `tolerance` it is taken piece by piece between the bends (`jaxcnn.attribution.path`), exactly
-    but for rounding where the network is straight in between.
+    steps Σ A is off by 1 to 5 % of u for LeNet-5 before training, between two images of noise, in
+    the median; of ten networks one was off by a quarter. With `tolerance` it is taken piece by
+    piece between the bends (`jaxcnn.attribution.path`), exactly but for rounding where the network
+    is straight in between.
     Source: Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks", section 3.
 
     Args:
