@@ -18,7 +18,7 @@ from jaxcnn.interop.onnx import graph, inlining, norms, table  # noqa: E402
 
 FLOAT = np.float32
 PADS, WIDE = [20] * 4, {"kernel_shape": [21, 21], "pads": [20] * 4}
-# Maps of (1, 2, 4, 4), and tensors: none is as large as the results are.
+# With maps x of (1, 2, 4, 4); no tensor is as large as the result.
 ASKING = [
     (("Conv", ["x", "w"], ["y"], {"pads": PADS}), {"w": np.ones((2, 2, 3, 3), FLOAT)}),
     (("Conv", ["x", "w"], ["y"], {"pads": PADS, "strides": [40, 40]}),
@@ -57,6 +57,9 @@ ASKING = [
     (("Resize", ["x", "", "", "i"], ["y"], {}), {"i": np.array([2000, 2, 0, 4])}),
     (("Resize", ["x", "", "s"], ["y"], {"mode": "linear", "antialias": 1}),
      {"s": np.array([1, 1, 1e-3, 1], FLOAT)}),
+    (("ReduceSum", ["e", "i"], ["y"], {}), {"e": np.ones((40, 40, 0), int), "i": np.array([2])}),
+    (("ReduceMax", ["e", "i"], ["y"], {"keepdims": 0}),
+     {"e": np.ones((40, 0, 40), int), "i": np.array([1])}),
     (("ConstantOfShape", ["i"], ["y"], {}), {"i": np.array([1001])}),
 ]  # fmt: skip
 

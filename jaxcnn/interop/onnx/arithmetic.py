@@ -158,6 +158,8 @@ def reduction(kind: str, newest: int, of_axes: Callable[..., Any]) -> None:
                 return _of_single(node, x, of_axes)
             axes = range(x.ndim)
         over = tuple(sorted(node.axes(list(axes), x.ndim)))
+        # More than there are, where one of the axes is empty.
+        node.claim([size for axis, size in enumerate(x.shape) if axis not in over])
         if not isinstance(x, Maps):
             return of_axes(library(x), x, over, keep)
         if not keep:  # the axes that stay may be in either order
