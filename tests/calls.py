@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxcnn as jc
-from jaxcnn import attribution, gradcheck, initializers, interop, layers, models, rules
+from jaxcnn import attribution, gradcheck, initializers, interop, layers, models, page, rules
 from jaxcnn.gradcheck.cases import activation
 
 X = jnp.ones((2, 6, 6, 4), jnp.float32)
@@ -177,6 +177,9 @@ FUNCTIONS = {
     interop.to_onnx: {"net": NET, "params": PARAMS, "state": {}, "input_shape": (2, 2)},
     initializers.dirac: {},
     initializers.patch_whitening: {"images": X},
+    page.page: {"net": NET, "params": PARAMS, "state": {}, "images": IMAGES, "labels": LABELS},
+    page.formula_of: {"layer": NET},
+    page.kind_of: {"layer": NET},
     rules.custom_rule: {"fun": double},
     rules.adjoints: {"f": rules.custom_rule(double), "g": rules.custom_rule(double)},
     rules.unary: {"keep": double, "back": double},
@@ -287,15 +290,16 @@ def called(function, given):
     return function(*places, **words)
 
 
-# Results, base classes, and what takes any number of arguments: called with lists by other tests.
+# Results, base classes, and the frame of every page, into which a page's own data are put.
 NOT_CALLED = {
     layers.Layer, layers.Leaf, layers.Row, layers.Summary, gradcheck.Finding, attribution.Relevance,
+    page.shell,
 }  # fmt: skip
 
 
 def public():
     """All that can be called: what is defined here, and has a public name."""
-    modules = (jc, layers, models, interop, initializers, gradcheck, attribution, rules)
+    modules = (jc, layers, models, interop, initializers, gradcheck, attribution, rules, page)
     things = {
         thing
         for module in modules

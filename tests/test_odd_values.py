@@ -13,7 +13,7 @@ import pytest
 from calls import FUNCTIONS, LAYERS, OPERATIONS, called, public, trial
 
 import jaxcnn as jc
-from jaxcnn import attribution, gradcheck, interop, layers, rules
+from jaxcnn import attribution, gradcheck, interop, layers, page, rules
 
 HOME = os.path.dirname(jc.__file__) + os.sep
 ODD = {
@@ -82,6 +82,7 @@ ALSO = {
     interop.from_torch: ("flatten", "dense", "init"),
     gradcheck.assert_gradients: ("check_gradients",),
     rules.arithmetic: ("custom_rule",),
+    page.page: ("flatten", "dense", "apply"),
     **{
         method: ("flatten", "dense", "apply", "up_to", "max_pool", "global_avg_pool", "relu")
         for name, method in vars(attribution).items()

@@ -70,6 +70,7 @@ def page(
             parameters; or arguments do not fit each other.
     """
     check_pass("page", params, state, None, False)
+    _check_words(epochs, names, title, introduction)
     x = check.float_array("page", "images", images)
     layers, outputs = described(net, params, state, x)
     size = sum(np.size(leaf) for leaf in jax.tree.leaves(params))
@@ -92,11 +93,28 @@ def page(
     return shell(title, introduction, Path(__file__).with_name("network.js"), data)
 
 
+def _check_words(epochs: Any, names: Any, title: Any, introduction: Any) -> None:
+    """Raise unless these are what a page can say, and times that it can be said of."""
+    for name, value in (("title", title), ("introduction", introduction)):
+        if not isinstance(value, str):
+            raise TypeError(f"page: {name} must be text, got {check.shown(value)}")
+    if names is not None and not (isinstance(names, str) or check.is_sequence(names)):
+        raise TypeError(f"page: names must be a sequence of texts, got {check.shown(names)}")
+    if epochs is not None and not isinstance(epochs, Mapping):
+        raise TypeError(f"page: epochs must be a dict of parameters, got {check.shown(epochs)}")
+    for name, tree in (epochs or {}).items():
+        if not isinstance(tree, Mapping):
+            raise TypeError(
+                f"page: epochs must hold dicts of parameters, got {check.shown(tree)} for {name!r}"
+            )
+
+
 def _wanted(labels: Any, targets: Any, names: Any, x: Array, y: Array) -> dict[str, Any]:
     """What the output is to be, as far as that is known."""
     found: dict[str, Any] = {"labels": None, "targets": None, "names": None}
     if labels is not None:
-        check.shape("page", "labels", jnp.asarray(labels), x.shape[:1])
+        labels = check.integer_array("page", "labels", labels)
+        check.shape("page", "labels", labels, x.shape[:1])
         found["labels"] = check.labels("page", "labels", labels, y.shape, None).tolist()
     if targets is not None:
         wanted = check.float_array("page", "targets", targets)
