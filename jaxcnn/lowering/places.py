@@ -70,6 +70,10 @@ def long_sum(a: Array, b: Array) -> Array:
     """Σ a bᵀ over all places, part by part, as if in many lanes: … c, … d → c d."""
     places = math.prod(a.shape[:-1])
     parts = at_once(places, MOST_PARTS)
+    whole = places // MOST_PARTS * MOST_PARTS
+    if parts * LONG < places and whole < places and jax.device_count() == 1:
+        a, b = (m.reshape(places, -1) for m in (a, b))
+        return long_sum(a[:whole], b[:whole]) + outer_sum(a[whole:], b[whole:])
     if parts * LONG < places:  # which hardly divides
         a, b = jnp.expand_dims(widen(a), -1), jnp.expand_dims(widen(b), -2)
         shape = jnp.broadcast_shapes(a.shape, b.shape)

@@ -45,12 +45,31 @@ def merged(args: Any, kwargs: Any) -> Iterator[Merged]:
         with nnx.merge_context(call, inner) as context:
             return context.merge(*parts)
 
+    held: list[Any] = []  # what the objects hold before the call; after it, if they changed
+
+    def arrays_of(arguments: Any) -> list[Any]:
+        graph, state = nnx.split(arguments)
+        return [graph, *jax.tree.leaves(state)]
+
+    def inside(given: Any) -> Any:
+        arguments = merge(given, True)
+        held[:] = arrays_of(arguments)
+        return arguments
+
+    def leaving(arguments: Any, result: Any) -> Any:
+        graph, *arrays = arrays_of(arguments)
+        same = graph == held[0] and all(a is b for a, b in zip(arrays, held[1:], strict=True))
+        if same and not any(map(is_object, jax.tree.leaves(result, is_leaf=is_object))):
+            held.clear()  # nothing is written, which an outer trace might forbid
+            return result
+        return split((arguments, result))
+
     with nnx.update_context(call):
         yield Merged(
             split(whole),
-            lambda given: merge(given, True),
-            lambda arguments, result: split((arguments, result)),
-            lambda left: merge(left, False)[1],
+            inside,
+            leaving,
+            lambda left: merge(left, False)[1] if held else left,
         )
 
 

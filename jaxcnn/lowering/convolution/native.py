@@ -8,6 +8,7 @@ from jaxcnn.lowering import kernels, native
 from jaxcnn.lowering.convolution import pointwise
 from jaxcnn.lowering.convolution.plain import Map
 from jaxcnn.lowering.convolution.problem import Problem
+from jaxcnn.lowering.places import in_one_lane
 from jaxcnn.lowering.thresholds import FEW_POINTWISE, LARGE_PRODUCT, MOST_PHASES
 
 # What XLA takes itself for products of 32 bits; other settings ask for fewer bits, or more.
@@ -57,4 +58,7 @@ def slower_sum(problem: Problem) -> str:
     """The same, for kernel gradients."""
     if not pointwise.cannot(problem) and problem.inputs * problem.outputs > LARGE_PRODUCT:
         return f"a product of more than {LARGE_PRODUCT} sums is as fast"
+    places = problem.n * math.prod(problem.geometry.output)
+    if not pointwise.cannot(problem) and in_one_lane(places, problem.inputs, problem.outputs):
+        return "so long a sum is more exact in parts"
     return kernels.unwanted(problem, problem.d)
