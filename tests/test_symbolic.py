@@ -1,6 +1,8 @@
 """One program for every size: exported with symbols, against the program of each size."""
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import batched as batches
@@ -30,7 +32,10 @@ def with_gradients(f):
 
 def agree(f, symbolic, several, jit=jax.jit):
     """The program with symbols gives what the programs of some sizes give."""
-    program = export.export(jit(f))(symbolic)
+    program_agrees(export.export(jit(f))(symbolic), f, several)
+
+
+def program_agrees(program, f, several):
     for args in several:
         error, where = relative_error(program.call(args), jax.jit(f)(args))
         assert error < 1e-12, where
@@ -74,8 +79,8 @@ def test_every_operation_with_a_batch_of_any_size(family, jit, request):
     agree(every, sized(batch), [shortened(3), shortened(16)], jit)
 
 
-@jits
-def test_the_gradient_of_lenet5_with_a_batch_of_any_size(jit):
+def step_of_lenet5():
+    """Loss and gradients, what stands for its arguments, and some of them."""
     net = jc.models.lenet5()
     params, state = net.init(jax.random.key(0), (32, 32, 1), dtype=jnp.float64)
 
@@ -91,7 +96,22 @@ def test_the_gradient_of_lenet5_with_a_batch_of_any_size(jit):
     several = [
         [random_like(jnp.zeros((n, 32, 32, 1)), 1), jnp.arange(n, dtype=jnp.int32)] for n in (2, 5)
     ]
-    agree(step, symbolic, several, jit)
+    return step, symbolic, several
+
+
+@jits
+def test_the_gradient_of_lenet5_with_a_batch_of_any_size(jit):
+    agree(*step_of_lenet5(), jit)
+
+
+@pytest.mark.parametrize("name", JITS)
+def test_a_program_with_symbols_is_read_by_a_newer_jax(name, tmp_path):
+    """Of two Pythons of `.ci/run`, which gives the folder, the first writes, and the next reads."""
+    f, symbolic, several = step_of_lenet5()
+    written = Path(os.environ.get("JAXCNN_PROGRAMS", tmp_path)) / name
+    if not written.exists():
+        written.write_bytes(export.export(JITS[name](f))(symbolic).serialize())
+    program_agrees(export.deserialize(bytearray(written.read_bytes())), f, several)
 
 
 KERNEL, SCALE = random_like(jnp.zeros((3, 2, 2, 4)), 2), random_like(jnp.zeros(2), 3)
