@@ -1,6 +1,6 @@
 """The operations of the table on 8 simulated devices; run by test_sharding.py on its own.
 
-Every operation at the first of its cases, its batch made as long as two examples per device; with
+Every operation in both modes at the first of its cases, its batch made as long as two examples per device; with
 the argument "full" at every case. One JSON object per kind of axes and case: the largest difference
 from one device, where, and how many collectives of each kind the program has. Without "full" there
 is one program for all, which says quickly that all is well; with it each case is a program, which
@@ -19,6 +19,7 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from batched import BATCH, MAPS, applied, arguments, has_batch
 from jax.sharding import AxisType, NamedSharding
@@ -45,9 +46,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 
 
-def value_and_gradients(case: Case, arrays, fixed, delta):
-    y, pull = jax.vjp(lambda arrays: applied(case, arrays, fixed), arrays)
-    return y, pull(delta)[0]
+def both_modes(case: Case, arrays, fixed, delta):
+    """Values and gradients, each with its tangent."""
+
+    def value_and_gradients(arrays):
+        y, pull = jax.vjp(lambda arrays: applied(case, arrays, fixed), arrays)
+        return y, pull(delta)[0]
+
+    tangents = jax.tree.map(jnp.cos, arrays)
+    return tuple(zip(*jax.jvp(value_and_gradients, (arrays,), (tangents,)), strict=True))
 
 
 def shared_arguments(case: Case, arrays, fixed):
@@ -86,23 +93,23 @@ def over_shares(case: Case, mesh, args):
     """Every device with its share; the results of all devices are stacked."""
 
     def local(arrays, fixed, deltas):
-        y, gradients = value_and_gradients(case, arrays, fixed, deltas[0])
-        return y[None], gradients
+        values, gradients = both_modes(case, arrays, fixed, deltas[0])
+        return tuple(y[None] for y in values), gradients
 
     names = spread(args[0]), spread(args[1])
-    results = P("data"), names[0]
+    results = P("data"), (names[0], names[0])
     f = jax.shard_map(local, mesh=mesh, in_specs=(*names, P("data")), out_specs=results)
     return f(*args)
 
 
 def joined(results):
     """The results that the devices have, one after the other; what they share is summed."""
-    values = np.stack([np.asarray(y) for y, _ in results])
-    gradients = {
-        name: (np.concatenate if name in MAPS else sum)([np.asarray(g[name]) for _, g in results])
-        for name in results[0][1]
-    }
-    return values, gradients
+    values, gradients = (list(zip(*each, strict=True)) for each in zip(*results, strict=True))
+    whole = {name: np.concatenate if name in MAPS else sum for name in gradients[0][0]}
+    return tuple(np.stack(y) for y in values), tuple(
+        {name: join([np.asarray(g[name]) for g in each]) for name, join in whole.items()}
+        for each in gradients
+    )
 
 
 def sums(case: Case, kind, args):
@@ -129,7 +136,7 @@ def check(cases):
     """All these cases in one program per kind of axes, against one device."""
 
     def every(args):
-        return {name: value_and_gradients(case, *args[name]) for name, case in cases.items()}
+        return {name: both_modes(case, *args[name]) for name, case in cases.items()}
 
     args = {name: arguments(case) for name, case in cases.items()}
     expected = jax.tree.map(np.asarray, jax.jit(every)(args))

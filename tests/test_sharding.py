@@ -43,14 +43,16 @@ def moved(report):
 
 
 def test_every_operation_gives_the_same_numbers_and_gathers_nothing():
-    """All the parameters' gradients are one sum; statistics of the batch come before it."""
+    """All the parameters' gradients are one sum; statistics of the batch come before it, and the
+    tangents of the statistics in a sum of their own.
+    """
     reports = lines("sharded_cases.py")
     for kind in KINDS:
         of_kind = [report for report in reports if report["kind"] == kind]
         assert len(of_kind) >= 55
         assert not [report for report in of_kind if report["error"] >= 1e-12]
         assert not moved(of_kind[0])
-        assert of_kind[0]["all-reduce"] <= (1 if kind == "shard_map" else 3)
+        assert of_kind[0]["all-reduce"] <= (1 if kind == "shard_map" else 4)
 
 
 def test_any_axis_may_be_sharded_and_both_modes_follow():
