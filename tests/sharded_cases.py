@@ -1,10 +1,10 @@
 """The operations of the table on 8 simulated devices; run by test_sharding.py on its own.
 
-Every operation in both modes at the first of its cases, its batch made as long as two examples per device; with
-the argument "full" at every case. One JSON object per kind of axes and case: the largest difference
-from one device, where, and how many collectives of each kind the program has. Without "full" there
-is one program for all, which says quickly that all is well; with it each case is a program, which
-says where it is not.
+Every operation in both modes at the first of its cases, its batch made as long as two examples per
+device; with the argument "full" at every case. One JSON object per kind of axes and case: the
+largest difference from one device, where, and how many collectives of each kind the program has.
+Without "full" there is one program for all, which says quickly that all is well; with it each case
+is a program, which says where it is not.
 """
 
 import json

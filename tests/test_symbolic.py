@@ -108,7 +108,7 @@ def test_the_gradient_of_lenet5_with_a_batch_of_any_size(jit):
 def test_a_program_with_symbols_is_read_by_a_newer_jax(name, tmp_path):
     """Of two Pythons of `.ci/run`, which gives the folder, the first writes, and the next reads."""
     f, symbolic, several = step_of_lenet5()
-    written = Path(os.environ.get("JAXCNN_PROGRAMS", tmp_path)) / name
+    written = Path(os.environ.get("JAXCNN_PROGRAMS") or tmp_path) / name
     if not written.exists():
         written.write_bytes(export.export(JITS[name](f))(symbolic).serialize())
     program_agrees(export.deserialize(bytearray(written.read_bytes())), f, several)
