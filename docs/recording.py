@@ -226,7 +226,8 @@ def system_record(name: str, folders: Sequence[Path]) -> dict[str, Any]:
         found[what] = [scale * value for summary in summaries for value in _each(summary, path)]
 
     def rounded(statistic):
-        return {w: round(statistic(v), 1 if "%" in w else 3) for w, v in found.items()}
+        of_each = {what: statistic(values) for what, values in found.items()}
+        return {w: round(v, 1 if "%" in w or v > 100 else 3) for w, v in of_each.items()}
 
     seeds = max(map(len, found.values()))
     # A run writes its options first and its summary last.
@@ -236,7 +237,7 @@ def system_record(name: str, folders: Sequence[Path]) -> dict[str, Any]:
     ]
     return {
         **old, "measured": rounded(statistics.fmean), "seeds": seeds,
-        "std": rounded(statistics.stdev) if seeds > 1 else {},
+        "std": {w: v for w, v in rounded(statistics.stdev).items() if v} if seeds > 1 else {},
         "seconds": round(sum(seconds) / seeds),
     }  # fmt: skip
 

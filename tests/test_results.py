@@ -58,7 +58,8 @@ def results_expected():
     yield [
         [f"python -m experiments.{s['name']}{s.get('options', '')}", s["question"],
          [n for what, value in s["measured"].items()
-          for n in (value, s.get("std", {}).get(what)) if n is not None],
+          for n in (*map(float, re.findall(r"[\d.]+", what)), value, s.get("std", {}).get(what))
+          if n is not None],
          f"{s['test']}, {s['seeds']} seed{'s' * (s['seeds'] > 1)}", seconds(s["seconds"])]
         for s in tables.record("systems")
     ]  # fmt: skip
