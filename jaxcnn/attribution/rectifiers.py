@@ -1,6 +1,6 @@
 """Methods that give the rectifiers another backward pass, and leave everything else as it is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -119,7 +119,13 @@ def _bends(jaxpr: Any, given: Any, moving: set[Any]) -> Iterator[str]:
             else:
                 passing = moved[len(moved) - len(operands) :]
                 if name == "scan":  # what is carried moves once it has gone round
-                    start, carried = eqn.params["num_consts"], eqn.params["num_carry"]
-                    passing[start : start + carried] = [True] * carried
+                    carried = _whole(eqn.outvars, inner.outvars)
+                    stop = _whole(operands, inner.invars)
+                    passing[stop - carried : stop] = [True] * carried
                 went = {v for v, m in zip(inner.invars, passing, strict=True) if m}
                 yield from _bends(inner, passed(known, operands, inner.invars), went)
+
+
+def _whole(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """How many values a scan does not take apart, which JAX's releases write down differently."""
+    return sum(a.aval.ndim == b.aval.ndim for a, b in zip(outside, inside, strict=True))
