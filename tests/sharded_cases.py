@@ -38,6 +38,7 @@ KINDS = (
     ("explicit, no context", AxisType.Explicit, nullcontext, False),
     ("explicit, no context, host", AxisType.Explicit, nullcontext, True),
 )
+WITH_TANGENTS = (("both modes", AxisType.Explicit, nullcontext, False),)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -46,15 +47,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 
 
+def value_and_gradients(case: Case, arrays, fixed, delta):
+    y, pull = jax.vjp(lambda arrays: applied(case, arrays, fixed), arrays)
+    return y, pull(delta)[0]
+
+
 def both_modes(case: Case, arrays, fixed, delta):
     """Values and gradients, each with its tangent."""
-
-    def value_and_gradients(arrays):
-        y, pull = jax.vjp(lambda arrays: applied(case, arrays, fixed), arrays)
-        return y, pull(delta)[0]
-
     tangents = jax.tree.map(jnp.cos, arrays)
-    return tuple(zip(*jax.jvp(value_and_gradients, (arrays,), (tangents,)), strict=True))
+    both = jax.jvp(lambda a: value_and_gradients(case, a, fixed, delta), (arrays,), (tangents,))
+    return tuple(zip(*both, strict=True))
 
 
 def shared_arguments(case: Case, arrays, fixed):
@@ -135,19 +137,20 @@ def report(kind, f, cases, args, expected):
 def check(cases):
     """All these cases in one program per kind of axes, against one device."""
 
-    def every(args):
-        return {name: both_modes(case, *args[name]) for name, case in cases.items()}
+    def every(f):
+        return lambda args: {name: f(case, *args[name]) for name, case in cases.items()}
 
     args = {name: arguments(case) for name, case in cases.items()}
-    expected = jax.tree.map(np.asarray, jax.jit(every)(args))
-    for kind, axes, context, host in KINDS:
-        mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(axes,))
-        with context(mesh):
-            on_mesh = {name: placed(mesh, a, host) for name, a in args.items()}
-            report(kind, every, cases, on_mesh, expected)
+    for f, kinds in ((value_and_gradients, KINDS), (both_modes, WITH_TANGENTS)):
+        expected = jax.tree.map(np.asarray, jax.jit(every(f))(args))
+        for kind, axes, context, host in kinds:
+            mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(axes,))
+            with context(mesh):
+                on_mesh = {name: placed(mesh, a, host) for name, a in args.items()}
+                report(kind, every(f), cases, on_mesh, expected)
 
     args = {name: shared_arguments(case, *args[name][:2]) for name, case in cases.items()}
-    local = jax.jit(every)
+    local = jax.jit(every(both_modes))
     results = [local({n: share(a, number) for n, a in args.items()}) for number in range(DEVICES)]
     expected = {name: joined([result[name] for result in results]) for name in cases}
     mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(AxisType.Auto,))

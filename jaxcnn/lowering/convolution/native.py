@@ -56,9 +56,10 @@ def slower(problem: Problem) -> str:
 
 def slower_sum(problem: Problem) -> str:
     """The same, for kernel gradients."""
-    if not pointwise.cannot(problem) and problem.inputs * problem.outputs > LARGE_PRODUCT:
-        return f"a product of more than {LARGE_PRODUCT} sums is as fast"
-    places = problem.n * math.prod(problem.geometry.output)
-    if not pointwise.cannot(problem) and in_one_lane(places, problem.inputs, problem.outputs):
-        return "so long a sum is more exact in parts"
+    if not pointwise.cannot(problem):
+        if problem.inputs * problem.outputs > LARGE_PRODUCT:
+            return f"a product of more than {LARGE_PRODUCT} sums is as fast"
+        places = problem.n * math.prod(problem.geometry.output)
+        if in_one_lane(places, problem.inputs, problem.outputs):
+            return "so long a sum is more exact in parts"
     return kernels.unwanted(problem, problem.d)
