@@ -414,24 +414,27 @@ REFUSED = {
                     "max"),
     "in a loop": (lambda x, p: jax.lax.scan(lambda c, w: (jnp.maximum(c, w), None), x, p[None])[0],
                   "max"),
+    "by its size": (lambda x, p: (x + jnp.abs(x)) / 2, r"add of x and \|x\|"),
+    "by its size, in halves": (lambda x, p: 0.5 * x + jnp.abs(x) * 0.5, r"add of x and \|x\|"),
+    "of −x": (lambda x, p: jnp.abs(-x) - x, r"sub of x and \|x\|"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("method", [attribution.guided_backprop, attribution.deconvolution])
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_bend_that_may_be_a_rectifier_is_named(method, what):
-    f, name = REFUSED[what]
+    f, found = REFUSED[what]
     (x,) = jax.random.normal(jax.random.key(0), (1, 2, 4))
-    with pytest.raises(ValueError, match=f"net must write its rectifiers as .* got {name} of"):
+    with pytest.raises(ValueError, match=f"net must write its rectifiers as .* got {found}"):
         method(lambda p, s, x: jax.nn.relu(f(x, p)), jnp.zeros((2, 4)), {}, x, CLASS)
 
 
 def test_other_bends_keep_their_slope():
-    """The larger of two maps or of all so far, a softmax's, activations, a floor that is not 0."""
+    """The larger of two maps or of all so far, |x|, a softmax's, activations, a floor not of 0."""
     x = jax.random.normal(jax.random.key(0), (2, 4))
 
     def f(params, state, x):
-        y = jax.nn.leaky_relu(jnp.maximum(x, jnp.clip(-x, 1e-3)))
+        y = jax.nn.leaky_relu(jnp.maximum(x, jnp.clip(-x, 1e-3))) + jnp.abs(x) / (1 + jnp.abs(x))
         y = jax.lax.scan(lambda c, y: (jnp.maximum(c, y), c), jnp.zeros(4), y)[1]
         return jax.nn.relu(jax.nn.softmax(jax.nn.relu6(y)))
 

@@ -39,7 +39,7 @@ def guided_backprop(
 
     Raises:
         ValueError: there is no rectifier in it; or a function bounds something from below, not by a
-            number that is written down, or clamps it, which may be one: it is named.
+            number that is written down, clamps it, or adds x to |x|: what may be one is named.
     """
     return _by("guided_backprop", _guided, net, params, state, x, target)
 
@@ -100,6 +100,7 @@ def _bends(jaxpr: Any, given: Any, moving: set[Any]) -> Iterator[str]:
     Where a program's operands are not known to be numbers, they may be zero.
     """
     relus, known, moving = rectifiers(jaxpr), facts(jaxpr, given), set(moving)
+    halves: dict[Any, tuple[Any, bool]] = {}  # what is c • x or c • |x|: its x, and which
     for eqn in jaxpr.eqns:
         moved = [not isinstance(v, Literal) and v in moving for v in eqn.invars]
         if not any(moved):
@@ -108,6 +109,13 @@ def _bends(jaxpr: Any, given: Any, moving: set[Any]) -> Iterator[str]:
         name = eqn.primitive.name
         if (eqn.outvars and eqn.outvars[0] in relus) or name in OWN_DERIVATIVES:
             continue
+        sources = [halves.get(v, (v, False)) for v in eqn.invars if not isinstance(v, Literal)]
+        if name == "abs":
+            halves[eqn.outvars[0]] = (sources[0][0], True)
+        elif name == "neg" or (name in {"mul", "div"} and len(sources) == 1):
+            halves[eqn.outvars[0]] = sources[0]
+        elif name in {"add", "sub"} and len({x for x, _ in sources}) < len(set(sources)):
+            yield f"{name} of x and |x|, {sources[0][0].aval.shape}"
         bounds = {"max": [0, 1], "clamp": [0]}.get(name, [])
         if any(not moved[i] and fact(known, eqn.invars[i]) != "number" for i in bounds):
             yield f"{name} of {', '.join(str(v.aval.shape) for v in eqn.invars)}"

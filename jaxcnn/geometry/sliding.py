@@ -65,8 +65,9 @@ class Geometry:
 
     @property
     def dilated_output(self) -> tuple[int, ...]:
-        """The output's size with stride − 1 zeros between its elements."""
-        return tuple((p - 1) * s + 1 for p, s in zip(self.output, self.stride, strict=True))
+        """The output's size with stride − 1 zeros between its elements; none of none."""
+        sizes = zip(self.output, self.stride, strict=True)
+        return tuple(larger((p - 1) * s + 1, 0) for p, s in sizes)
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -122,8 +123,8 @@ class Geometry:
         """The same with other values of some settings; the output follows from all of them."""
         new = replace(self, **settings)
         rooms = zip(new.dilated_input, new.padding, new.extent, new.stride, strict=True)
-        output = tuple((h + low + high - e) // s + 1 for h, (low, high), e, s in rooms)
-        return replace(new, output=output)
+        output = (larger((h + low + high - e) // s + 1, 0) for h, (low, high), e, s in rooms)
+        return replace(new, output=tuple(output))
 
     @property
     def whole(self) -> bool:

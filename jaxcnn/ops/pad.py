@@ -18,7 +18,7 @@ from jaxcnn.geometry import Padding, parse_padding
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch
 from jaxcnn.rules import Function, adjoints, custom_rule
-from jaxcnn.sizes import arange, surely
+from jaxcnn.sizes import arange, known, surely
 
 MODES = ("zeros", "reflect", "replicate", "circular")  # as PyTorch calls them
 Pads = tuple[tuple[int, int], ...]
@@ -117,6 +117,11 @@ def _parse(
     if padded:
         size = tuple(p - low - high for p, (low, high) in zip(size, pads, strict=True))
     for axis, (pair, h) in enumerate(zip(pads, size, strict=True)):
+        if not known(h) and not surely(lambda h=h: h >= 0):
+            raise ValueError(
+                f"{op}: padding must leave something of the map, got {pair} for {h + sum(pair)} in "
+                f"spatial axis {axis}: give jax.export.symbolic_shape a constraint that shows it"
+            )
         if surely(lambda h=h: h < 1):
             raise ValueError(
                 f"{op}: padding must leave something of the map, "

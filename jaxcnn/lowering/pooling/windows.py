@@ -10,12 +10,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.extend.core import InconclusiveDimensionOperation
 
 from jaxcnn.geometry import Geometry
 from jaxcnn.lowering.precision import widen
 from jaxcnn.lowering.sharding import by_batch, whole_channels
-from jaxcnn.sizes import arange, known
+from jaxcnn.sizes import arange, known, surely
 
 UNPADDED = (0, 0, 0)  # no padding along this axis
 
@@ -98,15 +97,12 @@ def tap(x: Array, axis: int, number: int, geometry: Geometry, *, fill: float) ->
     start, stride = number * geometry.dilation[axis], geometry.stride[axis]
     if stride > 1 and (low or high) and known(x.shape[axis + 1]):
         return _tap_on_the_map(x, axis, start - low, stride, geometry.output[axis], fill)
-    x = _filled(x, axis, low, high, fill)
-    try:
-        return sliced(x, axis + 1, start, start + geometry.dilated_output[axis], stride)
-    except InconclusiveDimensionOperation:
-        h, least = geometry.input[axis], geometry.extent[axis] - low - high
-        raise ValueError(
-            f"a window must fit on a map of {h} in spatial axis {axis}: add a constraint to "
-            f"jax.export.symbolic_shape that shows {h} >= {least}"
-        ) from None
+    end = start + (geometry.output[axis] - 1) * stride + 1
+    size = x.shape[axis + 1] + low + high
+    if not surely(lambda: start <= end and start <= size and end <= size):
+        # Where a symbol may stand for a map without a window, the slice is of whole strides.
+        high, end = high + geometry.extent[axis] + stride, start + stride * geometry.output[axis]
+    return sliced(_filled(x, axis, low, high, fill), axis + 1, start, end, stride)
 
 
 def _tap_on_the_map(x: Array, axis: int, start: int, stride: int, count: int, fill: float) -> Array:
