@@ -61,7 +61,7 @@ def _trimmed(kind: str, run: str) -> Iterator[tuple[str, str]]:
     if before:
         yield "prose", before
     if formula:
-        yield "math", formula
+        yield "math" if _closed(formula) else "prose", formula
     if after:
         yield "prose", after
 
@@ -87,7 +87,8 @@ def _kinds(words: list[str]) -> list[str]:
             kinds[i] = "math"
     opened = ""
     for i, word in enumerate(words):
-        if opened and kinds[i] in ("between", "blank"):
+        # In the brackets of a function all is mathematics; in those of a sentence operators are.
+        if opened and (kinds[i] in ("between", "blank") or re.search(r"[^\W\d]\(", opened)):
             kinds[i] = "math"
         opened = opened + word if kinds[i] == "math" else ""
         if _closed(opened):

@@ -46,6 +46,7 @@ TOLERANCES = {
 }
 # What check_gradients calls its findings.
 COLUMNS = {
+    "value of the forward pass against the function's": "value",
     "value against the twin's": "value",
     "derivative of order 1 against the twin's": "order 1",
     "derivative of order 2 against the twin's": "order 2",

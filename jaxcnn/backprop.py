@@ -239,7 +239,7 @@ def _backward(net: Layer, record: Any, delta: Any) -> tuple[Any, Tree, Any]:
     """δ at the input, the gradients of the parameters, and δ at every output, for l = L, …, 0."""
     match net:
         case Leaf():
-            if not record:  # the layer passes its input on, as dropout does out of training
+            if not record:  # the layer passes its input on, as dropout does outside training
                 return delta, {}, delta
             *earlier, call = record
             below, *others = call.backward(delta)
@@ -281,7 +281,7 @@ def _parts(net: Branches, outputs: dict[str, Any], delta: Any) -> dict[str, Any]
 
 
 def _keeping(rule: Any, kept: list[_Call]) -> Callable[..., Any]:
-    """The rule, putting down what its backward pass needs whenever it is applied."""
+    """The rule, which notes at every call what its backward pass needs."""
 
     def apply(*arguments: Any) -> Any:
         if getattr(rule, "bwd", None) is None:

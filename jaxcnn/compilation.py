@@ -34,7 +34,7 @@ def compiler_options(platform: str | None = None) -> dict[str, Any]:
     """What `jax.jit` should be told by `compiler_options` on a platform; {} for nothing.
 
     Options of XLA, some experimental: they change rounding (relative errors stay near 1e-7 in
-    float32). One that XLA does not know is left out, which compiling a small program tells, once.
+    float32). One that XLA does not know is left out: a small program, compiled once, tells.
 
     Args:
         platform: "cpu", "cuda", "rocm" or "tpu"; by default the one that JAX uses.

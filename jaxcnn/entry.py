@@ -27,7 +27,7 @@ def operation(f: F) -> F:
 
     So it is under an eager `jax.grad` or `jax.jvp` too. Within `jit` or `jax.vmap`, with other
     arguments, and where something is wrong, f is called as it is. Not for an operation that looks
-    at the values of an array, or draws numbers as JAX is set to.
+    at the values of an array, or draws random numbers, as settings of JAX say.
     """
 
     @lru_cache(maxsize=1024, typed=True)  # True is no 1

@@ -11,21 +11,33 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar
 
 import jax
+from jax.core import Tracer
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 from jaxcnn import hints
+from jaxcnn.check.settings import shown
 from jaxcnn.lowering.sharding import as_jax_can, sharded_as
 from jaxcnn.mapped import Mapped, known_to_jax
-from jaxcnn.tangents import Dot, gradient_like, has_tangent, in_full, moves, tangent_type
+from jaxcnn.tangents import (
+    Dot,
+    gradient_like,
+    gradients_of,
+    has_tangent,
+    kept_with,
+    moves,
+    tangent_type,
+    tangents_of,
+)
 
 Function = Callable[..., Any]
+CLOSED = "a rule must take what is traced as an argument, not from around its functions"
 
 
 def apply(rule: Any, settings: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
     """The rule's function, of settings and other arguments."""
     leaves, structure = jax.tree.flatten(arrays)
-    application = rule.applications(settings, structure, _context())
+    application = rule.applications(settings, structure)
     bind = partial(by_hand_p.bind, map=application)
     if "plain" in hints.forms.value and hints.noted.value is None:
         bind = application.known_to_jax
@@ -34,7 +46,7 @@ def apply(rule: Any, settings: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class _Application:
+class Application:
     """A rule applied with certain settings, to arguments of a certain structure."""
 
     rule: Any
@@ -48,7 +60,7 @@ class _Application:
         return self.rule.__name__
 
     @property
-    def application(self) -> "_Application":
+    def application(self) -> "Application":
         return self
 
     @cached_property
@@ -64,7 +76,11 @@ class _Application:
         def traced(map: Any, types: tuple[Any, ...]) -> Any:
             # make_jaxpr, unlike eval_shape, keeps how types are sharded and what they vary over.
             # JAX would keep the program as long as what is traced: that is not the map itself.
-            return jax.make_jaxpr(lambda *args: map(*args))(*types)
+            program = jax.make_jaxpr(lambda *args: map(*args))(*types)
+            for held in program.consts:
+                if isinstance(held, Tracer):
+                    raise TypeError(f"{map}: {CLOSED}, got {shown(held)}")
+            return program
 
         return traced
 
@@ -118,51 +134,31 @@ class _Application:
         ]
         pullback = self.programs(_Pullback(self, unknown))  # leaves out what other gradients need
         gradients = iter(pullback([ad.instantiate_zeros(d) for d in deltas], known))
-        return [next(gradients) if i in unknown else None for i in range(len(args))]
+        return [
+            gradient_like(self, next(gradients), a.aval) if i in unknown else None
+            for i, a in enumerate(args)
+        ]
 
     def forward(self, leaves: Sequence[Any]) -> tuple[Any, Any]:
         """The forward pass: what the rule returns, and residuals."""
+        if self.rule.fwd is None:
+            raise TypeError(f"{self}: derivatives need a backward pass, given by defvjp; got none")
         with hints.given(self.hints):
-            return self.rule.fwd(*self.arguments(leaves))
+            return kept_with(self, self.rule.fwd(*self.arguments(leaves)))
 
     def gradients(self, residuals: Any, deltas: Sequence[Any]) -> list[Any]:
         """The backward pass: for every leaf of the arguments its gradient, or None."""
         delta = self.result.unflatten(deltas)
         with hints.given(self.hints):  # those of the call: the program has its options too
             found = self.rule.bwd(*self.settings, residuals, delta)
-        leaves: list[Any] = []
-        for child, gradient in zip(self.structure.children(), found, strict=True):
-            none = gradient is None
-            leaves += [None] * child.num_leaves if none else child.flatten_up_to(gradient)
-        return leaves
-
-
-def applications(rule: Any) -> Function:
-    """Those of a rule: the same object for the same one in the same context, to be traced once.
-
-    They belong to the rule, and go with it: so does what it may hold, arrays for example.
-    """
-
-    @lru_cache(maxsize=1024)
-    def application(settings: Any, structure: Any, context: Any) -> _Application:
-        return _Application(rule, settings, structure, hints.current())
-
-    return application
-
-
-_probe = jax.jit(lambda: ())
-
-
-def _context() -> Any:
-    """What stands for all settings of JAX that traces depend on: the trace of an empty function."""
-    return _probe.trace().jaxpr
+        return gradients_of(self, found, self.structure.children())
 
 
 @dataclass(frozen=True)
 class _Pullback:
     """The backward pass of a rule, as a function of δ and the arguments, for some of these."""
 
-    of: _Application
+    of: Application
     asked: tuple[int, ...]
 
     def __call__(self, deltas: list[Any], args: list[Any]) -> list[Any]:
@@ -176,7 +172,7 @@ class _Pullback:
 class _Tangent:
     """A rule's tangent, of residuals and then of how arguments move; linear in the latter."""
 
-    of: _Application
+    of: Application
     structure: Any
     inputs: tuple[Any, ...]
     moving: tuple[bool, ...]
@@ -187,7 +183,7 @@ class _Tangent:
         return f"{self.of} tangent"
 
     @property
-    def application(self) -> _Application:
+    def application(self) -> Application:
         return self.of
 
     @property
@@ -210,10 +206,7 @@ class _Tangent:
             raise TypeError(f"{self.of}: forward mode needs a tangent, given by defjvp; got none")
         with hints.given(self.of.hints):
             found = self.of.rule.tangent(*self.of.settings, residuals, dots)
-        leaves = jax.tree.leaves(found, is_leaf=lambda leaf: leaf is None)
-        return [
-            in_full(leaf, t) for leaf, t in zip(leaves, self.outputs, strict=True) if has_tangent(t)
-        ]
+        return tangents_of(self.of, found, self.outputs)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
         # Linear in the dots; in the residuals it moves as what it is made of does.
@@ -271,6 +264,13 @@ by_hand_p = Primitive("by_hand")
 by_hand_p.multiple_results = True
 
 
+def _called(*args: Any, map: Any) -> list[Any]:
+    try:
+        return map.application.programs(map)(*args)
+    except jax.errors.UnexpectedTracerError as error:
+        raise TypeError(f"{map}: {CLOSED}, got one of vmap or of a derivative") from error
+
+
 def _types(*types: Any, map: Any) -> list[Any]:
     return map.types if isinstance(map, _Tangent) else map.application.traces(map, types).out_avals
 
@@ -290,7 +290,7 @@ def _batched(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, map: Any) -
     return outputs, [0] * len(outputs)
 
 
-by_hand_p.def_impl(lambda *args, map: map.application.programs(map)(*args))
+by_hand_p.def_impl(_called)
 by_hand_p.def_abstract_eval(_types)
 ad.primitive_jvps[by_hand_p] = _jvp
 ad.primitive_transposes[by_hand_p] = _transposed

@@ -20,12 +20,12 @@ Most rules need not be written out. They are of a kind: `adjoints`, `unary`, `pr
 """
 
 from collections.abc import Callable, Sequence
-from inspect import signature
 from typing import Any
 
 import jax
 
 from jaxcnn import check, primitive
+from jaxcnn.applications import Parameters, applications
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.tangents import added, dots_of, filled, is_dot
 
@@ -40,29 +40,34 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
     `defjvps` is given, the transpose of the backward pass; `jaxcnn.gradcheck` checks that.
 
     Args:
-        fun: the function, of arrays, pytrees of them, None, and settings. Arrays of integers,
-            booleans and keys have no derivative: their gradient is None.
+        fun: the function, of arrays, pytrees of them, None, and settings; what is traced must be
+            among them. Integers, booleans and keys have no derivative: their gradient is None.
         nondiff_argnums: which arguments are settings; those must be hashable.
     """
 
-    applications: Function
-    tangent: Function | None = None
-    kind: str = "written out"  # which of those below made it; the documentation tells them apart
-    linear: tuple[int, ...] = ()  # in which arguments, settings not counted; in each by itself
-    affine: tuple[int, ...] = ()  # in which others it is linear but for a constant, as in a bias
+    tangent: Function | None
+    kind: str  # which of those below made it; the documentation tells them apart
+    linear: tuple[int, ...]  # in which arguments, settings not counted; in each by itself
+    affine: tuple[int, ...]  # in which others it is linear but for a constant, as in a bias
 
     def __new__(cls, fun: Function, nondiff_argnums: Sequence[int] = ()) -> "custom_rule":
         """A rule, whichever class `jax.custom_vjp` makes."""
+        return object.__new__(cls)
+
+    def __init__(self, fun: Function, nondiff_argnums: Sequence[int] = ()):
         check.function("custom_rule", "fun", fun)
-        check.integers("custom_rule", "nondiff_argnums", nondiff_argnums, minimum=0)
-        rule = object.__new__(cls)
-        rule.applications = primitive.applications(rule)
-        return rule
+        parameters = Parameters(fun, nondiff_argnums)
+        super().__init__(fun, nondiff_argnums)
+        # JAX copies what fun has, which may be a rule itself.
+        self.tangent, self.kind, self.linear, self.affine = None, "written out", (), ()
+        self.parameters = parameters
+        self.applications = applications(self, primitive.Application)
 
     def defvjp(self, fwd: Function, bwd: Function) -> None:
         """Say what the forward pass keeps, y, residuals = fwd(*args), and the gradients of all
         arguments that are no settings: bwd(*settings, residuals, δ).
         """
+        check.functions("defvjp", fwd=fwd, bwd=bwd)
         super().defvjp(fwd, bwd)
 
     def defjvp(self, tangent: Function, *, affine: Sequence[int] = ()) -> None:
@@ -71,7 +76,8 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         dots holds how each argument moves that is no setting, in its structure: zeros where it does
         not, None for what has no derivative. Where y is affine, it can be transposed.
         """
-        self.affine = tuple(affine)
+        check.functions("defjvp", tangent=tangent)
+        self.affine = self.parameters.places("defjvp", "affine", affine)
         self.tangent = lambda *args: tangent(*args[:-1], filled(args[-1]))
         self.tangent.__doc__ = tangent.__doc__
 
@@ -81,6 +87,8 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         Arguments that do not move cost nothing; the last ones, if they have no derivative, are left
         out. A share may lack axes in front, as that of a bias does: it is the same along them.
         """
+        check.functions("defjvps", **{f"tangents[{i}]": t for i, t in enumerate(tangents)})
+        self.parameters.places("defjvps", "tangents", range(len(tangents)))
 
         def summed(*args):
             *before, dots = args
@@ -91,14 +99,13 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
                     total = share if total is None else jax.tree.map(added, total, share)
             return total
 
-        self.tangent, self.affine = summed, tuple(affine)
+        self.tangent, self.affine = summed, self.parameters.places("defjvps", "affine", affine)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the function; JAX sees one primitive."""
-        if kwargs:
-            args = signature(self.fun).bind(*args, **kwargs).args
-        settings = tuple(args[i] for i in self.nondiff_argnums)
-        return primitive.apply(self, settings, self.without_settings(args))
+        given = self.parameters.given(self.__name__, args, kwargs)
+        settings = tuple(given[i] for i in self.nondiff_argnums)
+        return primitive.apply(self, settings, self.without_settings(given))
 
     def without_settings(self, args: Sequence[Any]) -> list[Any]:
         """The arguments that are arrays, pytrees of them or None."""
@@ -124,6 +131,7 @@ def adjoints(f: custom_rule, g: custom_rule, *, argument: int = 0) -> None:
     check.rules("adjoints", f=f, g=g)
     check.integer("adjoints", "argument", argument, minimum=0)
     for one, other in ((f, g), (g, f)):
+        one.parameters.places("adjoints", "argument", (argument,))
 
         def transpose(others, settings, delta, other=other):
             return other(*other.arguments(settings, _inserted(others, argument, delta)))
@@ -161,11 +169,10 @@ def unary(*, keep: Function, back: Function, nondiff_argnums: Sequence[int] = ()
     and no more. Further arguments, such as labels, have no derivative.
     """
     check.functions("unary", keep=keep, back=back)
-    check.integers("unary", "nondiff_argnums", nondiff_argnums, minimum=0)
 
     def decorate(fun: Function) -> custom_rule:
         f = custom_rule(fun, nondiff_argnums=nondiff_argnums)
-        others = len(signature(fun).parameters) - len(nondiff_argnums) - 1
+        others = f.parameters.arrays - 1
 
         def fwd(x, *given):
             y = f(x, *given)
@@ -189,7 +196,6 @@ def sloped(slope: Function, nondiff_argnums: Sequence[int] = ()) -> Function:
     It keeps x, and computes in the dtype of sums, float32 for halves.
     """
     check.functions("sloped", slope=slope)
-    check.integers("sloped", "nondiff_argnums", nondiff_argnums, minimum=0)
 
     def back(moved, x, *settings):
         return narrow(widen(moved) * slope(widen(x), *settings), x.dtype)
@@ -244,8 +250,8 @@ def arithmetic(
     Such sums rules leave to JAX anyway: its derivatives of `plainly` serve, in both modes.
     """
     check.functions("arithmetic", f=f, plainly=plainly)
-    check.integers("arithmetic", "linear", linear, minimum=0)
     rule = custom_rule(f, nondiff_argnums=nondiff_argnums)
+    rule.parameters.places("arithmetic", "linear", linear)
 
     def of_arrays(settings):
         return lambda *arrays: plainly(*rule.arguments(settings, arrays))

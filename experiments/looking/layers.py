@@ -29,7 +29,7 @@ class Stage(NamedTuple):
     state: PyTree
 
     def __call__(self, x: Array) -> Array:
-        """The layer's output, out of training."""
+        """The layer's output, outside training."""
         return self.layer.apply(self.params, self.state, x)[0]
 
     def children(self) -> list[Stage]:

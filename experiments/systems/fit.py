@@ -144,7 +144,7 @@ def predict(
     batch_size: int = 200,
     prepare: Callable[[Array], Array] = lambda x: x,
 ) -> Any:
-    """The network's outputs, out of training, in batches on the device.
+    """The network's outputs, outside training, in batches on the device.
 
     prepare: what a batch becomes before the network sees it; the whole need never stand in memory.
     """

@@ -2,13 +2,13 @@
 
 Each method takes `net, params, state, x` and a `target`. net is a network of `jaxcnn.layers`, or
 any JAX function of `params, state, x` that returns the output, or a tuple whose first entry it is:
-`net.apply` itself, or `lambda params, state, x: model.apply(params, x)`. It runs out of training.
+`net.apply` itself, or `lambda params, state, x: model.apply(params, x)`. It runs in inference mode.
 target is a class, or one for each example, of a row of classes; a function of the output that makes
 one number for each example; or None, the class with the largest output. The result has the shape of
 x, class activation maps that of the layer.
 
-What needs gradients, or none, works for every function. What changes a rule works for all that
-`jaxcnn.with_rules` recognises, and says what it does not know.
+A method that needs gradients alone, or none, takes every function. One that changes a rule takes
+all that `jaxcnn.with_rules` recognises, and names what it does not know.
 
 TypeError: net is none of these, x is not of floats, an argument not of its kind. ValueError: target
 is no class of the output, or the output is no row of classes and target no function.

@@ -59,7 +59,7 @@ def smooth_grad(
     Args:
         key: a key of jax.random.
         samples: over how many ε the mean goes.
-        noise: the deviation in ranges of an example.
+        noise: the standard deviation, as a share of the range of each example.
     """
     check.key("smooth_grad", "key", key)
     samples = check.integer("smooth_grad", "samples", samples, minimum=1)

@@ -17,7 +17,7 @@ Score = Callable[[Array], Array]
 
 
 def run(op: str, net: Model, params: Any, state: Any) -> Callable[[Array], Any]:
-    """The output for an input, out of training."""
+    """The output for an input, outside training."""
     if isinstance(net, Layer):
         return lambda x: net.apply(params, state, x)[0]
     if not callable(net):
@@ -82,5 +82,5 @@ def chosen(
 
 
 def gradient(score: Score, x: Array) -> Array:
-    """∂Σₙ score/∂x: of every example its own, as examples do not meet out of training."""
+    """∂Σₙ score/∂x: of every example its own, as examples do not meet outside training."""
     return jax.grad(lambda x: score(x).sum())(x)

@@ -2,7 +2,7 @@
 
 What does not depend on the input is computed as it is. What depends on it is one of six: a linear
 map that moves, adds or selects, which stays as it is; one that puts something else in, such as a
-bias; a product with weights; an affine map, as a batch norm out of training is; an activation,
+bias; a product with weights; an affine map, as a batch norm outside training is; an activation,
 element by element; or a maximum. Anything else is refused by name. Rules of jaxcnn and operations
 of `jax.lax` are told apart alike. Calls are opened, even those with a derivative of their own,
 unless they act element by element.

@@ -194,7 +194,7 @@ def functions(op: str, **given: Any) -> None:
 
 
 def rules(op: str, **given: Any) -> None:
-    """Raise unless all of these are rules, which say how they are derived."""
+    """Raise unless all of these are rules, which say how they are differentiated."""
     for name, value in given.items():
         if not hasattr(value, "defjvps"):
             raise TypeError(f"{op}: {name} must be a custom_rule, got {shown(value)}")

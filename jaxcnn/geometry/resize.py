@@ -1,4 +1,4 @@
-"""Which elements of a map those of the resized one are made of, and how they are weighed."""
+"""Which elements of a map make each element of the resized one, and with what weights."""
 
 import math
 from collections.abc import Sequence

@@ -29,6 +29,7 @@ from jaxcnn.gradcheck.errors import Finding
 
 # What check_gradients finds, by column.
 COLUMNS = {
+    "value of the forward pass against the function's": "value",
     "value against the twin's": "value",
     "derivative of order 1 against the twin's": "reverse",
     "derivative f against the twin's": "forward",

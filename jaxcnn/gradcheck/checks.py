@@ -40,7 +40,7 @@ def check_gradients(
 ) -> list[Finding]:
     """All that can be said about the derivatives of f at these arguments.
 
-    Its Jacobian, and its pullback at a random cotangent, which shows whether that is linear, are
+    Its forward pass must give its value. Its Jacobian, and its pullback at a random cotangent, which shows whether that is linear, are
     compared with central differences; with a twin its value and its pullbacks are compared with the
     twin's. Without one, and if orders is 2 or more, its pullback is compared with central
     differences too. Second derivatives must be symmetric.
@@ -99,6 +99,9 @@ def check_gradients(
         error, where = relative_error(value, reference, floor)
         findings.append(Finding(what, error, where, bound))
 
+    if orders > 0:
+        y, of_forward = jax.jit(lambda *a: (f(*a), jax.vjp(f, *a)[0]))(*arrays)
+        compare("value of the forward pass against the function's", of_forward, y, tolerance)
     if twin is not None:
         arguments = pullback_arguments(f, orders, arrays, seed)
         results = jax.jit(up_to_pullback(f, orders))(*arguments)

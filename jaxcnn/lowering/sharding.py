@@ -157,9 +157,9 @@ def vary_together(*arrays: Any) -> tuple[Any, ...]:
     )
 
 
-def varying(x: Array) -> frozenset[Any]:
-    """The manual axes over which x varies, inside `jax.shard_map`; elsewhere none."""
-    kind = getattr(jax.typeof(x), "manual_axis_type", None)
+def varying(x: Any) -> frozenset[Any]:
+    """The manual axes over which an array or type varies inside `jax.shard_map`; elsewhere none."""
+    kind = getattr(x if isinstance(x, ShapedArray) else jax.typeof(x), "manual_axis_type", None)
     return frozenset(getattr(kind, "varying", ()))
 
 

@@ -1,4 +1,4 @@
-"""The formula of a layer out of training, from the docstring of the operation that it applies."""
+"""The formula of a layer outside training, from the docstring of the operation that it applies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def formula_of(layer: Layer) -> str:
             return "y = Σᵢ fᵢ(x)\n∂x = Σᵢ ∂xᵢ of the branches, each of which gets δ"
         return "y = [f₁(x), f₂(x), …]\n∂x = Σᵢ ∂xᵢ of the branches, among which δ is split"
     if isinstance(layer, Dropout | SpatialDropout | DropBlock):
-        return "y = x, since nothing is dropped out of training\n∂x = δ"
+        return "y = x, since nothing is dropped outside training\n∂x = δ"
     operation = _operation_of(layer)
     text = inspect.getdoc(operation) if operation is not None else None
     if not text:
