@@ -7,11 +7,12 @@ from math import copysign
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 from jaxcnn import check, hints
 
 
-def applications(rule: Any, make: Callable[..., Any]) -> Callable[..., Any]:
+def kept_applications(rule: Any, make: Callable[..., Any]) -> Callable[..., Any]:
     """Those of a rule: of settings, and of a structure of arguments.
 
     They belong to the rule, and go with it: so does what it may hold, arrays for example.
@@ -60,6 +61,22 @@ _probe = jax.jit(lambda: ())
 def _context() -> Any:
     """What stands for all settings of JAX that traces depend on: the trace of an empty function."""
     return _probe.trace().jaxpr
+
+
+def all_given(rule: Any, program: Any) -> Any:
+    """The program of a rule, which has no traced array in it that is no argument."""
+    for held in program.consts:
+        if isinstance(held, Tracer):
+            raise TypeError(not_given(rule, check.shown(held)))
+    return program
+
+
+def not_given(rule: Any, what: str) -> str:
+    """What is said of such an array: a program that is kept cannot hold it."""
+    return (
+        f"{rule}: a rule must take what is traced as an argument, not from around its functions, "
+        f"got {what}"
+    )
 
 
 class Parameters:

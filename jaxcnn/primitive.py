@@ -11,12 +11,11 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar
 
 import jax
-from jax.core import Tracer
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 from jaxcnn import hints
-from jaxcnn.check.settings import shown
+from jaxcnn.applications import all_given, kept_applications, not_given
 from jaxcnn.lowering.sharding import as_jax_can, sharded_as
 from jaxcnn.mapped import Mapped, known_to_jax
 from jaxcnn.tangents import (
@@ -31,7 +30,6 @@ from jaxcnn.tangents import (
 )
 
 Function = Callable[..., Any]
-CLOSED = "a rule must take what is traced as an argument, not from around its functions"
 
 
 def apply(rule: Any, settings: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
@@ -46,7 +44,7 @@ def apply(rule: Any, settings: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Application:
+class _Application:
     """A rule applied with certain settings, to arguments of a certain structure."""
 
     rule: Any
@@ -60,7 +58,7 @@ class Application:
         return self.rule.__name__
 
     @property
-    def application(self) -> "Application":
+    def application(self) -> "_Application":
         return self
 
     @cached_property
@@ -76,11 +74,7 @@ class Application:
         def traced(map: Any, types: tuple[Any, ...]) -> Any:
             # make_jaxpr, unlike eval_shape, keeps how types are sharded and what they vary over.
             # JAX would keep the program as long as what is traced: that is not the map itself.
-            program = jax.make_jaxpr(lambda *args: map(*args))(*types)
-            for held in program.consts:
-                if isinstance(held, Tracer):
-                    raise TypeError(f"{map}: {CLOSED}, got {shown(held)}")
-            return program
+            return all_given(map, jax.make_jaxpr(lambda *args: map(*args))(*types))
 
         return traced
 
@@ -154,11 +148,15 @@ class Application:
         return gradients_of(self, found, self.structure.children())
 
 
+# Those of a rule, by settings and by the structure of its arguments.
+applications = partial(kept_applications, make=_Application)
+
+
 @dataclass(frozen=True)
 class _Pullback:
     """The backward pass of a rule, as a function of δ and the arguments, for some of these."""
 
-    of: Application
+    of: _Application
     asked: tuple[int, ...]
 
     def __call__(self, deltas: list[Any], args: list[Any]) -> list[Any]:
@@ -172,7 +170,7 @@ class _Pullback:
 class _Tangent:
     """A rule's tangent, of residuals and then of how arguments move; linear in the latter."""
 
-    of: Application
+    of: _Application
     structure: Any
     inputs: tuple[Any, ...]
     moving: tuple[bool, ...]
@@ -183,7 +181,7 @@ class _Tangent:
         return f"{self.of} tangent"
 
     @property
-    def application(self) -> Application:
+    def application(self) -> _Application:
         return self.of
 
     @property
@@ -268,7 +266,7 @@ def _called(*args: Any, map: Any) -> list[Any]:
     try:
         return map.application.programs(map)(*args)
     except jax.errors.UnexpectedTracerError as error:
-        raise TypeError(f"{map}: {CLOSED}, got one of vmap or of a derivative") from error
+        raise TypeError(not_given(map, "one of vmap or of a derivative")) from error
 
 
 def _types(*types: Any, map: Any) -> list[Any]:

@@ -25,7 +25,7 @@ from typing import Any
 import jax
 
 from jaxcnn import check, primitive
-from jaxcnn.applications import Parameters, applications
+from jaxcnn.applications import Parameters
 from jaxcnn.lowering.precision import narrow, widen
 from jaxcnn.tangents import added, dots_of, filled, is_dot
 
@@ -61,7 +61,7 @@ class custom_rule(jax.custom_vjp):  # noqa: N801 - a decorator, as jax.custom_vj
         # JAX copies what fun has, which may be a rule itself.
         self.tangent, self.kind, self.linear, self.affine = None, "written out", (), ()
         self.parameters = parameters
-        self.applications = applications(self, primitive.Application)
+        self.applications = primitive.applications(self)
 
     def defvjp(self, fwd: Function, bwd: Function) -> None:
         """Say what the forward pass keeps, y, residuals = fwd(*args), and the gradients of all

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import helper, numpy_helper
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
@@ -80,3 +81,10 @@ def _drawn(draw: Any, shape: Any, kind: str, place: int, name: str) -> np.ndarra
         return draw.uniform(0.5, 1.5, shape).astype(np.float32)
     size = 0.1 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[1:]))  # He et al. 2015
     return (size * draw.standard_normal(shape, np.float32)).astype(np.float32)
+
+
+def session(made):
+    runtime = pytest.importorskip("onnxruntime", reason="not installed (extra: peers)")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    return runtime.InferenceSession(made.SerializeToString(), options, ["CPUExecutionProvider"])

@@ -416,6 +416,11 @@ REFUSED = {
                   "max"),
     "by its size": (lambda x, p: (x + jnp.abs(x)) / 2, r"add of x and \|x\|"),
     "by its size, in halves": (lambda x, p: 0.5 * x + jnp.abs(x) * 0.5, r"add of x and \|x\|"),
+    "by its size, reshaped": (
+        lambda x, p: x + jnp.abs(x).reshape(-1).reshape(x.shape), r"add of x and \|x\|"
+    ),
+    "the smaller": (lambda x, p: x - jnp.minimum(x, 0), "min"),
+    "the smaller of −x": (lambda x, p: -jnp.minimum(-x, 0), "min"),
     "of −x": (lambda x, p: jnp.abs(-x) - x, r"sub of x and \|x\|"),
 }  # fmt: skip
 
@@ -455,6 +460,11 @@ def test_rectifiers_in_other_words(method):
         lambda x: jnp.maximum(0, x),
         lambda x: jnp.where(x > 0, x, 0),
         lambda x: jnp.clip(x, 0),
+        lambda x: jnp.where(~(x <= 0), x, 0),
+        lambda x: jnp.where(x > 0, x, 0 * x),
+        lambda x: jnp.maximum(x, 0 * x),
+        lambda x: x * jax.lax.stop_gradient((x > 0).astype(x.dtype)),
+        lambda x: jax.nn.leaky_relu(x, 0.0),
     ):
         np.testing.assert_array_equal(found(first), found(jax.nn.relu))
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra: test)")
-runtime = pytest.importorskip("onnxruntime", reason="not installed (extra: peers)")
+pytest.importorskip("onnxruntime", reason="not installed (extra: peers)")
 from onnx import numpy_helper  # noqa: E402
-from onnx_files import GRAPHS, light  # noqa: E402
+from onnx_files import GRAPHS, light, session  # noqa: E402
 
 import jaxcnn as jc  # noqa: E402
 from jaxcnn.interop import from_onnx  # noqa: E402
@@ -40,11 +40,9 @@ def picture(made):
 
 
 def run(made):
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # weights that are inputs too are not folded
-    session = runtime.InferenceSession(made.SerializeToString(), options, ["CPUExecutionProvider"])
-    (name,) = [given.name for given in session.get_inputs()]
-    return session.run(None, {name: picture(made)})
+    runtime = session(made)  # which says nothing of weights that are inputs too
+    (name,) = [given.name for given in runtime.get_inputs()]
+    return runtime.run(None, {name: picture(made)})
 
 
 def moderated(made):

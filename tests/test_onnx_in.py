@@ -17,7 +17,7 @@ from jax import export
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra: test)")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from onnx_files import arrays_of, model, single_operators  # noqa: E402
+from onnx_files import arrays_of, model, session, single_operators  # noqa: E402
 
 import jaxcnn as jc  # noqa: E402
 from jaxcnn.interop import from_onnx  # noqa: E402
@@ -111,13 +111,6 @@ def test_single_operators(part, request):
     assert right > 20
     named = {case.name for case in cases[part::4]} & set(DEPARTURES)
     assert named <= set(wrong), "these pass by now"
-
-
-def session(made):
-    runtime = pytest.importorskip("onnxruntime", reason="not installed (extra: peers)")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    return runtime.InferenceSession(made.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize(

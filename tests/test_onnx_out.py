@@ -13,6 +13,7 @@ import pytest
 from test_models import COUNTS, ROUNDED, ZOO
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra: test)")
+from onnx_files import session  # noqa: E402
 
 import jaxcnn as jc  # noqa: E402
 from jaxcnn import layers  # noqa: E402
@@ -48,11 +49,7 @@ def first(array):
 
 
 def by_runtime(made, x):
-    runtime = pytest.importorskip("onnxruntime", reason="not installed (extra: peers)")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(made.SerializeToString(), options, ["CPUExecutionProvider"])
-    return session.run(None, {"x": x})
+    return session(made).run(None, {"x": x})
 
 
 def relative(a, b):

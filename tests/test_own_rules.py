@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -111,6 +112,9 @@ def tangent(result):
     return jax.jvp(product(tangent=result), (X, X), (X, X))
 
 
+NUMBER: Any = 3
+
+
 def double(x):
     return 2 * x
 
@@ -119,8 +123,10 @@ def around(transformation):
     """A rule inside a function, one of whose arguments it takes without being given it."""
 
     def masked_sum(mask, x):
-        masked = custom_rule(lambda x: x * mask)
-        masked.__name__ = "masked"
+        @custom_rule
+        def masked(x):
+            return x * mask
+
         masked.defvjp(lambda x: (masked(x), None), lambda kept, delta: (delta * mask,))
         return masked(x).sum()
 
@@ -187,13 +193,13 @@ WRONG = {
     "adjoints: argument must be different places among 1 arguments, got (5,)": (
         lambda: rules.adjoints(custom_rule(double), custom_rule(double), argument=5)
     ),
-    "defjvps: affine must be a sequence of integers, got 0": (
-        lambda: custom_rule(double).defjvps(double, affine=0)
+    "defjvps: affine must be a sequence of integers, got 3": (
+        lambda: custom_rule(double).defjvps(double, affine=NUMBER)
     ),
     "defjvps: tangents must be different places among 1 arguments, got range(0, 2)": (
         lambda: custom_rule(double).defjvps(double, double)
     ),
-    "defvjp: fwd must be a function, got 3": lambda: custom_rule(double).defvjp(3, 4),
+    "defvjp: fwd must be a function, got 3": lambda: custom_rule(double).defvjp(NUMBER, double),
 }
 
 

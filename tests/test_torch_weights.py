@@ -6,6 +6,7 @@ compares torchvision's logits.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -193,6 +194,102 @@ def test_every_kind_of_layer_is_brought_into_our_layout(name):
     net, make, shape = KINDS[name]
     module = drawn(make())
     agree(net, module, shape, *from_torch(net, alphabetical(module), shape))
+
+
+def forms(module, folder):
+    """A `state_dict`, and what becomes of it, by whether its order is still that of the modules."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = module.state_dict()
+    save_file(tensors, folder / "a.safetensors")
+    torch.save(tensors, folder / "a.pt")
+    torch.save({"state_dict": tensors}, folder / "b.pt")
+    by_name = load_file(folder / "a.safetensors")
+    torch.save(by_name, folder / "c.pt")
+    # As older versions of torch take a prefix off.
+    renamed = module.state_dict()
+    for name in sorted(renamed):
+        renamed.move_to_end(name)
+    kept = tensors, folder / "a.pt", folder / "b.pt"
+    return kept, (by_name, folder / "a.safetensors", folder / "c.pt", renamed)
+
+
+def flat_sequential(count, classes=4):
+    """Modules of which none is a layer of ours stand between."""
+    blocks = [(nn.Conv2d(3, 3, 1, bias=False), nn.Identity(), nn.ReLU()) for _ in range(count)]
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes, bias=False)
+    return nn.Sequential(*[module for block in blocks for module in block], *head)
+
+
+class Parts(nn.Module):
+    """Weights alone, whose names stand in the order of the alphabet where the two parts do."""
+
+    def __init__(self, first="features", last="head"):
+        super().__init__()
+        conv = partial(nn.Conv2d, 3, 3, 1, bias=False)
+        self.parts = first, last
+        self.add_module(first, nn.Sequential(conv(), nn.Identity(), nn.ReLU(), conv(), nn.ReLU()))
+        flat = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        self.add_module(last, nn.Sequential(*flat, nn.Linear(3, 3, bias=False)))
+
+    def forward(self, x):
+        for part in self.parts:
+            x = getattr(self, part)(x)
+        return x
+
+
+def convs_and_dense(count, classes=4):
+    convs = [(layers.Conv(3, 1, use_bias=False), layers.Activation()) for _ in range(count)]
+    head = layers.GlobalAvgPool(), layers.Dense(classes, use_bias=False)
+    return layers.serial(*[layer for pair in convs for layer in pair], *head)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_numbers_tell_the_order_of_modules(count, tmp_path):
+    """Whatever that of the tensors is: by the alphabet 12 stands before 3."""
+    net, module = convs_and_dense(count), drawn(flat_sequential(count))
+    kept, sorted_ones = forms(module, tmp_path)
+    for given in (*kept, *sorted_ones, dict(reversed(kept[0].items()))):
+        agree(net, module, (4, 5, 3), *from_torch(net, given, (4, 5, 3)))
+        with pytest.raises(ValueError, match=re.escape(
+            "weights must have the shape (2, 3) for dense1/weight of net, "
+            f"got (4, 3) in {3 * count + 2}.weight"
+        )):  # fmt: skip
+            from_torch(convs_and_dense(count, 2), given, (4, 5, 3))
+    with pytest.raises(ValueError, match=f"got none for {3 * count + 2}"):
+        from_torch(layers.serial(**dict(net.children[:-1])), sorted_ones[0], (4, 5, 3))
+
+
+@pytest.mark.parametrize("names", [("features", "head"), ("features", "classifier")])
+def test_other_names_stand_as_torch_made_them_or_are_refused(names, tmp_path):
+    net, module = convs_and_dense(2, 3), drawn(Parts(*names))
+    kept, sorted_ones = forms(module, tmp_path)
+    for given in kept:
+        agree(net, module, (4, 5, 3), *from_torch(net, given, (4, 5, 3)))
+    if list(names) == sorted(names):
+        *sorted_ones, renamed = sorted_ones  # torch's notes say that its order is theirs
+        agree(net, module, (4, 5, 3), *from_torch(net, renamed, (4, 5, 3)))
+    for given in sorted_ones:
+        for some in (None, {"conv1": "features.0"}):  # the others' order is no better known
+            with pytest.raises(ValueError, match=r"names must say .* does not tell it, as"):
+                from_torch(net, given, (4, 5, 3), names=some)
+        found = from_torch(net, given, (4, 5, 3), names={"dense1": f"{names[1]}.2"})
+        agree(net, module, (4, 5, 3), *found)
+
+
+def test_a_file_of_safetensors_is_ordered_by_dtype_first(tmp_path):
+    """Its order is neither the modules' nor the alphabet's."""
+    net = layers.serial(*[layers.Dense(3, use_bias=False)] * 3)
+    module = nn.Sequential()
+    for name, dtype in (("c", torch.float32), ("b", torch.float64), ("a", torch.float32)):
+        module.add_module(name, nn.Linear(3, 3, bias=False, dtype=dtype))
+    kept, (by_name, file, *_) = forms(module, tmp_path)
+    for given in kept:
+        params, _ = from_torch(net, given, (3,))
+        np.testing.assert_array_equal(params["dense1"]["weight"].T, kept[0]["c.weight"])
+    for given in (by_name, file, alphabetical(module)):
+        with pytest.raises(ValueError, match="names must say which module each layer is"):
+            from_torch(net, given, (3,))
 
 
 class Branches(nn.Module):

@@ -159,9 +159,13 @@ LEFT = {
     ),
     "it is empty": lambda x: maximum(x[:0], (1, 2), (1, 2)),
     "its map is dilated": lambda x: maximum(x, (1, 2), (1, 2), base_dilation=(1, 2)),
-    "its padding holds a window, or crops": lambda x: maximum(
+    "its padding may hold a window, or crops": lambda x: maximum(
         x, (1, 2), (1, 2), padding=((0, 0), (2, 0))
     ),
+    "window must not be larger than the padded map, got an extent of 7 on a map of 5 + 0 + 0 in "
+    "spatial axis 0": lambda x: maximum(x, (1, 7), (1, 1)),
+    "rhs must not be larger than the padded map, got an extent of 7 on a map of 5 + 0 + 0 in "
+    "spatial axis 1": lambda x: conv(x[None, ..., None], jnp.ones((2, 7, 1, 1)), padding="VALID"),
     "4 axes of space, rules have 1 to 3": lambda x: maximum(
         x.reshape(2, 2, 1, 5), (2, 2, 1, 2), (1, 1, 2, 2), padding="SAME"
     ),
@@ -176,6 +180,31 @@ def test_what_has_no_rule_stays(why):
     (found,) = with_rules(f).explain(x)
     assert found.reason == why
     assert str(found).endswith(f"as it is: {why}")
+
+
+ON_ANY_MAP = {
+    "conv": partial(conv, k=jnp.ones((3, 2, 2, 1)), strides=(2, 1)),
+    "max_pool": partial(maximum, window=(1, 3, 3, 1), strides=(1, 2, 3, 1), padding="SAME"),
+    "sum_pool": partial(reduced, monoid="add", window=(1, 3, 2, 1), strides=(1, 2, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", ON_ANY_MAP)
+def test_maps_of_any_size(name):
+    """One program for all of them, with its gradients; of strided convolutions JAX has none."""
+    f = ON_ANY_MAP[name]
+    symbolic = jax.ShapeDtypeStruct(jax.export.symbolic_shape("b, h, w, 2"), jnp.float64)
+    assert with_rules(f).explain(symbolic).replaced
+    both = partial(value_and_pulled, with_rules(f))
+    program = jax.export.export(jax.jit(both))(symbolic)
+    for shape in ((1, 5, 4, 2), (3, 8, 7, 2)):
+        (x,) = drawn(shape)
+        agree(program.call(x), value_and_pulled(f, x))
+
+
+def value_and_pulled(f, x):
+    y, pull = jax.vjp(f, x)
+    return y, pull(jnp.cos(y))
 
 
 def test_maxima_of_dilated_windows_have_gradients_too():

@@ -318,6 +318,68 @@ def test_state_that_keras_would_lose_is_refused():
         with_rules(regular)(IMAGES)
 
 
+def everywhere(f):
+    """Under no trace, under `jax.jit`, and with rules inside and outside of it."""
+    plain, *others = f, jax.jit(f), with_rules(f), jax.jit(with_rules(f)), with_rules(jax.jit(f))
+    right = plain(IMAGES)
+    for wrapped in others:
+        assert relative_error(wrapped(IMAGES), right)[0] < 1e-5
+    return right
+
+
+def test_losses_of_keras_on_weights_are_its_own():
+    """A regulariser is given the value of its variable, which the call does not change."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    keras = pytest.importorskip("keras", reason="keras is not installed (extra: peers)")
+    conv = keras.layers.Conv2D(2, 3, kernel_regularizer="l2", bias_regularizer="l1")
+    network = keras.Sequential([keras.Input((16, 16, 3)), conv])
+    conv.bias.assign([1.0, -2.0])
+
+    def f(x):
+        return (network(x) ** 2).mean() + sum(network.losses)
+
+    kernel = np.asarray(conv.kernel.value)
+    expected = 0.01 * (kernel**2).sum() + 0.01 * 3
+    losses = everywhere(lambda x: sum(network.losses) + 0 * x.sum())
+    assert relative_error(losses, expected)[0] < 1e-5
+    right = everywhere(f)
+    everywhere(jax.grad(f))
+    # A call around has values of its own.
+    twice = [2 * variable.value for variable in network.trainable_variables]
+    with keras.StatelessScope(zip(network.trainable_variables, twice, strict=True)):
+        assert relative_error(with_rules(f)(IMAGES), 4 * right - 0.03 * 2)[0] < 1e-5
+    with keras.StatelessScope():  # which has none
+        assert relative_error(with_rules(f)(IMAGES), right)[0] < 1e-5
+
+
+def test_losses_that_a_call_of_keras_returns_are_its_own():
+    os.environ["KERAS_BACKEND"] = "jax"
+    keras = pytest.importorskip("keras", reason="keras is not installed (extra: peers)")
+
+    class Penalty(keras.layers.Layer):
+        def call(self, x):
+            self.add_loss((x**2).mean())
+            return x
+
+    network = keras.Sequential([
+        keras.Input((16, 16, 3)),
+        keras.layers.Conv2D(2, 3, kernel_regularizer="l2", activity_regularizer="l2"),
+        Penalty(), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5, seed=0),
+    ])  # fmt: skip
+    params = [variable.value for variable in network.trainable_variables]
+    state = [variable.value for variable in network.non_trainable_variables]
+
+    def loss(params, x):
+        y, _, losses = network.stateless_call(params, state, x, training=True, return_losses=True)
+        assert len(losses) == 3
+        return (y**3).mean() + sum(losses)
+
+    everywhere(lambda x: loss(params, x))
+    everywhere(lambda x: jax.grad(loss, (0, 1))(params, x))
+    with pytest.raises(ValueError, match="got a loss that a layer adds; call the model's"):
+        with_rules(lambda x: network(x).sum() + sum(network.losses))(IMAGES)
+
+
 def test_layers_of_keras_are_built_beforehand():
     """Under a trace weights would be drawn that outlive it."""
     os.environ["KERAS_BACKEND"] = "jax"

@@ -15,7 +15,7 @@ from jaxcnn.layers import Layer
 from jaxcnn.ops.activation import relu_map
 from jaxcnn.rewriting import with_rules
 from jaxcnn.rewriting.program import OWN_DERIVATIVES
-from jaxcnn.rewriting.rectifiers import fact, facts, passed, programs, rectifiers
+from jaxcnn.rewriting.rectifiers import MOVED, fact, facts, passed, programs, rectifiers
 from jaxcnn.swapping import swap_rules, with_backward
 
 
@@ -32,14 +32,16 @@ def guided_backprop(
 ) -> Float[Array, "n ..."]:
     """A = ∂u/∂x, in which a rectifier y = max(x, 0) passes max(δ, 0) on where x > 0, else 0.
 
-    In a function that is max(x, 0) in whatever words, but not inside a function with a derivative
-    of its own. Other activations keep their slope.
+    In a function that is max(x, 0) either way round, a clip, a selection or a mask by the sign of
+    x; but not a sum or a product that comes to the same, nor what stands inside a function with a
+    derivative of its own. Other activations keep their slope.
     Source: Springenberg, Dosovitskiy, Brox and Riedmiller 2015, "Striving for Simplicity",
     section 3.4.
 
     Raises:
-        ValueError: there is no rectifier in it; or a function bounds something from below, not by a
-            number that is written down, clamps it, or adds x to |x|: what may be one is named.
+        ValueError: there is no rectifier in it; or a function takes the larger or the smaller of
+            two, neither a number that is written down, clamps, takes the smaller of x and 0, or
+            adds x to |x|: what may be one is named.
     """
     return _by("guided_backprop", _guided, net, params, state, x, target)
 
@@ -112,11 +114,11 @@ def _bends(jaxpr: Any, given: Any, moving: set[Any]) -> Iterator[str]:
         sources = [halves.get(v, (v, False)) for v in eqn.invars if not isinstance(v, Literal)]
         if name == "abs":
             halves[eqn.outvars[0]] = (sources[0][0], True)
-        elif name == "neg" or (name in {"mul", "div"} and len(sources) == 1):
+        elif name in {"neg", *MOVED} or (name in {"mul", "div"} and len(sources) == 1):
             halves[eqn.outvars[0]] = sources[0]
         elif name in {"add", "sub"} and len({x for x, _ in sources}) < len(set(sources)):
             yield f"{name} of x and |x|, {sources[0][0].aval.shape}"
-        bounds = {"max": [0, 1], "clamp": [0]}.get(name, [])
+        bounds = {"max": [0, 1], "min": [0, 1], "clamp": [0]}.get(name, [])
         if any(not moved[i] and fact(known, eqn.invars[i]) != "number" for i in bounds):
             yield f"{name} of {', '.join(str(v.aval.shape) for v in eqn.invars)}"
         for program in programs(eqn):

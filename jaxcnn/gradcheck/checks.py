@@ -40,10 +40,10 @@ def check_gradients(
 ) -> list[Finding]:
     """All that can be said about the derivatives of f at these arguments.
 
-    Its forward pass must give its value. Its Jacobian, and its pullback at a random cotangent, which shows whether that is linear, are
-    compared with central differences; with a twin its value and its pullbacks are compared with the
-    twin's. Without one, and if orders is 2 or more, its pullback is compared with central
-    differences too. Second derivatives must be symmetric.
+    Its forward pass must give its value. Its Jacobian, and its pullback at a random cotangent,
+    which shows whether that is linear, are compared with central differences; with a twin its value
+    and its pullbacks are compared with the twin's. Without one, and if orders is 2 or more, its
+    pullback is compared with central differences too. Second derivatives must be symmetric.
 
     Args:
         f: a function of args; its result is an array, or a pytree of arrays.

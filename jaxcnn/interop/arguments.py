@@ -1,7 +1,6 @@
 """Checks of arguments in the spelling of `jax.lax`, which errors keep."""
 
 from collections.abc import Sequence
-from operator import index
 from typing import Any
 
 import jax.numpy as jnp
@@ -78,7 +77,10 @@ def padding(
     if isinstance(value, str) and value.upper() in words:
         return value
     try:
-        pairs = tuple((index(low), index(high)) for low, high in list[Any](value))
+        pairs = tuple(
+            (check.integer(op, "padding", low), check.integer(op, "padding", high))
+            for low, high in list[Any](value)
+        )
         if len(pairs) != axes:
             raise ValueError
     except (TypeError, ValueError):

@@ -43,8 +43,8 @@ def page(
 ) -> str:
     """δ⁽ˡ⁻¹⁾ᵢ = Σₒ δ⁽ˡ⁾ₒ ∂y⁽ˡ⁾ₒ/∂x⁽ˡ⁾ᵢ, element by element, in a browser: an HTML file, as text.
 
-    What it shows is what `jaxcnn.backprop` computes outside training, in float64 from the parameters
-    in float32. δ at the output is that of the softmax's cross-entropy with a class, of ½ Σ (y − t)²
+    It shows what `jaxcnn.backprop` computes outside training, in float64 from the parameters in
+    float32. δ at the output is that of the softmax's cross-entropy with a class, of ½ Σ (y − t)²
     where there are targets, or 1 at a single output.
     Source: Huang, "BP Algorithm summary"; Ray, "Putting it all together".
 

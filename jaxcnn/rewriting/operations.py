@@ -7,12 +7,13 @@ result. The gradients and tangents of a maximum become those of our rules.
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.extend.core import InconclusiveDimensionOperation
 
 from jaxcnn.geometry import parse_geometry
 from jaxcnn.interop.conv import conv_general_dilated
@@ -21,6 +22,7 @@ from jaxcnn.ops.max_pool import max_pool
 from jaxcnn.ops.sum_pool import sum_pool
 from jaxcnn.rewriting.found import Left, floats
 from jaxcnn.rewriting.products import name_of, product
+from jaxcnn.sizes import surely
 
 AXES = 3
 """So many axes of space have rules."""
@@ -48,7 +50,8 @@ def _is_kernel_gradient(lhs: tuple[int, ...], rhs: tuple[int, ...], params: Any)
     batch, channels, *_ = numbers.lhs_spec
     if batch < channels or params["feature_group_count"] > 1:
         return False
-    return math.prod(rhs[a] for a in numbers.rhs_spec[2:]) > math.prod(_window(lhs, rhs, params))
+    reach = math.prod(rhs[a] for a in numbers.rhs_spec[2:])
+    return surely(lambda: reach > math.prod(_window(lhs, rhs, params)))
 
 
 def _window(lhs: tuple[int, ...], rhs: tuple[int, ...], params: Any) -> list[int]:
@@ -108,8 +111,9 @@ def _pooled(pool: Callable[..., Array], maps: tuple[Array, ...], params: Any) ->
     space = [a for a in range(x.ndim) if (window[a], stride[a], *padding[a]) != (1, 1, 0, 0)]
     if not 1 <= len(space) <= AXES:
         raise Left(f"{len(space)} axes of space, rules have 1 to {AXES}")
-    if any(max(padding[a]) > (window[a] - 1) * dilation[a] or min(padding[a]) < 0 for a in space):
-        raise Left("its padding holds a window, or crops")
+    most = {a: (window[a] - 1) * dilation[a] for a in space}
+    if not all(surely(lambda p=p, a=a: 0 <= p <= most[a]) for a in space for p in padding[a]):
+        raise Left("its padding may hold a window, or crops")
     others = [a for a in range(x.ndim) if a not in space]
     # If space comes last, it stays there, with one channel; otherwise the last other axis is the
     # channels.
@@ -187,13 +191,30 @@ def _upwards(x: Array, params: Any) -> Array:
     return -x if params["select_prim"].name == "le" else x
 
 
+def _or_left(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """The rule, which leaves what an operation of ours refuses, such as a map without a window."""
+
+    @wraps(rule)
+    def run(*args: Any, **params: Any) -> Any:
+        try:
+            return rule(*args, **params)
+        except (ValueError, InconclusiveDimensionOperation) as error:
+            name, _, why = str(error).partition("\n")[0].rpartition(": ")
+            raise Left(why or name) from None
+
+    return run
+
+
 RULES: dict[str, tuple[Callable[..., Any], str | Callable[..., str]]] = {
-    "conv_general_dilated": (convolution, _map),
-    "dot_general": (product, name_of),
-    "reduce_window_max": (window_maximum, "max_pool"),
-    "reduce_window_min": (window_minimum, "max_pool of what is negated"),
-    "reduce_window_sum": (window_sum, "sum_pool"),
-    "select_and_scatter_add": (scattered, "the backward pass of max_pool"),
-    "select_and_gather_add": (gathered, "the tangent of max_pool"),
+    name: (_or_left(rule), by)
+    for name, rule, by in (
+        ("conv_general_dilated", convolution, _map),
+        ("dot_general", product, name_of),
+        ("reduce_window_max", window_maximum, "max_pool"),
+        ("reduce_window_min", window_minimum, "max_pool of what is negated"),
+        ("reduce_window_sum", window_sum, "sum_pool"),
+        ("select_and_scatter_add", scattered, "the backward pass of max_pool"),
+        ("select_and_gather_add", gathered, "the tangent of max_pool"),
+    )
 }
 """What is replaced unless something else is asked for, and by what."""

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Literal
 
-_MOVED = {"broadcast_in_dim", "convert_element_type", "copy", "reshape", "squeeze"}
+_STILL = {"convert_element_type", "stop_gradient"}  # element by element
+MOVED = {"broadcast_in_dim", "copy", "reshape", "squeeze", *_STILL}
 _SIGNS = {"gt": "above", "ge": "above", "lt": "below", "le": "below"}
 _OTHER = {"above": "below", "below": "above"}
 _WHOLE = {
@@ -39,10 +40,14 @@ def facts(jaxpr: Any, given: Known) -> dict[Any, Any]:
     known = dict(given)
     for eqn in jaxpr.eqns:
         name, operands = eqn.primitive.name, eqn.invars
-        if name in _MOVED:
+        if name in MOVED:
             found = fact(known, operands[0])
-            if isinstance(found, str) or name == "convert_element_type":
+            if isinstance(found, str) or name in _STILL:
                 known[eqn.outvars[0]] = found
+        elif name == "not" and isinstance(found := fact(known, operands[0]), tuple):
+            known[eqn.outvars[0]] = _OTHER[found[0]], found[1]
+        elif name == "mul" and "zero" in (fact(known, v) for v in operands):
+            known[eqn.outvars[0]] = "zero"
         elif name in _SIGNS:
             for x, zero, sign in (
                 (*operands, _SIGNS[name]),

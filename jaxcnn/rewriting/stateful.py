@@ -93,6 +93,7 @@ def kept_whole() -> Iterator[None]:
     changed: list[Any] = []
     scope = scope_of(collect_losses=True)
     scope.add_update = lambda update: changed.append(update[0])
+    scope.get_current_value = _current_value(scope)
     scope.__enter__()
     if scope.original_scope is not None:  # whose values are meant
         scope.state_mapping.update(scope.original_scope.state_mapping)
@@ -115,6 +116,23 @@ def kept_whole() -> Iterator[None]:
             f"with_rules: f must return what it changes, got {what}; call the model's "
             "stateless_call inside"
         )
+
+
+def _current_value(scope: Any) -> Function:
+    """Of a variable; its own where the scope has no other, of which a weight's loss is made."""
+    asking: list[Any] = []  # a variable whose own value is asked for: it asks the scope first
+
+    def current_value(variable: Any) -> Any:
+        value = scope.state_mapping.get(id(variable))
+        if value is not None or asking:
+            return value
+        asking.append(variable)
+        try:
+            return variable.value
+        finally:
+            asking.clear()
+
+    return current_value
 
 
 def _uninitialised() -> list[Any]:

@@ -40,7 +40,7 @@ def with_rules(
     Args:
         f: any JAX function; without it a decorator is returned.
         rules: other functions, or None to leave an operation as it is, by the name of its
-            primitive (`jax.make_jaxpr` shows it), by "relu" for max(x, 0) in whatever words, or by
+            primitive (`jax.make_jaxpr` shows it), by "relu" for max(x, 0) in many words, or by
             "name:" and what `jax.ad_checkpoint.checkpoint_name` calls a value. Each is called with
             the operands and the primitive's parameters as keywords; for "relu" and "name:…" with
             the value alone.
@@ -79,7 +79,10 @@ class WithRules:
             return finish(evaluate(program, arrays, Rewriting(self._rules)))
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
-        """What is replaced for such arguments and what not, and why; last, rules for nothing."""
+        """What is replaced for such arguments and what not, and why; last, rules for nothing.
+
+        Arrays may be given as `jax.ShapeDtypeStruct`.
+        """
         notes: list[Found] = []
         left = tuple((name, _left, "") for name, ruled in self._asked.items() if not ruled)
         rewriting = Rewriting((*self._rules, *left), notes)
@@ -100,7 +103,8 @@ class WithRules:
         """The program of f, its arrays, and what makes a result of the program's."""
         with merged(args, kwargs) as tree:
             leaves, structure = jax.tree.flatten(tree.given)
-            places = [i for i, leaf in enumerate(leaves) if _is_array(leaf)]
+            described = jax.ShapeDtypeStruct  # which `explain` takes for an array
+            places = [i for i, a in enumerate(leaves) if _is_array(a) or isinstance(a, described)]
             arrays = [leaves[i] for i in places]
             returned: list[Any] = []
 

@@ -343,6 +343,19 @@ def test_links_hold_and_nothing_is_loaded_from_elsewhere(site):
     assert not broken, broken[:20]
 
 
+def test_no_formula_is_cut_within_its_brackets(site):
+    cut = set()
+    for path in site.rglob("*.html"):
+        page = html.unescape(path.read_text(encoding="utf-8"))
+        for formula in re.findall(
+            r'<annotation encoding="text/plain">(.*?)</annotation>', page, re.DOTALL
+        ):
+            counts = [formula.count(bracket) for bracket in "(){}⟨⟩"]
+            if counts[::2] != counts[1::2]:
+                cut.add(f"{path.relative_to(site)}: {formula}")
+    assert not cut, sorted(cut)
+
+
 def test_every_operation_has_a_page_with_formulas_and_a_picture(site):
     for operation in OPERATIONS:
         text = (site / f"rules/{operation.name}.html").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array, nn
 
 from jaxcnn.interop.onnx.table import Node, operator, words
-from jaxcnn.interop.onnx.values import is_float, known, library
+from jaxcnn.interop.onnx.values import as_floats, is_float, known, library
 from jaxcnn.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
 from jaxcnn.ops.rectifiers import (
     celu,
@@ -52,19 +52,29 @@ def _leaky_relu(node: Node, x: Any) -> Array:
 
 @operator("Elu", 22, elu, layout="each")
 def _elu(node: Node, x: Any) -> Array:
-    return node.of(elu)(x, node.get("alpha", 1.0))
+    return _elu_of(node, x, node.get("alpha", 1.0))
+
+
+def _elu_of(node: Node, x: Any, alpha: float) -> Array:
+    return _rising(x, alpha, 1.0) if alpha < 0 else node.of(elu)(x, alpha)
+
+
+def _rising(x: Any, alpha: float, width: float) -> Array:
+    """α (e^(x/width) − 1) where x is not above 0: for an α below 0, which no rule has."""
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0, x) / width))
 
 
 @operator("Selu", 22, elu, layout="each")
 def _selu(node: Node, x: Any) -> Array:
     # With the file's own digits of α and λ.
     alpha, scale = node.get("alpha", 1.67326319217681884765625), node.get("gamma", 1.05070102214813)
-    return jnp.asarray(scale, x.dtype) * node.of(elu)(x, alpha)
+    return jnp.asarray(scale, x.dtype) * _elu_of(node, x, alpha)
 
 
 @operator("Celu", 28, celu, layout="each")
 def _celu(node: Node, x: Any) -> Array:
-    return node.of(celu)(x, node.get("alpha", 1.0))
+    alpha = node.get("alpha", 1.0)
+    return _rising(x, alpha, alpha) if alpha < 0 else node.of(celu)(x, alpha)
 
 
 @operator("HardSigmoid", 22, hard_sigmoid, layout="each")
@@ -92,6 +102,8 @@ def _swish(node: Node, x: Any) -> Array:
 
 @operator("PRelu", 16, prelu, layout="each")
 def _prelu(node: Node, x: Any, slope: Any) -> Array:
+    if not is_float(x):
+        return jnp.where(x < 0, slope * x, x)
     return node.of(prelu)(x, slope)
 
 
@@ -102,17 +114,21 @@ def _thresholded_relu(node: Node, x: Any) -> Array:
 
 @operator("Shrink", 9, soft_shrink, layout="each")
 def _shrink(node: Node, x: Any) -> Array:
-    return node.of(soft_shrink)(x, node.get("lambd", 0.5), node.get("bias", 0.0))
+    threshold, bias = node.get("lambd", 0.5), node.get("bias", 0.0)
+    if is_float(x) and not threshold < 0:
+        return node.of(soft_shrink)(x, threshold, bias)
+    # The definition, for what the rule refuses; integers lose the fraction.
+    wide = as_floats(x)
+    above = jnp.where(wide > threshold, wide - bias, jnp.zeros_like(wide))
+    return jnp.where(wide < -threshold, wide + bias, above).astype(x.dtype)
 
 
 @operator("Clip", 13, relu, relu6, hard_tanh, settings=(1, 2), layout="each")
 def _clip(node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
-    low, high = (_bound(node, name, given) for name, given in (("min", low), ("max", high)))
-    whole = (None if low <= -3.4e38 else low, None if high >= 3.4e38 else high)
+    low, high = _bound(node, "min", low), _bound(node, "max", high)
     for bounds, op in (((0, None), relu), ((0, 6), relu6), ((-1, 1), hard_tanh)):
-        if whole == bounds and is_float(x) and not known(x):
+        if (low, high) == bounds and is_float(x) and not known(x):
             return node.of(op)(x)
-    low, high = whole
     np_or_jnp = library(x)
     if low is not None:
         x = np_or_jnp.where(x < low, np.asarray(low, x.dtype), x)
@@ -120,11 +136,16 @@ def _clip(node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
 
 
 def _bound(node: Node, name: str, given: Any) -> Any:
-    if given is None:
-        return node.get(name, -math.inf if name == "min" else math.inf)
+    """A bound, or None: files may say that by the last number of its dtype."""
+    value = node.get(name) if given is None else given
+    if value is None:
+        return None
     if not known(given):
         raise node.fail(f"{name} must be known before the program runs")
-    return np.ravel(given)[0].item()
+    bound, last = np.ravel(value)[0].item(), math.inf
+    if given is None or is_float(given):  # an attribute is a float of 32 bits
+        last = float(jnp.finfo(jnp.float32 if given is None else given.dtype).max)
+    return None if (-bound if name == "min" else bound) >= last else bound
 
 
 def _along(node: Node, x: Any, f: Callable[[Array], Array]) -> Array:

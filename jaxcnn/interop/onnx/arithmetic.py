@@ -194,9 +194,9 @@ def _end(dtype: Any, low: bool) -> Any:
 
 def _log_sum_exp(of: Any, x: Any, axes: Any, keep: bool) -> Any:
     if not x.size:
-        return of.log(of.sum(of.exp(x), axes, keepdims=keep))
-    x = jnp.asarray(x)
-    return jax.nn.logsumexp(x, axes, keepdims=keep)
+        return of.log(of.sum(of.exp(x), axes, keepdims=keep)).astype(x.dtype)
+    # Of integers the whole number of the sum; onnxruntime makes every term of the sum whole.
+    return jax.nn.logsumexp(jnp.asarray(x), axes, keepdims=keep).astype(x.dtype)
 
 
 reduction("ReduceMax", 20, _extreme("max"))
@@ -211,7 +211,7 @@ reduction(
 reduction(
     "ReduceSumSquare", 18, lambda of, x, a, k: of.sum(of.square(x), a, keepdims=k, dtype=x.dtype)
 )
-reduction("ReduceLogSum", 28, lambda of, x, a, k: of.log(of.sum(x, a, keepdims=k)))
+reduction("ReduceLogSum", 28, lambda of, x, a, k: of.log(of.sum(x, a, keepdims=k)).astype(x.dtype))
 reduction("ReduceLogSumExp", 28, _log_sum_exp)
 
 

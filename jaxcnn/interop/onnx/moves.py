@@ -136,14 +136,18 @@ def _concat(node: Node, *parts: Any) -> Any:
 def _split(node: Node, x: Any, split: Any = None) -> Any:
     (axis,) = node.axes([node.get("axis", 0)], x.ndim)
     split = node.get("split") if split is None else split
-    count, size = len(node.outputs), x.shape[axis]
+    read, size = len(node.outputs), x.shape[axis]
     if split is None:
+        count = node.get("num_outputs", read)
+        if count < read:
+            raise node.fail(f"num_outputs must be at least its {read} outputs, got {count}")
         # The last part is smaller, or empty, where it does not go up.
         part = -(-size // count)
-        split = [max(min(part, size - i * part), 0) for i in range(count)]
+        split = [max(min(part, size - i * part), 0) for i in range(read)]
+        split += [size - sum(split)] if count > read else []  # the rest, which nothing reads
     parts = node.integers("split", split)
-    if sum(parts) != size or len(parts) != count or min(parts) < 0:
-        raise node.fail(f"split must make {count} parts of {size}, got {parts}")
+    if sum(parts) != size or len(parts) < read or min(parts) < 0:
+        raise node.fail(f"split must make {read} parts of {size}, got {parts}")
     ends = np.cumsum(parts)[:-1]
     if isinstance(x, Maps):
         behind = {0: 0, 1: -1}.get(axis, axis - 1)
@@ -164,7 +168,11 @@ def _slice(
         raise node.fail(f"it needs as many ends, axes and steps other than 0 as starts, {starts}")
     index: list[Any] = [slice(None)] * x.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        behind = step < 0 and known_sizes(end, x.shape[axis]) and end < -x.shape[axis]
+        size = x.shape[axis]
+        # Going back, a start before the first element is the first, not none as in Python.
+        if step < 0 and known_sizes(start, size):
+            start = max(start, -size)
+        behind = step < 0 and known_sizes(end, size) and end < -size
         index[axis] = slice(start, None if behind else end, step)
     return x[tuple(index)]
 

@@ -1,11 +1,13 @@
 """Operators that normalise."""
 
+from math import prod
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxcnn.interop.onnx.table import Node, operator
+from jaxcnn.lowering.precision import widen
 from jaxcnn.ops.batch_norm import batch_norm, batch_norm_inference
 from jaxcnn.ops.local_response import local_response_norm
 from jaxcnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
@@ -53,20 +55,22 @@ def _group_norm(node: Node, x: Array, scale: Any, bias: Any) -> Array:
 @operator("LayerNormalization", 17, layer_norm)
 def _layer_norm(node: Node, x: Any, scale: Any, bias: Any = None) -> Any:
     axes, epsilon = _last(node, x), node.get("epsilon", 1e-5)
-    size = tuple(x.shape[axis] for axis in axes)
-    y = node.of(layer_norm)(x, _whole(scale, size), _whole(bias, size), axes=axes, epsilon=epsilon)
+    own, after = _parameters(x, len(axes), scale, bias)
+    y = _affine(node.of(layer_norm)(x, *own, axes=axes, epsilon=epsilon), *after)
     if len(node.outputs) < 2:
         return y
-    mean = jnp.mean(x, axes, keepdims=True)
-    variance = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
-    return y, mean, lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
+    wide = widen(x)  # as stash_type has it
+    mean = jnp.mean(wide, axes, keepdims=True)
+    variance = jnp.mean(jnp.square(wide - mean), axes, keepdims=True)
+    return y, mean, lax.rsqrt(variance + jnp.asarray(epsilon, wide.dtype))
 
 
 @operator("RMSNormalization", 23, rms_norm)
 def _rms_norm(node: Node, x: Any, scale: Any) -> Array:
     axes = _last(node, x)
-    scale = _whole(scale, tuple(x.shape[axis] for axis in axes))
-    return node.of(rms_norm)(x, scale, axes=axes, epsilon=node.get("epsilon", 1e-5))
+    own, after = _parameters(x, len(axes), scale)
+    y = node.of(rms_norm)(x, *own, axes=axes, epsilon=node.get("epsilon", 1e-5))
+    return _affine(y, *after)
 
 
 def _last(node: Node, x: Any) -> tuple[int, ...]:
@@ -74,12 +78,24 @@ def _last(node: Node, x: Any) -> tuple[int, ...]:
     return tuple(range(first, x.ndim))
 
 
-def _whole(parameter: Any, size: tuple[int, ...]) -> Any:
-    """γ or β on all the axes that are normalised, where the file has it on some."""
-    if parameter is None or parameter.shape == size:
-        return parameter
-    lead = (1,) * (len(size) - parameter.ndim)
-    return jnp.broadcast_to(jnp.asarray(parameter).reshape(lead + parameter.shape), size)
+def _parameters(x: Any, count: int, *given: Any) -> tuple[list[Any], list[Any]]:
+    """γ and β that the rule is given, on all of the last axes, and those that come after it.
+
+    The file may have them on some of those axes, or on others too, as broadcasting goes.
+    """
+    size, none = x.shape[x.ndim - count :], [None] * len(given)
+    lead = [() if p is None else p.shape[: max(p.ndim - count, 0)] for p in given]
+    if any(len(shape) > x.ndim - count or prod(shape) != 1 for shape in lead):
+        return none, [p if p is None else jnp.broadcast_to(jnp.asarray(p), x.shape) for p in given]
+    return [
+        p if p is None else jnp.broadcast_to(jnp.asarray(p).reshape(p.shape[len(shape) :]), size)
+        for p, shape in zip(given, lead, strict=True)
+    ], none
+
+
+def _affine(y: Array, scale: Any = None, bias: Any = None) -> Array:
+    y = y if scale is None else y * scale.astype(y.dtype)
+    return y if bias is None else y + bias.astype(y.dtype)
 
 
 @operator("LRN", 13, local_response_norm, layout="maps")

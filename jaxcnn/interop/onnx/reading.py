@@ -22,6 +22,9 @@ from jaxcnn.interop.onnx.tensors import dtype_of, tensor
 OLDEST = 7
 """The operator set from which on operators broadcast as NumPy does."""
 
+MARKED = ("GroupNormalization",)
+"""Operators of which the schemas mark a version as deprecated that still has its meaning."""
+
 DOMAINS = ("", "ai.onnx")
 QUANTISED = re.compile("(^|[a-z])Q[A-Z0-9]|[Qq]uantize|Integer|NBits|Bnb4")
 """In names of operators on numbers of few bits, those of onnxruntime too."""
@@ -139,7 +142,7 @@ def _node(node: Any, place: int, opset: int, folder: Path | None) -> Node:
             f"from_onnx: {what}: the operator is not known"
             + (f" in version {opset} of the operator set" if schema is None else " to jaxcnn")
         )
-    if schema.deprecated:
+    if schema.deprecated and node.op_type not in MARKED:
         raise ValueError(f"from_onnx: {what}: version {opset} of the operator set has it no more")
     if schema.since_version < _oldest(onnx, node.op_type):
         raise ValueError(

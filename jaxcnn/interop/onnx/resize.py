@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from jaxcnn.interop.onnx.table import Node, operator, words
-from jaxcnn.interop.onnx.values import Maps, channels_last, is_float, plain
+from jaxcnn.interop.onnx.values import Maps, as_floats, channels_last, is_float, plain
 from jaxcnn.ops.resize import resize
 from jaxcnn.ops.sum_pool import upsample
 
@@ -110,6 +110,9 @@ def _resized(
         if coordinates in OURS and _usual(node, steps):
             return Maps(_by_rule(node, maps, steps, (mode, coordinates, nearest)))
     array = jnp.asarray(plain(x))
+    dtype = array.dtype
+    if mode != "nearest":
+        array = as_floats(array)
     outside = np.zeros((), bool)
     for step in steps:
         at, axis = _coordinates(step, coordinates), step.axis
@@ -124,7 +127,20 @@ def _resized(
     if coordinates == "tf_crop_and_resize":
         value = jnp.asarray(node.get("extrapolation_value", 0.0), array.dtype)
         array = jnp.where(jnp.broadcast_to(outside, array.shape), value, array)
-    return array
+    return _narrow(array, dtype)
+
+
+def _narrow(x: Array, dtype: Any) -> Array:
+    """Sums of integers as integers: rounded, halves to even, and no further than the dtype goes.
+
+    As the evaluator of `onnx` has it, where the operator says nothing. onnxruntime drops the
+    fraction, but with antialias rounds after every axis.
+    """
+    if x.dtype == dtype:
+        return x
+    if jnp.issubdtype(dtype, jnp.integer):
+        x = jnp.clip(jnp.rint(x), np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return x.astype(dtype)
 
 
 def _in_space(x: Any, steps: Sequence[Along]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, dtypes
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,10 @@ def aligned(values: Sequence[Any], rank: int) -> list[Any]:
 def is_float(value: Any) -> bool:
     """Whether the value is an array of floats."""
     return value is not None and jnp.issubdtype(value.dtype, jnp.floating)
+
+
+def as_floats(value: Any) -> Any:
+    """Integers as floats: of 64 bits, if JAX may have them, where 24 digits may not hold them."""
+    if is_float(value):
+        return value
+    return value.astype(dtypes.canonicalize_dtype(np.promote_types(value.dtype, np.float32)))

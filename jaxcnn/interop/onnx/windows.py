@@ -103,23 +103,23 @@ def _conv_transpose(node: Node, x: Array, kernel: Any, bias: Any = None) -> Arra
 def _cropped(node: Node, full: Sequence[int], same: Sequence[int]) -> list[tuple[int, int]]:
     """By how much the full result is cropped, from the front and from the end of every axis.
 
-    A wanted size goes before the amounts; what is odd of them is cropped at the front, and under
-    SAME_UPPER at the end. An output_padding crops less at the end: by less than nothing it adds
-    zeros.
+    An output_padding first adds zeros at the end: it crops less there, by less than nothing where
+    some stay. A wanted size goes before the amounts; what is odd of them is cropped at the front,
+    and under SAME_UPPER at the end. What a wanted size lacks is zeros at the end.
     """
+    extra = per_axis(node, "output_padding", len(full), 0)
+    node.claim([f + o for f, o in zip(full, extra, strict=True)])
     axes, auto = len(full), words(node, "auto_pad", "NOTSET", AUTO)
     wanted = node.get("output_shape")
     if wanted is None and auto.startswith("SAME"):
         wanted = same
     if wanted is None:
         pads = [(0, 0)] * axes if auto == "VALID" else padding(node, axes)
-        extra = per_axis(node, "output_padding", axes, 0)
         return [(low, high - o) for (low, high), o in zip(pads, extra, strict=True)]
-    total = [f - w for f, w in zip(full, wanted[-axes:], strict=True)]
-    less = [max(t, 0) // 2 for t in total]
-    if auto == "SAME_UPPER":
-        return [(a, t - a) for t, a in zip(total, less, strict=True)]
-    return [(max(t, 0) - a, t - (max(t, 0) - a)) for t, a in zip(total, less, strict=True)]
+    total = [f + o - w for f, o, w in zip(full, extra, wanted[-axes:], strict=True)]
+    odd = int(auto != "SAME_UPPER")
+    front = [(max(t, 0) + odd) // 2 for t in total]
+    return [(a, t - a - o) for t, a, o in zip(total, front, extra, strict=True)]
 
 
 def windows(node: Node, x: Array) -> tuple[tuple[int, ...], dict[str, Any]]:
@@ -141,7 +141,9 @@ def windows(node: Node, x: Array) -> tuple[tuple[int, ...], dict[str, Any]]:
 def _max_pool(node: Node, x: Array) -> Any:
     window, how = windows(node, x)
     if not is_float(x):  # bytes: their order is that of the same numbers as floats
-        return _max_pool(node, x.astype(jnp.float32)).astype(x.dtype)
+        found = _max_pool(node, x.astype(jnp.float32))
+        y, *places = found if isinstance(found, tuple) else (found,)
+        return (y.astype(x.dtype), *places)
     if len(node.outputs) < 2:
         return node.of(max_pool)(x, window, **how)
     y, switches = node.of(max_pool_with_switches)(x, window, **how)

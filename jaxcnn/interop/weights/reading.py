@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from jaxcnn import check
 from jaxcnn.interop.weights import names as known_names
-from jaxcnn.interop.weights import safetensors
+from jaxcnn.interop.weights import order, safetensors
 from jaxcnn.interop.weights.places import Place, check_net, places
 from jaxcnn.layers import Layer
 from jaxcnn.layers.base import Tree
@@ -45,10 +45,11 @@ def from_torch(
 
     Layers find their modules by name where the names are those of torchvision, timm, a Sequential
     or the tutorials; otherwise by structure: modules with numbers stand in the order in which they
-    were made, layers in the network's, the body of a block before its shortcut. `names` says it
-    where neither does. Kernels d c kh kw become kh kw c d; the rows of a dense layer behind a
-    `Flatten` go from c h w to h w c. Nothing is left over on either side. What `to_safetensors`
-    wrote of a network comes in again.
+    were made, layers in the network's, the body of a block before its shortcut. A Sequential's
+    modules are ordered by their numbers, others as a `state_dict` of torch has them, which no file
+    of safetensors keeps. `names` says it where nothing else does. Kernels d c kh kw become
+    kh kw c d; the rows of a dense layer behind a `Flatten` go from c h w to h w c. Nothing is left
+    over on either side. What `to_safetensors` wrote of a network comes in again.
 
     Args:
         net: the network.
@@ -67,13 +68,15 @@ def from_torch(
     given = _given_names(names)
     tensors = weights if isinstance(weights, Mapping) else _read(weights)
     tensors = _unwrapped(tensors)
+    told = order.told(tensors)
+    tensors = _without_prefix(tensors)
     kind = np.dtype(dtype)
     made = jax.eval_shape(lambda key: net.init(key, shape, dtype=kind), jax.random.key(0))
     wanted = safetensors.by_name({"params": made[0], "state": made[1]}, OP)
     if tensors and all(name.partition("/")[0] in ("params", "state") for name in tensors):
         found = _own(tensors, wanted)
     else:
-        found = _foreign(places(OP, net, shape), tensors, given, wanted)
+        found = _foreign(places(OP, net, shape), tensors, told, given, wanted)
     return _tree(made[0], "params", found), _tree(made[1], "state", found)
 
 
@@ -116,6 +119,7 @@ def _own(tensors: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Arr
 def _foreign(
     found: Sequence[Place],
     tensors: Mapping[str, Any],
+    told: bool,
     given: dict[str, str],
     wanted: Mapping[str, Any],
 ) -> dict[str, Array]:
@@ -124,7 +128,7 @@ def _foreign(
         module, _, name = key.rpartition(".")
         if name != COUNTER:
             modules.setdefault(module, {})[name] = tensor
-    pairs = _pairs([place for place in found if place.held], modules, given, found)
+    pairs = _pairs([place for place in found if place.held], modules, told, given, found)
     for place, module in pairs:
         _check_module(place, module, modules[module])
     arrays = {}
@@ -139,7 +143,11 @@ def _foreign(
 
 
 def _pairs(
-    held: Sequence[Place], modules: Modules, given: dict[str, str], every: Sequence[Place]
+    held: Sequence[Place],
+    modules: Modules,
+    told: bool,
+    given: dict[str, str],
+    every: Sequence[Place],
 ) -> list[tuple[Place, str]]:
     """Each layer that holds numbers with its module; all modules are taken."""
     if unknown := sorted(given.keys() - {place.name for place in held}):
@@ -151,16 +159,19 @@ def _pairs(
         schemes = known_names.known(every)
         given = max(schemes, key=lambda names: len(modules.keys() & names.values()), default={})
         exact = set(given.values()) == modules.keys()
-        if not exact and _told_by_order(modules):
+        # Names of which most are known say best what is missing.
+        most = 2 * len(modules.keys() & given.values()) >= len(modules)
+        if not exact and (not most or order.as_made(modules, told) is not None):
             given = {}
-        elif not exact and 2 * len(modules.keys() & given.values()) < len(modules):
-            raise ValueError(
-                f"{OP}: names must say which module each layer is, since the names of tensors are "
-                f"of no scheme that is known here, and stand in the order of the alphabet, as in "
-                f"files of safetensors: modules are {_listed(list(modules))}, layers "
-                f"{_listed([place.name for place in held])}"
-            )
-    others = iter([module for module in modules if module not in given.values()])
+    others = order.as_made([module for module in modules if module not in given.values()], told)
+    if others is None and any(place.name not in given for place in held):
+        raise ValueError(
+            f"{OP}: names must say which module each layer is, since the names of tensors are "
+            f"of no scheme that is known here, and their order does not tell it, as in files of "
+            f"safetensors: modules are {_listed(list(modules))}, layers "
+            f"{_listed([place.name for place in held])}"
+        )
+    others = iter(others or ())
     pairs = [(place, given.get(place.name) or next(others, "")) for place in held]
     for place, module in pairs:
         if module not in modules:
@@ -176,12 +187,6 @@ def _pairs(
     if len({module for _, module in pairs}) < len(pairs):
         raise ValueError(f"{OP}: names must give each layer a module of its own, got one twice")
     return pairs
-
-
-def _told_by_order(modules: Modules) -> bool:
-    """Whether tensors stand in the order in which they were made, not that of the alphabet."""
-    keys = [f"{module}.{name}" for module, held in modules.items() for name in held]
-    return len(modules) < 2 or keys != sorted(keys)
 
 
 def _check_module(place: Place, module: str, held: Mapping[str, Any]) -> None:
@@ -228,8 +233,8 @@ def _array(
 # Files --------------------------------------------------------------------------------------------
 
 
-def _unwrapped(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what training scripts put around it."""
+def _unwrapped(tensors: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What training scripts put other things around."""
     for name in INSIDE:
         inside = tensors.get(name)
         tensors = inside if isinstance(inside, Mapping) else tensors
@@ -238,6 +243,10 @@ def _unwrapped(tensors: Mapping[str, Any]) -> dict[str, Any]:
             raise TypeError(
                 f"{OP}: weights must be a file, or arrays by name, got the name {check.shown(name)}"
             )
+    return tensors
+
+
+def _without_prefix(tensors: Mapping[str, Any]) -> dict[str, Any]:
     wrapped = bool(tensors) and all(name.startswith(WRAPPED) for name in tensors)
     return {name.removeprefix(WRAPPED) if wrapped else name: t for name, t in tensors.items()}
 
@@ -256,7 +265,8 @@ def _read(weights: Any) -> Mapping[str, Any]:
     if not there:
         raise ValueError(f"{OP}: weights must be a file or arrays by name, got no file at {path!s}")
     if path.suffix == ".safetensors":
-        return safetensors.read(OP, path)
+        # Whoever wrote it: in which order its arrays lie says nothing of when they were made.
+        return dict(sorted(safetensors.read(OP, path).items()))
     return _read_pickle(path)
 
 
