@@ -89,6 +89,16 @@ def test_a_long_product_of_one_row(jit):
     np.testing.assert_allclose(jit(jc.dense_input_grad)(x[0], turned), exact[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("jit", [jax.jit, jc.jit])
+def test_a_long_sum_over_channels(jit, channels):
+    x, kernel = positive(1, 1, 1, 2**20), positive(1, 1, 2**20, channels)
+    exact = x.astype(float) @ kernel.astype(float)[0, 0]
+    np.testing.assert_allclose(jit(jc.conv)(x, kernel), exact, rtol=1e-6)
+    back = jit(lambda delta, kernel: jc.conv_input_grad(delta, kernel, input_size=(1, 1)))
+    np.testing.assert_allclose(back(x, kernel.swapaxes(2, 3)), exact, rtol=1e-6)
+
+
 @pytest.mark.parametrize("jit", [jax.jit, jc.jit])
 def test_a_long_product_with_one_column(jit):
     x, weight = positive(2, 2**20), positive(2**20, 1)

@@ -130,6 +130,7 @@ OF_ANY_MAP = {
     "upsample": lambda x: jc.upsample(x, 2),
     "pixel_shuffle": lambda x: jc.pixel_shuffle(jc.concatenate([x, x]), 2),
     "pad": lambda x: jc.pad(x, 1),
+    "pad, to even sizes": lambda x: jc.pad(x, ((0, x.shape[1] % 2), (0, x.shape[2] % 2))),
     **{
         f"{op.__name__}, {mode}": lambda x, op=op, mode=mode: op(x, ((1, 0), (1, 1)), mode)
         for op in (jc.pad, jc.fold_back)

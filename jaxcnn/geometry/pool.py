@@ -85,6 +85,7 @@ def smallest_pooled(
     ceil_mode: Any,
 ) -> list[int]:  # fmt: skip
     """The size of the smallest map whose pooling has that size."""
+    ceil_mode = check.boolean(op, "ceil_mode", ceil_mode)
     if ceil_mode or follows_size(padding):
         raise ValueError(
             f"{op}: input_size must be given with ceil_mode or padding that depends on it, "

@@ -105,8 +105,9 @@ class TableConv(Leaf):
 
     def _init(self, key, shape, dtype):
         # The initialiser reads fan_in off a whole kernel: as wide as a typical selection.
-        inputs = max(1, round(shape[-1] / len(self.table)))
-        return self.kernel_init(key, (*shape[:-1], inputs, shape[-1]), dtype)[..., 0, :]
+        whole = (*shape[:-1], max(1, round(shape[-1] / len(self.table))), shape[-1])
+        kernel = self.kernel_init(key, whole, dtype)
+        return kernel[..., 0, :] if getattr(kernel, "shape", None) == whole else kernel
 
     def first(self, x):  # noqa: D102
         return shown_padding(self, x)

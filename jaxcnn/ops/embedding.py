@@ -20,7 +20,9 @@ def embedding_map(
     del vocabulary  # the table has it; the backward pass needs it as a static value
 
     def rows(ids: Array, table: Array) -> Array:
-        return table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+        return table.at[_numbered(ids, table.shape[0])].get(
+            mode="fill", fill_value=jnp.nan, wrap_negative_indices=False
+        )
 
     return declared(rows, lambda ids, table: (*ids, table[1]), ids, table)
 
@@ -55,10 +57,18 @@ def embedding_table_grad_map(
 
     def sums(ids: Array, delta: Array) -> Array:
         rows = jnp.zeros((vocabulary, delta.shape[-1]), accumulator(delta.dtype))
-        rows = rows.at[ids].add(widen(delta), mode="drop", wrap_negative_indices=False)
+        rows = rows.at[_numbered(ids, vocabulary)].add(
+            widen(delta), mode="drop", wrap_negative_indices=False
+        )
         return rows.astype(delta.dtype)
 
     return declared(sums, lambda ids, delta: (None, delta[-1]), ids, delta)
+
+
+def _numbered(ids: Array, vocabulary: int) -> Array:
+    """The ids, with one number for all outside: JAX would cut those of 64 bits to 32."""
+    wide = check.counting(ids)
+    return jnp.where((wide >= 0) & (wide < vocabulary), wide, vocabulary)
 
 
 adjoints(embedding_map, embedding_table_grad_map, argument=1)

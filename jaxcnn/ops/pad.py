@@ -127,8 +127,9 @@ def _parse(
                 f"{op}: padding must leave something of the map, "
                 f"got {pair} for {h + sum(pair)} in spatial axis {axis}"
             )
-        most = {"reflect": h - 1, "circular": h}.get(mode, float("inf"))
-        if not surely(lambda pair=pair, most=most: max(pair) <= most):  # nor if it is not known
+        most = {"reflect": h - 1, "circular": h}.get(mode)
+        # Nor if it is not known.
+        if most is not None and not surely(lambda p=pair, most=most: max(p) <= most):
             raise ValueError(
                 f"{op}: padding must be at most {most} for mode {mode!r} on a map of {h}, "
                 f"got {pair} in spatial axis {axis}"

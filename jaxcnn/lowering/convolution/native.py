@@ -44,6 +44,8 @@ def cannot_sum(problem: Problem) -> str:
 
 def slower(problem: Problem) -> str:
     """Why a kernel is slower: the program is not for one device, or registers stay empty."""
+    if pointwise.long_in_channels(problem):
+        return "so long a sum is more exact in parts"
     if pointwise.of_xla(problem) and problem.inputs > FEW_POINTWISE:
         return "XLA's own code is this product of matrices, as fast"
     phases = math.prod(problem.geometry.input_dilation)

@@ -30,9 +30,17 @@ def cannot_correlate(problem: Problem) -> str:
 
 def slower(problem: Problem) -> str:
     """Why XLA's convolution is faster."""
+    if long_in_channels(problem):
+        return ""
     if problem.fast and not problem.halves and of_xla(problem):
         return "XLA's own code is this product, spread better over processors"
     return ""
+
+
+def long_in_channels(problem: Problem) -> bool:
+    """Whether a sum over channels is so long, for so few results, that others are inexact."""
+    places = problem.n * math.prod(problem.geometry.output)
+    return not cannot(problem) and in_one_lane(problem.inputs, places, problem.outputs)
 
 
 def of_xla(problem: Problem) -> bool:
@@ -48,16 +56,20 @@ def correlate(x: Array, kernel: Array, *, problem: Problem) -> Array:
     strided = max(geometry.stride) > 1
     if strided:  # choose places first, which leaves fewer; put zeros in last
         x = _every_stride(pad(x, geometry.padding), geometry.stride)
-    dtype = x.dtype
+    dtype, weight = x.dtype, kernel.reshape(kernel.shape[-2:])
     if problem.halves:
-        x, kernel = as_halves(x, kernel)
-    y = lax.dot_general(
-        x,
-        kernel.reshape(kernel.shape[-2:]),
-        (((geometry.axes + 1,), (0,)), ((), ())),
-        precision=geometry.precision,
-        preferred_element_type=accumulator(x.dtype),
-    ).astype(dtype)
+        x, weight = as_halves(x, weight)
+    if long_in_channels(problem):
+        y = long_sum(x.reshape(-1, x.shape[-1]).T, weight).reshape(*x.shape[:-1], -1)
+    else:
+        y = lax.dot_general(
+            x,
+            weight,
+            (((geometry.axes + 1,), (0,)), ((), ())),
+            precision=geometry.precision,
+            preferred_element_type=accumulator(x.dtype),
+        )
+    y = y.astype(dtype)
     return y if strided else pad(y, geometry.padding, geometry.input_dilation)
 
 
