@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 
@@ -71,6 +72,10 @@ def test_any_axis_may_be_sharded_and_both_modes_follow():
 ALL_REDUCES = {"batch_norm": 2, "softmax_cross_entropy": 2}
 
 
+# XLA of jax 0.10 gathers the argument of its own erf under Auto axes: findings/jax_erf_gathers.sh.
+GATHERED = {("auto", "erf")} if jax.__version_info__ < (0, 12) else set()
+
+
 @pytest.mark.full
 def test_every_case_on_its_own():
     """At most one all-reduce where something is summed over the batch, else nothing at all."""
@@ -82,4 +87,4 @@ def test_every_case_on_its_own():
         most = ALL_REDUCES.get(report["op"], 1) if report["kind"] != "shard_map" else 1
         most += report["kind"] == "both modes"
         assert report["all-reduce"] <= report["sums"] * most, what
-        assert not moved(report), what
+        assert not moved(report) or (report["kind"], report["op"]) in GATHERED, what

@@ -15,10 +15,16 @@ from jaxcnn.rules import Function, custom_rule
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def weight_decay_map(params: PyTree[Float[Array, "..."]], strength: float) -> Float[Array, ""]:
-    leaves = jax.tree.leaves(params)
+    return _product(params, params, 0.5 * strength)
+
+
+def _product(a: Any, b: Any, factor: float) -> Array:
+    """Σ a b over all arrays, times the factor, in the widest of their dtypes."""
+    leaves = jax.tree.leaves(a)
     widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: jnp.finfo(dtype).bits)
-    squares = [(widen(w) * widen(w)).sum().astype(accumulator(widest)) for w in leaves]
-    return (0.5 * strength * jnp.stack(squares).sum()).astype(widest)
+    pairs = zip(leaves, jax.tree.leaves(b), strict=True)
+    sums = [(widen(u) * widen(v)).sum().astype(accumulator(widest)) for u, v in pairs]
+    return (factor * jnp.stack(sums).sum()).astype(widest)
 
 
 def _weight_decay_fwd(params, strength):
@@ -35,9 +41,7 @@ def _weight_decay_bwd(strength, params, delta):
 
 def _weight_decay_tangent(strength, params, dots):
     """Ė = λ Σ w ẇ."""
-    shares = jax.tree.map(lambda w, dot: (widen(w) * widen(dot)).sum(), params, dots[0])
-    first, *others = jax.tree.leaves(shares)
-    return strength * sum(others, first)
+    return _product(params, dots[0], strength)
 
 
 weight_decay_map.defvjp(_weight_decay_fwd, _weight_decay_bwd)

@@ -41,8 +41,9 @@ def last_wins(geometry, delta):
     return lowering.scatter_at_switches(delta, last, geometry)
 
 
-def assign_instead_of_add(geometry, switches, delta):
+def assign_instead_of_add(geometry, delta):
     """`=` for `+=`: the last window that chose an element decides."""
+    _, switches = lowering.max_with_switches(OVERLAP.arrays()[0], geometry)
     out = jnp.zeros((1, *geometry.input, delta.shape[-1]), delta.dtype)
     for i in range(geometry.output[0]):
         for j in range(geometry.output[1]):
@@ -60,6 +61,11 @@ def next_tap(right):
     return (right + jnp.uint8(1)) % jnp.uint8(4)
 
 
+def of_every_step(change):
+    """A maximum has switches for the whole window, or for each axis of it."""
+    return lambda switches: [change(names) for names in switches]
+
+
 MUTANTS = [
     wrong("all ties receive the gradient", TIES, x=all_ties),
     wrong("the last of the ties wins", TIES, x=last_wins),
@@ -68,7 +74,7 @@ MUTANTS = [
     wrong("maximum: the whole window receives δ", REST,
         x=lambda delta, geometry: sum_pool_input_grad_map(delta, geometry)),
     wrong("maximum: divided by the size", REST, x=lambda right: right / 4),
-    given("switches in column-major order", REST, switches=column_major),
+    given("switches in column-major order", REST, switches=of_every_step(column_major)),
     wrong("maximum: the remainder receives something", REST, x=lambda right: right.at[:, -1].set(0.1)),
     wrong("maximum: channels mixed up", REST, x=lambda right: jnp.flip(right, -1)),
     wrong("average: not divided", AVERAGE, x=lambda right: 9 * right),

@@ -34,7 +34,17 @@ from mutants.other import (
     TANH,
     ZERO,
 )
-from mutants.pool import AVERAGE, GATHER, SCATTER, SUM, TIES, UNPADDED, UPSAMPLE, next_tap
+from mutants.pool import (
+    AVERAGE,
+    GATHER,
+    SCATTER,
+    SUM,
+    TIES,
+    UNPADDED,
+    UPSAMPLE,
+    next_tap,
+    of_every_step,
+)
 from mutants.resize import LINEAR, other
 from mutants.select import BLOCK, EMBEDDING, SPATIAL, next_row
 from mutants.variants import REFLECT, TABLED, TRANSPOSE, TRUE
@@ -118,9 +128,9 @@ MUTANTS = [
         tangent=lambda x_dot, geometry: sum_pool_map(x_dot, geometry) / geometry.taps),
     wrong("maximum: of ẋ, which is not linear", MAXIMUM,
         tangent=lambda x_dot, geometry: lowering.max_pool(x_dot, geometry)),
-    tangent_of("maximum: one tap off", MAXIMUM, switches=next_tap),
+    tangent_of("maximum: one tap off", MAXIMUM, switches=of_every_step(next_tap)),
     tangent_of("maximum: the last of the ties", TIES,
-        switches=lambda geometry: last_maximum(TIES.arrays()[0], geometry)),
+        switches=lambda geometry: [last_maximum(TIES.arrays()[0], geometry)]),
     wrong("average: not divided", AVERAGE, tangent=lambda right: 9 * right),
     tangent_of("average: padding counted though left out", UNPADDED, count_include_pad=lambda: True),
     tangent_of("sum: one row off", SUM, x_dot=lambda right: jnp.roll(right, 1, 1)),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import jax.numpy as jnp
-from mutants.pool import next_tap
+from mutants.pool import next_tap, of_every_step
 from mutation import forgets, given, wrong
 
 import jaxcnn as jc
@@ -123,7 +123,7 @@ def divided_by_the_overlap(geometry, right, delta):
 
 MUTANTS = [
     given("dilated maximum: scattered as though not dilated", DILATED, geometry=undilated),
-    given("dilated maximum: taps mixed up", DILATED, switches=next_tap),
+    given("dilated maximum: taps mixed up", DILATED, switches=of_every_step(next_tap)),
     given("dilated sum: spread as though not dilated", DILATED_SUM, geometry=undilated),
     given("dilated spread: summed one row off", SPREAD, zeta=lambda right: jnp.roll(right, 1, 1)),
     given("dilated gather: scattered as though not dilated", GATHER, geometry=undilated),
