@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.command_line.options import TrainOptions, UserError
+from experiments.command_line.options import TrainOptions, UserError, flag, values
 
 
 def read_json(path: Path) -> Any:
@@ -29,6 +31,29 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+@contextmanager
+def stored_in(folder: Path | None) -> Iterator[None]:
+    """Have what is wrong with options be told of the run's config.json that says them.
+
+    folder: that of the run; None where the options are those of the command line: then what is
+    wrong is told as it is.
+
+    Raises:
+        UserError: with the file's name, and options called as there: train_images, where the
+            command line has --train-images.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if folder is None:
+            raise
+        reason = str(error).rstrip(".")
+        for name in values(TrainOptions()):
+            reason = re.sub(rf"(?<!\S){flag(name)}(?![\w-])", name, reason)
+        path = folder / "config.json"
+        raise UserError(f"{path} holds no run of this version: {reason}.") from error
 
 
 def from_json(stored: Any, kind: type = TrainOptions) -> Any:

@@ -23,6 +23,7 @@ import orbax.checkpoint as ocp
 
 from experiments.command_line.options import TrainOptions, UserError, binding, flag
 from experiments.runs.folder import broken, digest, seal
+from experiments.runs.steps import Manager, Names
 from experiments.training import TrainState
 from experiments.training.devices import primary
 
@@ -43,17 +44,6 @@ class CheckpointError(RuntimeError):
 
 class Damage(str):
     """What is wrong with a checkpoint that cannot be read."""
-
-
-class _Manager(ocp.CheckpointManager):
-    """Orbax's, which would not begin where the accuracy of a single checkpoint cannot be read."""
-
-    def metrics(self, step: int) -> Any:
-        try:
-            found: Any = super().metrics(step)
-            return found if isinstance(found["accuracy"], float | int) else None
-        except Exception:  # whatever damage makes of it
-            return None
 
 
 class Checkpoints:
@@ -78,11 +68,12 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
             create=not read_only,
             read_only=read_only,
+            step_name_format=Names(),
         )
         if read_only and not self.folder.is_dir():
             raise UserError(f"{folder} holds no checkpoints: there is no folder {FOLDER} in it.")
         try:
-            self.manager = _Manager(self.folder, options=settings)
+            self.manager = Manager(self.folder, options=settings)
         except OSError as error:
             raise UserError(f"The folder {self.folder} cannot be written: {error}.") from error
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from experiments.command_line.checks import check, check_described
 from experiments.command_line.options import TrainOptions, UserError
-from experiments.command_line.schema import from_json, read_json
+from experiments.command_line.schema import from_json, read_json, stored_in
 from experiments.training.devices import primary
 
 LOCK = "lock"
@@ -97,15 +97,13 @@ def stored_options(folder: Path) -> TrainOptions:
     """
     path = _in_text(folder) / "config.json"
     try:
-        options = from_json(read_json(path))
-        check(options)
-        check_described(options)
+        with stored_in(folder):
+            options = from_json(read_json(path))
+            check(options)
+            check_described(options)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"{folder} holds no run: {path} cannot be read ({reason}).") from error
-    except ValueError as error:
-        reason = str(error).rstrip(".")
-        raise UserError(f"{path} holds no run of this version: {reason}.") from error
     return options
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments import data, runs
 from experiments.command_line.options import TrainOptions, UserError
+from experiments.command_line.schema import stored_in
 from experiments.runs.checkpoints import Checkpoints
 from experiments.training import material, networks
 
@@ -36,6 +37,8 @@ def read(folder: Path, checkpoint: int | str | None = None) -> Saved:
         UserError: there is no such run, or something about it is not as it was written.
     """
     options = runs.stored_options(folder)
+    with stored_in(folder):
+        material.check_network(options)
     if checkpoint is None:
         params, state = runs.load_parameters(folder)
     else:

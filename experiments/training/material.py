@@ -18,11 +18,12 @@ from jaxtyping import UInt8
 
 from experiments import data
 from experiments.command_line.options import TrainOptions, UserError
+from experiments.command_line.schema import stored_in
 from experiments.data import records
 from experiments.data.own import decoded
 from experiments.data.picture import Background, amid, open_picture, resized
 from experiments.data.stream import Stream, crop, open_streams, open_test_stream
-from experiments.training import Recipe, Resident, TrainState, compile_predict, own
+from experiments.training import Recipe, Resident, TrainState, compile_predict, counts, own
 from experiments.training.devices import everywhere
 from experiments.training.evaluation import Scores, compile_stream, scores
 from experiments.training.networks import check_fits, find, make
@@ -78,43 +79,40 @@ def image_shape(options: TrainOptions) -> tuple[int, int, int]:
     return fit_images(np.empty((0, h, w, channels), np.uint8), options).shape[1:]
 
 
+def check_network(options: TrainOptions) -> None:
+    """Refuse a network that cannot be made, or not for images of this data set.
+
+    Raises:
+        UserError: it cannot.
+    """
+    shape = image_shape(options)
+    if ":" in options.model or options.dataset == "folder":
+        classes = data.describe(options).classes
+        row = (shape[0] * shape[1], shape[2]) if find(options.model).signals else shape
+        check_fits(options.model, make(options.model, classes, small=options.smoke), row, classes)
+
+
 def load(options: TrainOptions, mesh: Mesh | None) -> Material:
     """The images as the network takes them; refuses options that do not fit the data.
 
     Raises:
         UserError: they do not fit, or the data cannot be had.
     """
-    shape = image_shape(options)
+    stored = options.safety.resume
+    with stored_in(stored):
+        image_shape(options)  # before a folder is read
     options, folder = own.begun(options)
-    if ":" in options.model or options.dataset == "folder":
-        classes = data.describe(options).classes
-        row = (shape[0] * shape[1], shape[2]) if find(options.model).signals else shape
-        check_fits(options.model, make(options.model, classes, small=options.smoke), row, classes)
+    with stored_in(stored):
+        check_network(options)
     if data.describe(options).streamed:
         return _on_disk(options, partial(_streams, mesh=mesh, folder=folder))
     fitted = [_fitted(split, options) for split in _splits(options, folder)]
     train, validation, test = fitted
-    _check_cutout(options, min(train.images.shape[1:3]))
-    _check_watched(options, len(validation.labels))
+    counts.check_cutout(options, min(train.images.shape[1:3]))
+    counts.check_watched(options, len(validation.labels))
     pixels, labels = everywhere(mesh, (train.images, train.labels))
     first = train.images[:WHITENED] if find(options.model).whitened else None
     return Material(Resident(pixels, labels), validation, test, pixels.shape[1:], first, options)
-
-
-def _check_watched(options: TrainOptions, validation: int) -> None:
-    if options.optimisation.schedule == "plateau" and not validation:
-        raise UserError(
-            "--schedule plateau watches the validation accuracy: the folder must hold pictures to "
-            "validate on, got none."
-        )
-
-
-def _check_cutout(options: TrainOptions, side: int) -> None:
-    if options.augmentation.cutout > side:
-        raise UserError(
-            f"--cutout must be at most the {side} pixels of the images' side, "
-            f"got {options.augmentation.cutout}."
-        )
 
 
 def test_images(options: TrainOptions, elsewhere: bool) -> data.Split | Stream:
@@ -134,15 +132,21 @@ def test_images(options: TrainOptions, elsewhere: bool) -> data.Split | Stream:
 
 def _streams(options: TrainOptions, mesh: Mesh | None, folder: own.Opened | None) -> Material:
     shape = image_shape(options)
-    _check_cutout(options, shape[0])
+    counts.check_cutout(options, shape[0])
     if folder is not None:
         train, validation, test = own.streams(folder, mesh)
-        _check_counts(options, len(folder.found.train.names), train.images)
-        _check_watched(options, validation.images)
+        counts.check_trained_on(options, len(folder.found.train.names), train.images)
+        counts.check_watched(options, validation.images)
         some = folder.found.train.where(train.numbers[:WHITENED])
         whitened = find(options.model).whitened
         first = decoded(some, shape).images if whitened else None
         return Material(train, validation, test, shape, first, options)
+    if options.safety.resume is not None and not options.smoke:
+        # Before the data are asked for, who know no run.
+        available, wanted = data.describe(options).train, options.train_images
+        counts.check_held_out(options, available)
+        left = available - options.validation
+        counts.check_trained_on(options, left, left if wanted is None else wanted)
     train, validation, test = open_streams(
         options.dataset,
         options.data_dir,
@@ -203,11 +207,7 @@ def _splits(
         return _chosen(options, chosen), validation, test
     everything = all_images(options)
     available = len(everything.train.labels)
-    if options.validation >= available:
-        raise UserError(
-            f"--validation must be less than the {available} training images, "
-            f"got {options.validation}."
-        )
+    counts.check_held_out(options, available)
     chosen, validation = data.hold_out(everything.train, options.validation)
     return _chosen(options, chosen), validation, everything.test
 
@@ -215,20 +215,8 @@ def _splits(
 def _chosen(options: TrainOptions, training: data.Split) -> data.Split:
     """Those of the training images that are trained on."""
     available, wanted = len(training.labels), options.train_images
-    _check_counts(options, available, available if wanted is None else wanted)
+    counts.check_trained_on(options, available, available if wanted is None else wanted)
     return training if wanted is None else data.hold_out(training, wanted)[1]
-
-
-def _check_counts(options: TrainOptions, available: int, wanted: int) -> None:
-    if (options.train_images or 0) > available:
-        raise UserError(
-            f"--train-images must be at most the {available} that are not held out, "
-            f"got {options.train_images}."
-        )
-    if options.batch_size > wanted:
-        raise UserError(
-            f"--batch-size must be at most the {wanted} training images, got {options.batch_size}."
-        )
 
 
 def _fitted(split: data.Split, options: TrainOptions) -> data.Split:
@@ -274,7 +262,8 @@ def smoke(options: TrainOptions) -> TrainOptions:
     """The options, shrunken to a run of seconds; others pass as they are."""
     if not options.smoke:
         return options
-    size = find(options.model).size or 32
+    with stored_in(options.safety.resume):
+        size = find(options.model).size or 32
     batch = min(options.batch_size, 8 if size > 100 else 16)
     return dataclasses.replace(
         options,

@@ -22,7 +22,19 @@ VERSION = "belong to another version of this program."
 
 # (an option, what config.json says of it, what is told)
 OPTIONS: list[tuple[str, Any, str]] = [
-    ("model", "lenet6", "model must be one of lenet5, lenet5-1998,"),
+    (
+        "model",
+        "lenet6",
+        "config.json holds no run of this version: model must be one of lenet5, lenet5-1998,",
+    ),
+    (
+        "model",
+        "nomod:f",
+        "config.json holds no run of this version: model nomod:f must name a func",
+    ),
+    ("model", "os:getcwd", "here: getcwd(classes=10) fails (TypeError: "),
+    ("model", ":", "config.json holds no run of this version: model : must name a function"),
+    ("model", "vgg16", "version: model vgg16 takes images of 3 channels, those of mnist5k have 1."),
     ("model", None, "got null."),
     ("model", ["lenet5"], 'got ["lenet5"].'),
     ("dataset", "mnist6k", "dataset must be one of mnist5k, mnist,"),
@@ -37,14 +49,14 @@ OPTIONS: list[tuple[str, Any, str]] = [
     ("rules", 1, "rules must be one of hand, explicit, autodiff, got 1."),
     ("seed", "0", "seed must be a whole number, got 0."),
     ("seed", True, "seed must be a whole number, got true."),
-    ("seed", -1, "--seed must be between 0 and 2**32 - 1, got -1."),
+    ("seed", -1, "seed must be between 0 and 2**32 - 1, got -1."),
     ("epochs", "many", "epochs must be a number, got many."),
-    ("epochs", float("nan"), "--epochs must be a positive number, got nan."),
-    ("epochs", 1e308, "--epochs must be less than 2147483648, got 1e+308."),
+    ("epochs", float("nan"), "epochs must be a positive number, got nan."),
+    ("epochs", 1e308, "epochs must be less than 2147483648, got 1e+308."),
     ("epochs", 10**400, "epochs must be a number, got 1000"),
-    ("batch_size", 0, "--batch-size must be at least 1, got 0."),
+    ("batch_size", 0, "batch_size must be at least 1, got 0."),
     ("batch_size", 24.5, "batch_size must be a whole number, got 24.5."),
-    ("batch_size", 10**20, "--batch-size must be less than 2147483648, got"),
+    ("batch_size", 10**20, "batch_size must be less than 2147483648, got"),
     ("data_dir", 5, "data_dir must be a path or null, got 5."),
     ("data_dir", "a\0b", "data_dir must be a path or null"),
     ("data_dir", "\ud800", "data_dir must be a path or null"),
@@ -56,11 +68,27 @@ OPTIONS: list[tuple[str, Any, str]] = [
     ("optimisation.optimiser", "adamax", "optimiser must be one of sgd,"),
     ("optimisation.milestones", 0.5, "milestones must be a list of numbers, got 0.5."),
     ("optimisation.milestones", ["half"], 'milestones must be a list of numbers, got ["half"].'),
-    ("optimisation.learning_rate", -1, "--learning-rate must be a positive number, got -1."),
+    ("optimisation.learning_rate", -1, "learning_rate must be a positive number, got -1."),
     ("augmentation.flip", "twice", "flip must be one of none, random, alternating, got twice."),
     ("safety.keep", None, "keep must be a whole number, got null."),
     ("hardware.devices", "all", "devices must be a whole number or null, got all."),
     ("colour", 3, "the options colour belong to another version of this program."),
+]
+
+# As OPTIONS, of what only going on asks for.
+SIZES: list[tuple[str, Any, str]] = [
+    (
+        "train_images",
+        4_000,
+        "train_images must be at most the 3980 that are not held out, got 4000.",
+    ),
+    ("validation", 4_000, "validation must be less than the 4000 training images, got 4000."),
+    ("batch_size", 73, "batch_size must be at most the 72 training images, got 73."),
+    (
+        "augmentation.cutout",
+        29,
+        "cutout must be at most the 28 pixels of the images' side, got 29.",
+    ),
 ]
 
 # (what is in config.json, what is told)
@@ -172,6 +200,37 @@ def deep(path: Path) -> None:
     path.write_text(DEEP)
 
 
+def saying(text: str) -> Callable[[Path], None]:
+    """JSON, or nearly so, but not what was written."""
+
+    def said(path: Path) -> None:
+        path.write_text(text)
+
+    return said
+
+
+# What orbax's own readers of metadata do not expect.
+SHAPES = [
+    "[1]",
+    "5",
+    '"x"',
+    '{"init_timestamp_nsecs": "x"}',
+    '{"commit_timestamp_nsecs": 1e300}',
+    '{"item_handlers": 5}',
+    '{"metrics": [1]}',
+    '{"custom_metadata": 7}',
+    DEEP,
+]
+METADATA = [
+    "_CHECKPOINT_METADATA",
+    "state/_METADATA",
+    "state/_sharding",
+    "state/manifest.ocdbt",
+    "state/array_metadatas/process_0",
+    "progress/metadata",
+    "metrics/metrics",
+]
+
 HARMS = [unlinked, emptied, cut, zeroed, flipped, a_folder, deep]
 
 # (a file or folder, what happens to it, what predict, evaluate and inspect tell)
@@ -199,6 +258,7 @@ CHECKPOINTS: list[tuple[str, Callable[[Path], None], str]] = [
     ("state", unlinked, "damaged (the file state/"),
     ("files.json", emptied, "damaged (files.json cannot be read)"),
     ("_CHECKPOINT_METADATA", emptied, "damaged (the file _CHECKPOINT_METADATA is not as it was"),
+    ("_CHECKPOINT_METADATA", saying("[1]"), "damaged (the file _CHECKPOINT_METADATA is not as it"),
 ]
 
 

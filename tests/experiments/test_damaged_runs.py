@@ -8,9 +8,13 @@ from damages import (
     ARRAYS,
     CHECKPOINTS,
     FILES,
+    METADATA,
     OPTIONS,
+    SHAPES,
+    SIZES,
     TEXTS,
     every,
+    saying,
     set_arrays,
     set_option,
     set_text,
@@ -26,6 +30,14 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 class Passed(BaseException):
     """What was read is as it should be; the work that would follow is tested elsewhere."""
+
+
+def until_passed(work):
+    def stopped(*arguments, **more):
+        work(*arguments, **more)
+        raise Passed
+
+    return stopped
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +77,26 @@ def told_by(programs, capsys):
 def test_an_option_that_means_nothing_here(option, value, told, folder, capsys):
     set_option(folder, option, value)
     programs = readers(folder)
-    if "parameters" not in told and "expected" not in told:
+    if "The parameters" not in told and "expected" not in told:
         programs |= going_on(folder)
     for said in told_by(programs, capsys):
         assert told in said
+
+
+@pytest.mark.parametrize(("option", "value", "told"), SIZES)
+def test_sizes_that_the_data_do_not_have(option, value, told, folder, capsys):
+    set_option(folder, option, value)
+    (said,) = told_by(going_on(folder), capsys)
+    assert said == f"{folder}/config.json holds no run of this version: {told}\n"
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "imagenet2012"])
+def test_a_data_set_that_the_network_is_not_for(dataset, folder, capsys):
+    set_option(folder, "model", "lenet5")
+    set_option(folder, "dataset", dataset)
+    for said in told_by(readers(folder) | going_on(folder), capsys):
+        assert f"{folder}/config.json holds no run of this version: model lenet5 takes" in said
+        assert f"images of 1 channel, those of {dataset} have 3." in said
 
 
 @pytest.mark.parametrize(("content", "told"), TEXTS)
@@ -112,6 +140,45 @@ def test_a_damaged_checkpoint_is_left_out(file, harm, told, finished, folder, ca
     assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), one, other))
 
 
+@pytest.mark.parametrize("file", METADATA)
+def test_metadata_of_another_shape(file, finished, folder, capsys, monkeypatch):
+    """Whatever orbax makes of them when it looks through the folder."""
+    monkeypatch.setattr(train, "begin", until_passed(train.begin))
+    path = folder / "checkpoints" / "6" / file
+    told = f"The checkpoint {folder / 'checkpoints' / '6'} is damaged (the file {file} is not as"
+    for shape in SHAPES:
+        shutil.copytree(finished, folder, dirs_exist_ok=True)
+        saying(shape)(path)
+        assert evaluate.main([str(folder), "--checkpoint", "last"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(told)
+        assert said.endswith("take it by --checkpoint 3.\n")
+        with pytest.raises(Passed):
+            train.main(["--resume", str(folder)])
+        captured = capsys.readouterr()
+        assert captured.err.startswith(told)
+        assert captured.err.endswith("it was written): it is left out.\n")
+        assert captured.err.count("\n") == 1
+        assert "Going on after step 3." in captured.out
+
+
+@pytest.mark.parametrize("file", ["_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt"])
+def test_metadata_of_parameters_of_another_shape(file, folder, capsys):
+    for shape in SHAPES:
+        saying(shape)(folder / "parameters" / file)
+        for said in told_by(readers(folder), capsys):
+            assert f"are damaged (the file {file} is not as it was written)." in said
+
+
+def test_metadata_in_all_checkpoints_leave_none(folder, capsys):
+    for path in (folder / "checkpoints").glob("*/_CHECKPOINT_METADATA"):
+        saying("[1]")(path)
+    best = {"best": (evaluate.main, [str(folder), "--checkpoint", "best"])}
+    for said in told_by(best | going_on(folder), capsys):
+        assert "is damaged (the file _CHECKPOINT_METADATA is not as it was written)" in said
+        assert said.endswith("; there is no good one before it.\n")
+
+
 def test_where_no_checkpoint_is_left_it_is_told_of_the_last(folder, capsys):
     for path in (folder / "checkpoints").glob("*/metrics/metrics"):
         path.write_bytes(b"")
@@ -130,14 +197,6 @@ def test_comparisons_that_cannot_be_read_are_forgotten(tmp_path):
 @pytest.mark.full
 def test_nothing_that_happens_to_a_run_ends_in_a_traceback(finished, tmp_path, capsys, monkeypatch):
     """More than a thousand harms, to all four programs."""
-
-    def until_passed(work):
-        def stopped(*arguments, **more):
-            work(*arguments, **more)
-            raise Passed
-
-        return stopped
-
     monkeypatch.setattr(saved, "read", until_passed(saved.read))
     monkeypatch.setattr(train, "begin", until_passed(train.begin))
     Image.new("L", (28, 28)).save(tmp_path / "image.png")
