@@ -81,11 +81,16 @@ def test_integers_are_upsampled_as_floats():
 @pytest.mark.parametrize("size", [(1, 1, 7), (2, 3, 7), (1, 3, 1), (3, 7), (3, 1), (1,), ()])
 @pytest.mark.parametrize("kind", ["LayerNormalization", "RMSNormalization"])
 def test_parameters_of_a_norm_broadcast(kind, size):
+    """By the definition: onnxruntime took only some of these sizes in 1.23."""
     draw, more = np.random.default_rng(3), kind[0] == "L"
     names = ["s", "b"][: 1 + more]
     tensors = {name: draw.standard_normal(size).astype(np.float32) for name in names}
-    node = (kind, ["x", *names], ["y", "m", "v"] if more else ["y"], {})
-    as_onnxruntime(node, ROWS, tensors, 18 if more else 23)
+    (y,), _ = runs((kind, ["x", *names], ["y"], {}), ROWS, tensors, 18 if more else 23)
+    wide = ROWS.astype(float)
+    wide = wide - wide.mean(-1, keepdims=True) if more else wide
+    right = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + 1e-5)
+    right = right * tensors["s"] + tensors.get("b", 0)
+    np.testing.assert_allclose(y, right, 1e-5, 1e-5)
 
 
 def test_statistics_of_halves_are_floats():
