@@ -15,16 +15,16 @@ from jaxcnn.rules import Function, custom_rule
 
 @partial(custom_rule, nondiff_argnums=(1,))
 def weight_decay_map(params: PyTree[Float[Array, "..."]], strength: float) -> Float[Array, ""]:
-    return _product(params, params, 0.5 * strength)
+    squares, widest = _products(params, params)
+    return (0.5 * strength * jnp.stack(squares).sum()).astype(widest)
 
 
-def _product(a: Any, b: Any, factor: float) -> Array:
-    """Σ a b over all arrays, times the factor, in the widest of their dtypes."""
+def _products(a: Any, b: Any) -> tuple[list[Array], Any]:
+    """Σ a b of every array, and the widest of their dtypes."""
     leaves = jax.tree.leaves(a)
     widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: jnp.finfo(dtype).bits)
     pairs = zip(leaves, jax.tree.leaves(b), strict=True)
-    sums = [(widen(u) * widen(v)).sum().astype(accumulator(widest)) for u, v in pairs]
-    return (factor * jnp.stack(sums).sum()).astype(widest)
+    return [(widen(u) * widen(v)).sum().astype(accumulator(widest)) for u, v in pairs], widest
 
 
 def _weight_decay_fwd(params, strength):
@@ -41,7 +41,8 @@ def _weight_decay_bwd(strength, params, delta):
 
 def _weight_decay_tangent(strength, params, dots):
     """Ė = λ Σ w ẇ."""
-    return _product(params, dots[0], strength)
+    (first, *others), widest = _products(params, dots[0])
+    return (strength * sum(others, first)).astype(widest)
 
 
 weight_decay_map.defvjp(_weight_decay_fwd, _weight_decay_bwd)
